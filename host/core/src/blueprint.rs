@@ -1,0 +1,244 @@
+//! The complete desired state of an app. No choices are left in it: every image,
+//! variable, file, volume, limit and alias is there, only the values of secrets
+//! and the bytes of files stand elsewhere, by name and digest.
+
+use crate::name::{AppName, ServiceName, VolumeName};
+use crate::probe::Probe;
+use crate::resources::Resources;
+use crate::secret::{SecretName, SecretSource};
+use crate::service::Ulimit;
+use crate::spec::{Strategy, VolumeMount};
+use crate::text::Text;
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The complete desired state of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blueprint {
+    /// The app's name.
+    pub app: AppName,
+    /// The subnet of its network.
+    pub subnet: Ipv4Net,
+    /// Every volume that a container mounts.
+    pub volumes: BTreeSet<VolumeName>,
+    /// Every container, main included.
+    pub containers: BTreeMap<ServiceName, Container>,
+    /// The container and port that the ingress talks to.
+    pub front: Front,
+    /// Host names beside the free subdomain, `www.` names included.
+    pub domains: BTreeSet<String>,
+    /// Secrets that containers name, each with how it comes about.
+    pub secrets: BTreeMap<SecretName, SecretSource>,
+    /// Revision of each secret's value; a new value is a new revision and so a new
+    /// container.
+    pub revisions: BTreeMap<SecretName, u64>,
+    /// Remarks for the reader of the plan.
+    pub notes: Vec<Note>,
+}
+
+/// The container and port that the ingress talks to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Front {
+    /// The container.
+    pub service: ServiceName,
+    /// Its port.
+    pub port: u16,
+    /// Why this container and this port, for the reader of the plan.
+    pub reason: String,
+}
+
+/// A remark for the reader of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The container it is about; absent: the app.
+    pub service: Option<ServiceName>,
+    /// The remark.
+    pub text: String,
+}
+
+/// When a container starts within a deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Before main.
+    Service,
+    /// Main itself.
+    Main,
+    /// After main: what stands in front of it.
+    Front,
+}
+
+/// Where a container's image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Image {
+    /// Built from the app's source.
+    Build {
+        /// The reference it gets.
+        reference: String,
+        /// Digest of the source, in hexadecimal.
+        source: String,
+        /// Path of the Dockerfile below the source folder.
+        dockerfile: String,
+    },
+    /// Pulled where it is missing.
+    Pull {
+        /// Its reference.
+        reference: String,
+    },
+}
+
+impl Image {
+    /// The reference under which the engine knows the image.
+    pub fn reference(&self) -> &str {
+        match self {
+            Self::Build { reference, .. } | Self::Pull { reference } => reference,
+        }
+    }
+}
+
+/// The desired state of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name and hostname.
+    pub name: ServiceName,
+    /// The plugin that describes it; absent for main.
+    pub plugin: Option<String>,
+    /// When it starts.
+    pub stage: Stage,
+    /// Its image.
+    pub image: Image,
+    /// Its environment.
+    pub env: BTreeMap<String, Env>,
+    /// Replaces the image's entrypoint.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// User and group the process runs as.
+    pub user: Option<String>,
+    /// Files put into it before it starts.
+    pub files: Vec<File>,
+    /// Volumes it mounts, by path.
+    pub mounts: Vec<VolumeMount>,
+    /// Second names on the app's network, lower case, `SERVICE` itself included.
+    pub aliases: Vec<String>,
+    /// Port that others reach it on, if it listens at all.
+    pub port: Option<u16>,
+    /// Why this port, for the reader of the plan.
+    pub port_reason: String,
+    /// All of them must pass before it counts as ready.
+    pub probes: Vec<Probe>,
+    /// How long it may take to become ready, in milliseconds.
+    pub ready_timeout_ms: u32,
+    /// Whether its plugin judges the observations.
+    pub judged: bool,
+    /// Command, run in it, that makes it take notice of moved neighbours.
+    pub reload: Option<Vec<String>>,
+    /// How a new copy takes over.
+    pub strategy: Strategy,
+    /// Limits.
+    pub resources: Resources,
+    /// Size of `/dev/shm` in bytes.
+    pub shm_size: Option<u64>,
+    /// Limits of its processes.
+    pub ulimits: Vec<Ulimit>,
+    /// Capabilities beyond the default set.
+    pub capabilities: Vec<String>,
+    /// Signal that ends it in good order; absent: the image's.
+    pub stop_signal: Option<String>,
+    /// How long it may take to end, in milliseconds.
+    pub stop_grace_ms: u32,
+    /// Values for people and other containers, by name.
+    pub outputs: BTreeMap<String, Text>,
+}
+
+/// The value of a variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Env {
+    /// Its value.
+    pub value: Text,
+    /// Whether it is masked wherever it is shown.
+    pub masked: bool,
+}
+
+/// A file put into a container before it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its content.
+    pub content: Content,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// A text, with secrets by name.
+    Text(Text),
+    /// Bytes kept by their digest (SHA-256, hexadecimal), and the path below the
+    /// source folder that they came from.
+    Blob {
+        /// SHA-256 of the bytes, in hexadecimal.
+        digest: String,
+        /// Path below the source folder.
+        source: String,
+    },
+}
+
+impl Container {
+    /// The secrets that the container's environment, files and probes name.
+    pub fn secrets(&self) -> BTreeSet<&SecretName> {
+        let env = self.env.values().map(|env| &env.value);
+        let files = self.files.iter().filter_map(|file| match &file.content {
+            Content::Text(text) => Some(text),
+            Content::Blob { .. } => None,
+        });
+        let probes = self.probes.iter().flat_map(|probe| match &probe.check {
+            crate::probe::Check::Exec { env, .. } => env.as_slice(),
+            _ => &[],
+        });
+        env.chain(files).chain(probes.map(|(_, text)| text)).flat_map(Text::secrets).collect()
+    }
+
+    /// Digest of everything that cannot change without a new container, the
+    /// revisions of its secrets included. Kept as a label on the container, so that
+    /// the engine itself tells what a container was made from.
+    pub fn hash(&self, revisions: &BTreeMap<SecretName, u64>) -> String {
+        // What the host does with a running container is not part of what it is.
+        let made_from = Self {
+            probes: Vec::new(),
+            ready_timeout_ms: 0,
+            judged: false,
+            reload: None,
+            strategy: Strategy::Rolling,
+            port: None,
+            port_reason: String::new(),
+            stage: Stage::Service,
+            outputs: BTreeMap::new(),
+            ..self.clone()
+        };
+        let used: BTreeMap<&str, u64> = made_from
+            .secrets()
+            .into_iter()
+            .map(|name| (name.as_str(), revisions.get(name).copied().unwrap_or(0)))
+            .collect();
+        let json = serde_json::to_vec(&(1u8, &made_from, used))
+            .expect("a container has only string keys, so it serializes");
+        sha256_hex(&json)
+    }
+}
+
+/// SHA-256 of `bytes`, in hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+    }
+    hex
+}

@@ -1,0 +1,21 @@
+//! What Doprax means by an app, and how it gets from what a person wrote to what
+//! an engine must do. Pure and synchronous: no clock, no file, no environment, no
+//! socket; callers pass in what these would give.
+//!
+//! ```text
+//! doprax.yaml ─manifest→ AppSpec ─merge→ AppSpec
+//! AppSpec × ServiceDescription ─blueprint→ Blueprint
+//! Blueprint × Observed ─plan→ Plan
+//! ```
+
+pub mod blueprint;
+pub mod name;
+pub mod observed;
+pub mod plan;
+pub mod probe;
+pub mod resources;
+pub mod route;
+pub mod secret;
+pub mod service;
+pub mod spec;
+pub mod text;

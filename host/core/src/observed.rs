@@ -1,0 +1,78 @@
+//! What the engine says exists now of an app, in the words of the blueprint.
+
+use crate::name::{ServiceName, VolumeName};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+/// What exists now of one app.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The app's network.
+    pub network: Option<Network>,
+    /// The app's volumes.
+    #[serde(default)]
+    pub volumes: BTreeSet<VolumeName>,
+    /// The app's containers, in any state.
+    #[serde(default)]
+    pub containers: Vec<ObservedContainer>,
+    /// References of the blueprint's images that the engine has.
+    #[serde(default)]
+    pub images: BTreeSet<String>,
+}
+
+/// An app's network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its subnet.
+    pub subnet: Ipv4Net,
+}
+
+/// A container in any state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedContainer {
+    /// The engine's id.
+    pub id: String,
+    /// The engine's name, without a slash before it.
+    pub name: String,
+    /// Which container of the app it is a copy of.
+    pub service: ServiceName,
+    /// The digest it was made from, see [`crate::blueprint::Container::hash`].
+    pub hash: String,
+    /// What it does.
+    pub state: State,
+    /// Its address on the app's network while it runs.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+    /// Unix time in seconds at which it was created.
+    #[serde(default)]
+    pub created: i64,
+    /// Unix time in milliseconds of its latest start.
+    #[serde(default)]
+    pub started_ms: Option<i64>,
+    /// How many times the engine restarted it after a crash.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Image reference it was made from.
+    #[serde(default)]
+    pub image: String,
+}
+
+/// What a container does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Made, never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Its process ended; the engine starts it again after a pause.
+    Restarting,
+    /// Suspended by hand.
+    Paused,
+    /// Its process ended with this code.
+    Exited(i64),
+    /// The engine could not remove it.
+    Dead,
+}

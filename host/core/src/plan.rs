@@ -1,0 +1,133 @@
+//! The steps from what is observed to the blueprint, as data.
+
+use crate::blueprint::Container;
+use crate::name::{ServiceName, VolumeName};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// Ordered steps. Each names the steps that must be done before it; steps without
+/// an order between them may run at the same time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The steps; `after` of each points only at earlier ones.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// A step and its place in the order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// What is done.
+    pub step: Step,
+    /// Indexes of the steps that must be done before.
+    pub after: Vec<usize>,
+}
+
+/// One idempotent step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// An act on the engine.
+    Engine(Act),
+    /// Wait until the container of this name passes its probes.
+    AwaitReady {
+        /// Which container of the blueprint it is.
+        service: ServiceName,
+        /// The engine's name for the copy at this moment.
+        container: String,
+    },
+    /// Point the app's host names at the container of this name.
+    PublishRoute {
+        /// The engine's name for the front.
+        container: String,
+        /// Its port.
+        port: u16,
+    },
+    /// Have the ingress stop reusing the connections it opened to the front before
+    /// now, so that none is cut by a reload.
+    RetireConnections,
+    /// Run the container's reload command in it.
+    Reload {
+        /// Which container of the blueprint it is.
+        service: ServiceName,
+        /// The engine's name for it.
+        container: String,
+        /// The command.
+        command: Vec<String>,
+    },
+    /// Wait until the requests that were begun before now have ended, within a
+    /// bounded time.
+    Drain,
+}
+
+/// An act on the engine. Doing it again when it is done already is no error.
+/// Containers are named by their engine name, see [`crate::name::Instance`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// Build main's image from its source.
+    BuildImage {
+        /// The reference it gets.
+        reference: String,
+        /// Digest of the source, in hexadecimal.
+        source: String,
+        /// Path of the Dockerfile below the source folder.
+        dockerfile: String,
+    },
+    /// Pull an image.
+    PullImage {
+        /// Its reference.
+        reference: String,
+    },
+    /// Create the app's network.
+    CreateNetwork {
+        /// Its subnet.
+        subnet: Ipv4Net,
+    },
+    /// Create a volume.
+    CreateVolume {
+        /// Its name within the app.
+        volume: VolumeName,
+    },
+    /// Create a container, files included, without starting it.
+    CreateContainer {
+        /// The engine's name for it.
+        container: String,
+        /// The digest it is made from.
+        hash: String,
+        /// What it is.
+        spec: Box<Container>,
+    },
+    /// Start a container.
+    StartContainer {
+        /// The engine's name for it.
+        container: String,
+    },
+    /// Stop a container and start it again.
+    RestartContainer {
+        /// The engine's name for it.
+        container: String,
+        /// How long it may take to end, in milliseconds.
+        grace_ms: u32,
+    },
+    /// Give a container another name, and with it another hostname.
+    RenameContainer {
+        /// The engine's name for it.
+        from: String,
+        /// The name it gets.
+        to: String,
+    },
+    /// End a container's process in good order.
+    StopContainer {
+        /// The engine's name for it.
+        container: String,
+        /// How long it may take to end, in milliseconds.
+        grace_ms: u32,
+    },
+    /// Remove a container; volumes stay.
+    RemoveContainer {
+        /// The engine's name for it.
+        container: String,
+    },
+    /// Remove the app's network.
+    RemoveNetwork,
+}

@@ -1,0 +1,33 @@
+//! Host names and where the ingress finds what answers to them.
+
+use crate::name::AppName;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Every host name the ingress answers to, in lower case, without port or dot at
+/// the end. A key `*.example.com` answers for every name one label below.
+pub type Routes = BTreeMap<String, Route>;
+
+/// Where requests for a host name go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The app.
+    pub app: AppName,
+    /// What answers.
+    pub target: Target,
+}
+
+/// What answers for an app at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// A container.
+    Address(SocketAddr),
+    /// Nothing yet: the app starts.
+    Starting,
+    /// Nothing: the app was stopped by its owner.
+    Stopped,
+    /// Nothing: the app failed; what happened, in one line without secrets.
+    Failed(String),
+}

@@ -1,0 +1,199 @@
+//! What a plugin says about one service.
+
+use crate::name::{ServiceName, VolumeName};
+use crate::resources::Resources;
+use crate::secret::{SecretName, SecretSource};
+use crate::text::Template;
+use serde::{Deserialize, Serialize};
+
+/// The complete description of a service. Only what an unprivileged container can
+/// be is expressible: no host network, no mount from the machine, no privileged mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceDescription {
+    /// Image reference with tag or digest.
+    pub image: String,
+    /// Environment defaults; what the user sets under the same name wins.
+    pub env: Vec<EnvTemplate>,
+    /// Replaces the image's entrypoint.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// User and group the process runs as, as the engine takes it.
+    pub user: Option<String>,
+    /// Files put into the container before it starts.
+    pub files: Vec<FileTemplate>,
+    /// Volumes by mount path; a volume of the user on the same path takes its place.
+    pub volumes: Vec<VolumeDefault>,
+    /// Ports it listens on, the most important first.
+    pub ports: Vec<Port>,
+    /// All of them must pass before the service counts as ready.
+    pub probes: Vec<ProbeTemplate>,
+    /// How long it may take to become ready, in milliseconds.
+    pub ready_timeout_ms: u32,
+    /// Whether the plugin judges the observations itself.
+    pub judged: bool,
+    /// Command, run in the container, that makes it take notice of moved neighbours.
+    pub reload: Option<Vec<String>>,
+    /// Whether it starts after main (a proxy that must resolve main) or before it.
+    pub after_main: bool,
+    /// Size of `/dev/shm` in bytes.
+    pub shm_size: Option<u64>,
+    /// Resource limits of its processes.
+    pub ulimits: Vec<Ulimit>,
+    /// Capabilities beyond the default set, such as `SYS_NICE`.
+    pub capabilities: Vec<String>,
+    /// Signal that ends it in good order, such as `SIGTERM`.
+    pub stop_signal: Option<String>,
+    /// How long it may take to end, in milliseconds.
+    pub stop_grace_ms: u32,
+    /// Limits where the user sets none.
+    pub resources: Resources,
+    /// Secrets it needs, each with how it comes about.
+    pub secrets: Vec<(SecretName, SecretSource)>,
+    /// Values for other containers and for people: `host`, `port`, `url`, …
+    pub outputs: Vec<Output>,
+    /// Remarks for the reader of the plan.
+    pub notes: Vec<String>,
+}
+
+/// One environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Template,
+    /// Whether its value is masked wherever it is shown.
+    pub masked: bool,
+}
+
+/// A file in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileTemplate {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its content.
+    pub content: Template,
+}
+
+/// A volume that a service has unless the user mounts another on its path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeDefault {
+    /// Absolute path.
+    pub path: String,
+    /// Name within the app.
+    pub name: VolumeName,
+}
+
+/// A port inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Its number.
+    pub number: u16,
+    /// What it is for: `http`, `mysql`, …
+    pub role: String,
+}
+
+/// A probe whose texts still have gaps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeTemplate {
+    /// What is tried.
+    pub check: CheckTemplate,
+    /// Pause between two tries, in milliseconds.
+    pub interval_ms: u32,
+    /// Longest duration of one try, in milliseconds.
+    pub timeout_ms: u32,
+}
+
+/// What a probe tries; see [`crate::probe::Check`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckTemplate {
+    /// A TCP connection is accepted.
+    Tcp {
+        /// Port inside the container.
+        port: u16,
+    },
+    /// An HTTP request is answered.
+    Http {
+        /// Port inside the container.
+        port: u16,
+        /// Absolute path with query.
+        path: String,
+    },
+    /// A command exits with 0.
+    Exec {
+        /// The command and its arguments.
+        command: Vec<String>,
+        /// Environment added for the command.
+        env: Vec<(String, Template)>,
+    },
+    /// A line is in the log.
+    Log {
+        /// The text looked for.
+        contains: String,
+    },
+}
+
+/// A limit of a container's processes (`setrlimit`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// Name as the engine takes it: `nofile`, `memlock`.
+    pub name: String,
+    /// Soft limit; -1 is unlimited.
+    pub soft: i64,
+    /// Hard limit; -1 is unlimited.
+    pub hard: i64,
+}
+
+/// A value that a service offers to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Template,
+}
+
+/// What a plugin is told about a service and the app around it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescribeRequest {
+    /// The service's name and hostname.
+    pub name: ServiceName,
+    /// Wanted version (the manifest's `tag`), exactly as written.
+    pub version: Option<String>,
+    /// Settings as the user wrote them.
+    pub settings: serde_json::Value,
+    /// Names of the variables that the user sets for this service.
+    pub env_names: Vec<String>,
+    /// Volumes that the user mounts into this service.
+    pub volumes: Vec<crate::spec::VolumeMount>,
+    /// Paths of the files that the user puts into this service.
+    pub file_paths: Vec<String>,
+    /// The app around it.
+    pub app: AppContext,
+}
+
+/// The app around a service, as far as a plugin needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppContext {
+    /// The app's name.
+    pub name: String,
+    /// Volumes mounted into main.
+    pub main_volumes: Vec<crate::spec::VolumeMount>,
+    /// Every service of the app: name and the plugin's name.
+    pub services: Vec<(ServiceName, String)>,
+}
+
+/// A plugin's objection to a request, pointing at the setting at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingDiagnostic {
+    /// Path of the setting, outermost key first; empty: the service as a whole.
+    pub path: Vec<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
