@@ -1,0 +1,267 @@
+//! What the host tells a person.
+
+use doprax_core::diagnostic::Diagnostic;
+use doprax_core::diff::Diff;
+use doprax_core::name::{AppName, ServiceName, VolumeName};
+use serde::{Deserialize, Serialize};
+
+/// What a deploy would do.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// The app.
+    pub app: AppName,
+    /// What changes, for people and scripts. Holds no secret.
+    pub diff: Diff,
+    /// Whether there is anything to do at all.
+    pub changes: bool,
+    /// Whether the source archive must be sent before the deploy.
+    pub needs_source: bool,
+    /// Warnings about the manifest.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// An operation's identifier, a UUID.
+pub type OperationId = String;
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationKind {
+    /// A deploy.
+    Deploy,
+    /// Starting what was stopped.
+    Start,
+    /// Stopping.
+    Stop,
+    /// Restarting.
+    Restart,
+    /// Removing an app, volumes excepted.
+    Remove,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationState {
+    /// Under way.
+    Running,
+    /// Ended well.
+    Done,
+    /// Ended badly; the app is as it was before, as far as that was possible.
+    Failed,
+}
+
+/// An operation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Operation {
+    /// Its identifier.
+    pub id: OperationId,
+    /// The app.
+    pub app: AppName,
+    /// What it does.
+    pub kind: OperationKind,
+    /// How far it is.
+    pub state: OperationState,
+    /// Unix time in milliseconds at which it began.
+    pub started_ms: i64,
+    /// Unix time in milliseconds at which it ended.
+    pub ended_ms: Option<i64>,
+}
+
+/// A numbered event of an operation; numbers ascend, so that a client that comes
+/// back asks for what it has not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationEvent {
+    /// Its number within the operation, from 1.
+    pub number: u64,
+    /// Unix time in milliseconds.
+    pub time_ms: i64,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened in an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum What {
+    /// The steps are known; those that follow are numbered from 0.
+    Planned {
+        /// One line each, for people.
+        steps: Vec<String>,
+    },
+    /// A step began.
+    StepStarted {
+        /// Its index among the planned steps.
+        step: usize,
+    },
+    /// A step ended well.
+    StepDone {
+        /// Its index among the planned steps.
+        step: usize,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Its index among the planned steps.
+        step: usize,
+        /// What went wrong.
+        error: String,
+    },
+    /// An image is being built.
+    Build {
+        /// A line that the build printed.
+        line: String,
+    },
+    /// An image is arriving.
+    Pull {
+        /// Its reference.
+        image: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all, as far as known.
+        total: u64,
+    },
+    /// A container is not ready yet.
+    Waiting {
+        /// The container.
+        container: ServiceName,
+        /// Why.
+        reason: String,
+    },
+    /// Something worth knowing that is no error.
+    Note {
+        /// The remark.
+        text: String,
+    },
+    /// The deploy failed and the app goes back to what it was.
+    GoingBack,
+    /// The end: it worked.
+    Done {
+        /// Where the app can be reached.
+        url: Option<String>,
+    },
+    /// The end: it failed.
+    Failed {
+        /// What went wrong, on what, and the causes.
+        error: String,
+        /// What to do about it.
+        help: Option<String>,
+        /// The last lines of the log or build that show why.
+        log: Vec<String>,
+    },
+}
+
+/// How an app is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppState {
+    /// Everything that should run runs.
+    Running,
+    /// A deploy, start or restart is under way and nothing serves yet.
+    Starting,
+    /// Something that should run does not.
+    Degraded,
+    /// Stopped by its owner.
+    Stopped,
+    /// Its only deploy so far failed.
+    Failed,
+}
+
+/// One line about an app.
+#[derive(Debug, Clone)]
+pub struct AppSummary {
+    /// Its name.
+    pub app: AppName,
+    /// How it is.
+    pub state: AppState,
+    /// Number of its current release, from 1; absent before the first.
+    pub release: Option<u64>,
+    /// Where it can be reached.
+    pub url: String,
+    /// Number of containers that run, and that should.
+    pub running: (usize, usize),
+}
+
+/// All about an app.
+#[derive(Debug, Clone)]
+pub struct AppStatus {
+    /// In one line.
+    pub summary: AppSummary,
+    /// The subnet of its network.
+    pub subnet: String,
+    /// Unix time in milliseconds of its current release.
+    pub released_ms: Option<i64>,
+    /// Its containers, main first.
+    pub containers: Vec<ContainerStatus>,
+    /// Its volumes, those that nothing mounts any more included.
+    pub volumes: Vec<VolumeStatus>,
+    /// The operation under way.
+    pub operation: Option<Operation>,
+    /// What the latest operation failed with, if it failed.
+    pub last_error: Option<String>,
+    /// Remarks, such as a limit that this machine forbids.
+    pub notes: Vec<String>,
+}
+
+/// How a container is.
+#[derive(Debug, Clone)]
+pub struct ContainerStatus {
+    /// Its name and hostname.
+    pub name: ServiceName,
+    /// The plugin that describes it; absent for main.
+    pub plugin: Option<String>,
+    /// Its image.
+    pub image: String,
+    /// What it does, in one word: `running`, `restarting`, `exited (1)`, `stopped`, `missing`.
+    pub state: String,
+    /// Its address on the app's network.
+    pub address: Option<String>,
+    /// Port that others reach it on.
+    pub port: Option<u16>,
+    /// How many times the engine restarted it after a crash.
+    pub restarts: u32,
+    /// Unix time in milliseconds of its latest start.
+    pub started_ms: Option<i64>,
+    /// Memory in use, in bytes, while it runs.
+    pub memory: Option<u64>,
+    /// Its memory limit in bytes, if it has one.
+    pub memory_limit: Option<u64>,
+    /// Values it offers to others; those that hold a secret are masked.
+    pub outputs: Vec<(String, String)>,
+}
+
+/// A volume.
+#[derive(Debug, Clone)]
+pub struct VolumeStatus {
+    /// The app that it belongs to.
+    pub app: AppName,
+    /// Its name within the app.
+    pub name: VolumeName,
+    /// Where it is mounted: `main:/app_data/static`.
+    pub mounts: Vec<String>,
+}
+
+/// One finding of `doctor`.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What was looked at.
+    pub subject: String,
+    /// How it is.
+    pub level: Level,
+    /// What was found.
+    pub text: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Good,
+    /// It works, with a limit.
+    Warning,
+    /// It does not work.
+    Bad,
+}
