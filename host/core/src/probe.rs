@@ -18,10 +18,14 @@ pub struct Probe {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
-    /// A TCP connection to the port is accepted.
+    /// A TCP connection to the port is accepted and, where something is sent, the
+    /// server answers it. The beginning of the answer is the observation's output.
     Tcp {
         /// Port inside the container.
         port: u16,
+        /// Sent once connected; absent: the connection is enough.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        send: Option<String>,
     },
     /// `GET path` answers with a status below 400, or with anything at all where a
     /// plugin judges the answer.
@@ -50,9 +54,10 @@ pub enum Check {
 pub struct Observation {
     /// Whether the check passed by its own rule.
     pub passed: bool,
-    /// HTTP status, or exit code of the command.
+    /// HTTP status, or exit code of the command; absent where no answer came.
     pub status: Option<i32>,
-    /// The beginning of the body, of what the command printed, or of an error.
+    /// The beginning of the body, of what the command printed, of the answer to what
+    /// was sent, or of an error. Bytes that are not UTF-8 are replaced by U+FFFD.
     pub output: String,
 }
 

@@ -26,7 +26,9 @@ pub struct ServiceDescription {
     pub volumes: Vec<VolumeDefault>,
     /// Ports it listens on, the most important first.
     pub ports: Vec<Port>,
-    /// All of them must pass before the service counts as ready.
+    /// All of them must pass before the service counts as ready. They are tried in
+    /// order, each only when those before it passed, the cheapest first. The plugin
+    /// judges the observations of those that were tried.
     pub probes: Vec<ProbeTemplate>,
     /// How long it may take to become ready, in milliseconds.
     pub ready_timeout_ms: u32,
@@ -111,10 +113,13 @@ pub struct ProbeTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckTemplate {
-    /// A TCP connection is accepted.
+    /// A TCP connection is accepted and, where something is sent, answered.
     Tcp {
         /// Port inside the container.
         port: u16,
+        /// Sent once connected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        send: Option<String>,
     },
     /// An HTTP request is answered.
     Http {
@@ -164,6 +169,10 @@ pub struct DescribeRequest {
     pub name: ServiceName,
     /// Wanted version (the manifest's `tag`), exactly as written.
     pub version: Option<String>,
+    /// Image that takes the place of the one the plugin names; the plugin may adapt
+    /// to it.
+    #[serde(default)]
+    pub image: Option<String>,
     /// Settings as the user wrote them.
     pub settings: serde_json::Value,
     /// Names of the variables that the user sets for this service.
