@@ -211,6 +211,8 @@ impl Container {
     pub fn hash(&self, revisions: &BTreeMap<SecretName, u64>) -> String {
         // What the host does with a running container is not part of what it is.
         let made_from = Self {
+            // An image is what it holds: the same image from another source is no change.
+            image: Image::Pull { reference: self.image.reference().to_owned() },
             probes: Vec::new(),
             ready_timeout_ms: 0,
             judged: false,
@@ -235,9 +237,14 @@ impl Container {
 
 /// SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
     }
     hex

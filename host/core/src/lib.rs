@@ -17,5 +17,6 @@ pub mod resources;
 pub mod route;
 pub mod secret;
 pub mod service;
+pub mod source;
 pub mod spec;
 pub mod text;
