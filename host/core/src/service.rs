@@ -173,6 +173,9 @@ pub struct DescribeRequest {
     /// to it.
     #[serde(default)]
     pub image: Option<String>,
+    /// Port that others reach it on, where the user says so.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// Settings as the user wrote them.
     pub settings: serde_json::Value,
     /// Names of the variables that the user sets for this service.
