@@ -1,0 +1,356 @@
+//! Asks a host, by its Unix socket or a TCP port. One connection for each request:
+//! on a Unix socket that costs less than keeping one alive does in code.
+
+mod address;
+mod connect;
+mod exec;
+mod follow;
+mod ndjson;
+
+pub use address::{Address, AddressError};
+pub use exec::{ExecEvent, ExecReader, ExecWriter};
+pub use follow::{Followed, RECONNECT};
+
+use crate::wire::{
+    App, AppSummary, Control, DeployRequest, ExecRequest, Failure, Finding, LogLine, Operation,
+    OperationEvent, Plugin, Proposal, SetVariables, Started, Version, Volume,
+};
+use bytes::Bytes;
+use doprax_core::name::{AppName, ServiceName, VolumeName};
+use futures_util::stream::BoxStream;
+use http::{Method, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io;
+
+/// Largest answer that is read as a whole, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// What a request sends.
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers there.
+    #[error("cannot reach a host at {address}")]
+    Unreachable {
+        /// Where.
+        address: Address,
+        /// Why.
+        source: io::Error,
+    },
+    /// The host refused or failed.
+    #[error("{}", failure.error)]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What the host said.
+        failure: Box<Failure>,
+    },
+    /// The connection broke.
+    #[error("the connection to {address} broke")]
+    Broken {
+        /// To whom.
+        address: Address,
+        /// How.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The answer is not what this client understands.
+    #[error("{address} gave an answer that is not understood")]
+    Answer {
+        /// Who gave it.
+        address: Address,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl ClientError {
+    /// Whether the host may answer again soon: it is not there, or went away.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Broken { .. } => true,
+            Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
+            Self::Answer { .. } => false,
+        }
+    }
+}
+
+/// Which part of an app's log.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Only this container; absent: all, interleaved.
+    pub container: Option<ServiceName>,
+    /// Only what is newer than this Unix time in seconds.
+    pub since: Option<i64>,
+    /// Only this many lines of each container, from the end.
+    pub tail: Option<u32>,
+    /// Whether new lines follow until the stream is dropped.
+    pub follow: bool,
+}
+
+/// Asks one host.
+#[derive(Clone)]
+pub struct Client {
+    address: Address,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client of the host at `address`; `token` opens a TCP port.
+    pub fn new(address: Address, token: Option<String>) -> Self {
+        Self { address, token }
+    }
+
+    /// Where it asks.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Which host answers.
+    pub async fn version(&self) -> Result<Version, ClientError> {
+        self.get("/v1/version").await
+    }
+
+    /// What the host finds about itself and its machine.
+    pub async fn doctor(&self) -> Result<Vec<Finding>, ClientError> {
+        self.get("/v1/doctor").await
+    }
+
+    /// The installed plugins.
+    pub async fn plugins(&self) -> Result<Vec<Plugin>, ClientError> {
+        self.get("/v1/plugins").await
+    }
+
+    /// What a deploy would do.
+    pub async fn plan(&self, request: &DeployRequest) -> Result<Proposal, ClientError> {
+        self.ask(Method::POST, "/v1/plan", json(request)).await
+    }
+
+    /// Begins a deploy.
+    pub async fn deploy(&self, request: &DeployRequest) -> Result<Started, ClientError> {
+        self.ask(Method::POST, "/v1/deploy", json(request)).await
+    }
+
+    /// Sends the source archive of this digest, piece by piece.
+    pub async fn send_source(
+        &self,
+        digest: &str,
+        pieces: impl futures_util::Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), ClientError> {
+        use futures_util::TryStreamExt as _;
+        let body = StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync();
+        self.tell(Method::PUT, &format!("/v1/sources/{digest}"), body)
+            .await
+    }
+
+    /// All apps.
+    pub async fn apps(&self) -> Result<Vec<AppSummary>, ClientError> {
+        self.get("/v1/apps").await
+    }
+
+    /// All about one app.
+    pub async fn app(&self, app: &AppName) -> Result<App, ClientError> {
+        self.get(&format!("/v1/apps/{app}")).await
+    }
+
+    /// Starts, stops or restarts one container of an app, or all.
+    pub async fn control(
+        &self,
+        app: &AppName,
+        container: Option<&ServiceName>,
+        control: Control,
+    ) -> Result<Started, ClientError> {
+        let selection = container
+            .map(|name| format!("?container={name}"))
+            .unwrap_or_default();
+        let path = format!("/v1/apps/{app}/{}{selection}", control.as_str());
+        self.ask(Method::POST, &path, empty()).await
+    }
+
+    /// What a removal would do.
+    pub async fn plan_removal(&self, app: &AppName) -> Result<Proposal, ClientError> {
+        self.get(&format!("/v1/apps/{app}/removal")).await
+    }
+
+    /// Begins to remove an app; its volumes stay.
+    pub async fn remove(&self, app: &AppName) -> Result<Started, ClientError> {
+        self.ask(Method::DELETE, &format!("/v1/apps/{app}"), empty())
+            .await
+    }
+
+    /// Lines of an app's log.
+    pub async fn logs(
+        &self,
+        app: &AppName,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
+        let mut path = format!("/v1/apps/{app}/logs?follow={}", query.follow);
+        if let Some(container) = &query.container {
+            path.push_str(&format!("&container={container}"));
+        }
+        if let Some(since) = query.since {
+            path.push_str(&format!("&since={since}"));
+        }
+        if let Some(tail) = query.tail {
+            path.push_str(&format!("&tail={tail}"));
+        }
+        let answer = self.send(Method::GET, &path, empty()).await?;
+        Ok(ndjson::values(answer.into_body(), self.address.clone()))
+    }
+
+    /// Runs a command in a container.
+    pub async fn exec(
+        &self,
+        app: &AppName,
+        request: &ExecRequest,
+    ) -> Result<(ExecWriter, ExecReader), ClientError> {
+        exec::start(self, app, request).await
+    }
+
+    /// The names of the variables that are set for an app.
+    pub async fn variables(&self, app: &AppName) -> Result<Vec<String>, ClientError> {
+        self.get(&format!("/v1/apps/{app}/variables")).await
+    }
+
+    /// Sets and unsets variables for the app's next deploy.
+    pub async fn set_variables(
+        &self,
+        app: &AppName,
+        variables: &SetVariables,
+    ) -> Result<(), ClientError> {
+        self.tell(
+            Method::PUT,
+            &format!("/v1/apps/{app}/variables"),
+            json(variables),
+        )
+        .await
+    }
+
+    /// All volumes of all apps.
+    pub async fn volumes(&self) -> Result<Vec<Volume>, ClientError> {
+        self.get("/v1/volumes").await
+    }
+
+    /// Removes a volume and everything in it.
+    pub async fn remove_volume(
+        &self,
+        app: &AppName,
+        volume: &VolumeName,
+    ) -> Result<(), ClientError> {
+        let name = utf8_percent_encode(volume.as_str(), NON_ALPHANUMERIC);
+        self.tell(
+            Method::DELETE,
+            &format!("/v1/apps/{app}/volumes/{name}"),
+            empty(),
+        )
+        .await
+    }
+
+    /// How far an operation is.
+    pub async fn operation(&self, id: &str) -> Result<Operation, ClientError> {
+        let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
+        self.get(&format!("/v1/operations/{id}")).await
+    }
+
+    /// The events of an operation after number `after`, until its end.
+    pub async fn events(
+        &self,
+        id: &str,
+        after: u64,
+    ) -> Result<BoxStream<'static, Result<OperationEvent, ClientError>>, ClientError> {
+        let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
+        let answer = self
+            .send(
+                Method::GET,
+                &format!("/v1/operations/{id}/events?after={after}"),
+                empty(),
+            )
+            .await?;
+        Ok(ndjson::values(answer.into_body(), self.address.clone()))
+    }
+
+    /// The events of an operation until its end. When the host goes away, asks again
+    /// for up to [`RECONNECT`] and goes on after the last event seen.
+    pub fn follow(&self, id: &str) -> BoxStream<'static, Result<Followed, ClientError>> {
+        follow::follow(self.clone(), id.to_owned())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.ask(Method::GET, path, empty()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<T, ClientError> {
+        let answer = self.send(method, path, body).await?;
+        let bytes = self.read(answer.into_body()).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.not_understood(error))
+    }
+
+    async fn tell(&self, method: Method, path: &str, body: Body) -> Result<(), ClientError> {
+        self.send(method, path, body).await.map(drop)
+    }
+
+    /// Sends a request and returns its answer if it is a good one.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<http::Response<Incoming>, ClientError> {
+        let answer =
+            connect::request(&self.address, self.token.as_deref(), method, path, body).await?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let bytes = self.read(answer.into_body()).await?;
+        let failure = serde_json::from_slice(&bytes).unwrap_or_else(|_| Failure {
+            error: format!("the host answered with {status}"),
+            ..Failure::default()
+        });
+        Err(ClientError::Refused {
+            status,
+            failure: Box::new(failure),
+        })
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, ClientError> {
+        let body = http_body_util::Limited::new(body, MAX_ANSWER);
+        let whole = body.collect().await.map_err(|source| ClientError::Broken {
+            address: self.address.clone(),
+            source,
+        })?;
+        Ok(whole.to_bytes())
+    }
+
+    fn not_understood(&self, error: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+        ClientError::Answer {
+            address: self.address.clone(),
+            source: Box::new(error),
+        }
+    }
+}
+
+fn empty() -> Body {
+    http_body_util::Empty::new()
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+fn json(value: &impl Serialize) -> Body {
+    let bytes =
+        serde_json::to_vec(value).expect("wire types have only string keys, so they serialize");
+    Full::new(Bytes::from(bytes))
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}

@@ -1,0 +1,126 @@
+//! Follows an operation to its end, across restarts of the host.
+//!
+//! Guarantee: every event is given once, in order, because the host keeps them by
+//! number and is asked for what comes after the last one seen.
+
+use super::{Client, ClientError};
+use crate::wire::OperationEvent;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a host that went away is asked again.
+pub const RECONNECT: Duration = Duration::from_secs(120);
+/// First pause between two tries; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What one sees while following an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Followed {
+    /// Something happened.
+    Event(OperationEvent),
+    /// The host went away; it is being asked again.
+    Lost,
+    /// It is back.
+    Back,
+}
+
+struct State {
+    client: Client,
+    id: String,
+    after: u64,
+    events: Option<BoxStream<'static, Result<OperationEvent, ClientError>>>,
+    /// Since when the host is away, and the pause before the next try.
+    away: Option<(Instant, Duration)>,
+    ended: bool,
+}
+
+pub(super) fn follow(
+    client: Client,
+    id: String,
+) -> BoxStream<'static, Result<Followed, ClientError>> {
+    let state = State {
+        client,
+        id,
+        after: 0,
+        events: None,
+        away: None,
+        ended: false,
+    };
+    stream::unfold(state, |mut state| async {
+        if state.ended {
+            return None;
+        }
+        let next = state.next().await;
+        state.ended = match &next {
+            Ok(Followed::Event(event)) => event.what.is_end(),
+            Ok(Followed::Lost | Followed::Back) => false,
+            Err(_) => true,
+        };
+        Some((next, state))
+    })
+    .boxed()
+}
+
+impl State {
+    async fn next(&mut self) -> Result<Followed, ClientError> {
+        loop {
+            let Some(events) = &mut self.events else {
+                match self.client.events(&self.id, self.after).await {
+                    Ok(events) => {
+                        self.events = Some(events);
+                        if self.away.take().is_some() {
+                            return Ok(Followed::Back);
+                        }
+                    }
+                    Err(error) if error.is_lost() => {
+                        if let Some(lost) = self.pause(error).await? {
+                            return Ok(lost);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+                continue;
+            };
+            match events.next().await {
+                Some(Ok(event)) => {
+                    // A host that came back may send again what was on its way.
+                    if event.number > self.after {
+                        self.after = event.number;
+                        return Ok(Followed::Event(event));
+                    }
+                }
+                Some(Err(error)) if !error.is_lost() => return Err(error),
+                // The stream ends after the operation's last event, so this is a
+                // host that is going away.
+                Some(Err(_)) | None => {
+                    self.events = None;
+                    if self.away.is_none() {
+                        self.away = Some((Instant::now(), FIRST_PAUSE));
+                        return Ok(Followed::Lost);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits before the next try; gives the error back when it was the last.
+    async fn pause(&mut self, error: ClientError) -> Result<Option<Followed>, ClientError> {
+        // Whoever never reached the host hears so at once.
+        if self.after == 0 && self.away.is_none() {
+            return Err(error);
+        }
+        let Some((since, pause)) = self.away else {
+            self.away = Some((Instant::now(), FIRST_PAUSE));
+            return Ok(Some(Followed::Lost));
+        };
+        if since.elapsed() > RECONNECT {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+        self.away = Some((since, (pause * 2).min(LONGEST_PAUSE)));
+        Ok(None)
+    }
+}

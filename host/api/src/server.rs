@@ -1,0 +1,131 @@
+//! Serves the API on its listeners.
+//!
+//! Flow: a connection is accepted, its requests are routed to one function each, and
+//! each function asks the host and converts. Guarantees: nothing is answered on a TCP
+//! port without the token; heads and bodies are bounded in size, heads in time.
+//! Assumption: who may open the Unix socket may do everything.
+
+mod apps;
+mod connection;
+mod deploy;
+mod exec;
+mod operations;
+mod plugins;
+mod problem;
+mod stream;
+
+use crate::token::Token;
+use crate::wire::Version;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use doprax_reconcile::Host;
+use http::StatusCode;
+use problem::Problem;
+use std::sync::Arc;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+
+/// Largest body of a request in bytes, source archives excepted.
+const MAX_BODY: usize = 64 << 20;
+
+/// Where the API is served.
+pub struct Listeners {
+    /// The socket that is guarded by its file's permissions.
+    pub unix: UnixListener,
+    /// A port, and the token that opens it.
+    pub tcp: Option<(TcpListener, Token)>,
+}
+
+/// Serves until `stop` is cancelled. Connections then end after their current
+/// request, or after two seconds.
+pub async fn serve(host: Arc<Host>, listeners: Listeners, stop: CancellationToken) {
+    let Listeners { unix, tcp } = listeners;
+    let local = connection::serve(unix, router(Arc::clone(&host)), stop.clone());
+    match tcp {
+        None => local.await,
+        Some((listener, token)) => {
+            let guarded = router(host).layer(from_fn_with_state(token, require_token));
+            tokio::join!(local, connection::serve(listener, guarded, stop));
+        }
+    }
+}
+
+fn router(host: Arc<Host>) -> Router {
+    Router::new()
+        .route("/v1/version", get(version))
+        .route("/v1/doctor", get(plugins::doctor))
+        .route("/v1/plugins", get(plugins::list))
+        .route("/v1/plan", post(deploy::plan))
+        .route("/v1/deploy", post(deploy::deploy))
+        .route("/v1/apps", get(apps::list))
+        .route("/v1/apps/{app}", get(apps::status).delete(apps::remove))
+        .route("/v1/apps/{app}/removal", get(apps::removal))
+        .route("/v1/apps/{app}/{control}", post(apps::control))
+        .route("/v1/apps/{app}/logs", get(apps::logs))
+        .route("/v1/apps/{app}/exec", get(exec::exec))
+        .route(
+            "/v1/apps/{app}/variables",
+            get(apps::variables).put(apps::set_variables),
+        )
+        .route("/v1/apps/{app}/volumes/{name}", delete(apps::remove_volume))
+        .route("/v1/volumes", get(apps::volumes))
+        .route("/v1/operations/{id}", get(operations::one))
+        .route("/v1/operations/{id}/events", get(operations::events))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        // Bounded by itself, see there.
+        .route(
+            "/v1/sources/{digest}",
+            put(deploy::receive_source).layer(DefaultBodyLimit::disable()),
+        )
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(host)
+}
+
+async fn version() -> Json<Version> {
+    Json(Version {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+async fn unknown(request: Request) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {}", request.uri().path()),
+    )
+    .help("the host may be older or newer than this client: compare `doprax --version` on both")
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!(
+            "{} is not possible on {}",
+            request.method(),
+            request.uri().path()
+        ),
+    )
+}
+
+async fn require_token(
+    State(token): State<Token>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let given = request
+        .headers()
+        .get(http::header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    match given {
+        Some((_, text)) if token.matches(text.trim()) => Ok(next.run(request).await),
+        _ => Err(
+            Problem::new(StatusCode::UNAUTHORIZED, "the host wants a token")
+                .help("set DOPRAX_TOKEN to the content of STATE/api-token on the host's machine"),
+        ),
+    }
+}

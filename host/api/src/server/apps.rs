@@ -1,0 +1,124 @@
+//! Apps that exist: what they are, starting and stopping, logs, variables, volumes.
+
+use super::problem::Problem;
+use super::stream::ndjson;
+use crate::wire::{App, AppSummary, Control, LogLine, Proposal, SetVariables, Started, Volume};
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use doprax_core::name::{AppName, ServiceName, VolumeName};
+use doprax_reconcile::Host;
+use futures_util::StreamExt as _;
+use http::StatusCode;
+use serde::Deserialize;
+use std::sync::Arc;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+pub(super) async fn list(State(host): State<Arc<Host>>) -> Answer<Vec<AppSummary>> {
+    Ok(Json(
+        host.apps().await?.into_iter().map(Into::into).collect(),
+    ))
+}
+
+pub(super) async fn status(State(host): State<Arc<Host>>, Path(app): Path<String>) -> Answer<App> {
+    Ok(Json(host.status(&AppName::new(app)?).await?.into()))
+}
+
+pub(super) async fn removal(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+) -> Answer<Proposal> {
+    Ok(Json(host.plan_removal(&AppName::new(app)?).await?.into()))
+}
+
+pub(super) async fn remove(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+) -> Result<(StatusCode, Json<Started>), Problem> {
+    let operation = host.remove(&AppName::new(app)?).await?;
+    Ok((StatusCode::ACCEPTED, Json(Started { operation })))
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Selected {
+    container: Option<ServiceName>,
+}
+
+pub(super) async fn control(
+    State(host): State<Arc<Host>>,
+    path: Result<Path<(String, Control)>, PathRejection>,
+    selected: Result<Query<Selected>, QueryRejection>,
+) -> Result<(StatusCode, Json<Started>), Problem> {
+    let Path((app, control)) = path?;
+    let Query(Selected { container }) = selected?;
+    let operation = host
+        .control(&AppName::new(app)?, container, control.into())
+        .await?;
+    Ok((StatusCode::ACCEPTED, Json(Started { operation })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct LogQuery {
+    container: Option<ServiceName>,
+    since: Option<i64>,
+    tail: Option<u32>,
+    #[serde(default)]
+    follow: bool,
+}
+
+pub(super) async fn logs(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(LogQuery {
+        container,
+        since,
+        tail,
+        follow,
+    }) = query?;
+    let request = doprax_engine::LogRequest {
+        since,
+        tail,
+        follow,
+        timestamps: true,
+    };
+    let lines = host
+        .logs(&AppName::new(app)?, container.as_ref(), request)
+        .await?;
+    Ok(ndjson(lines.map(LogLine::from)))
+}
+
+pub(super) async fn variables(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+) -> Answer<Vec<String>> {
+    Ok(Json(host.variables(&AppName::new(app)?).await?))
+}
+
+pub(super) async fn set_variables(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+    body: Result<Json<SetVariables>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let Json(SetVariables { values }) = body?;
+    host.set_variables(&AppName::new(app)?, values).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn volumes(State(host): State<Arc<Host>>) -> Answer<Vec<Volume>> {
+    Ok(Json(
+        host.volumes().await?.into_iter().map(Into::into).collect(),
+    ))
+}
+
+pub(super) async fn remove_volume(
+    State(host): State<Arc<Host>>,
+    Path((app, volume)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    host.remove_volume(&AppName::new(app)?, &VolumeName::new(volume)?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

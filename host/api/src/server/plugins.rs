@@ -1,0 +1,16 @@
+//! What this host is made of and how its machine is.
+
+use crate::wire::{Finding, Plugin};
+use axum::Json;
+use axum::extract::State;
+use doprax_reconcile::Host;
+use std::sync::Arc;
+
+pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Vec<Plugin>> {
+    let _plugins = host.plugins();
+    Json(Vec::new())
+}
+
+pub(super) async fn doctor(State(host): State<Arc<Host>>) -> Json<Vec<Finding>> {
+    Json(host.doctor().await.into_iter().map(Into::into).collect())
+}

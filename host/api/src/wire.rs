@@ -1,0 +1,30 @@
+//! What goes over the wire, as JSON. These types belong to the API alone: what the
+//! host reports is converted here, so that neither can change the other unnoticed.
+
+mod app;
+mod deploy;
+mod doctor;
+mod exec;
+mod failure;
+mod operation;
+mod plugin;
+
+pub use app::{App, AppState, AppSummary, Container, LogLine, Volume};
+pub use deploy::{ConfigFile, DeployRequest, Proposal, SetVariables};
+pub use doctor::{Finding, Level};
+pub use exec::{ExecInput, ExecOutput, ExecRequest, TerminalSize};
+pub(crate) use exec::{STDERR, STDOUT};
+pub use failure::Failure;
+pub use operation::{
+    Control, Operation, OperationEvent, OperationKind, OperationState, Started, What,
+};
+pub use plugin::Plugin;
+
+use serde::{Deserialize, Serialize};
+
+/// Which host answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The host's version.
+    pub version: String,
+}

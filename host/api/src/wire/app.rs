@@ -1,0 +1,238 @@
+//! Apps, their containers, logs and volumes.
+
+use super::Operation;
+use doprax_core::name::{AppName, ServiceName, VolumeName};
+use doprax_reconcile::report;
+use serde::{Deserialize, Serialize};
+
+/// How an app is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppState {
+    /// Everything that should run runs.
+    Running,
+    /// Nothing serves yet.
+    Starting,
+    /// Something that should run does not.
+    Degraded,
+    /// Stopped by its owner.
+    Stopped,
+    /// Its only deploy so far failed.
+    Failed,
+}
+
+impl AppState {
+    /// The state in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Starting => "starting",
+            Self::Degraded => "degraded",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<report::AppState> for AppState {
+    fn from(state: report::AppState) -> Self {
+        match state {
+            report::AppState::Running => Self::Running,
+            report::AppState::Starting => Self::Starting,
+            report::AppState::Degraded => Self::Degraded,
+            report::AppState::Stopped => Self::Stopped,
+            report::AppState::Failed => Self::Failed,
+        }
+    }
+}
+
+/// One line about an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSummary {
+    /// Its name.
+    pub app: AppName,
+    /// How it is.
+    pub state: AppState,
+    /// Number of its current release, from 1; absent before the first.
+    pub release: Option<u64>,
+    /// Where it can be reached.
+    pub url: String,
+    /// Number of containers that run.
+    pub running: usize,
+    /// Number of containers that should.
+    pub wanted: usize,
+}
+
+impl From<report::AppSummary> for AppSummary {
+    fn from(summary: report::AppSummary) -> Self {
+        let report::AppSummary {
+            app,
+            state,
+            release,
+            url,
+            running: (running, wanted),
+        } = summary;
+        Self {
+            app,
+            state: state.into(),
+            release,
+            url,
+            running,
+            wanted,
+        }
+    }
+}
+
+/// All about an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    /// In one line.
+    #[serde(flatten)]
+    pub summary: AppSummary,
+    /// The subnet of its network.
+    pub subnet: String,
+    /// Unix time in milliseconds of its current release.
+    pub released_ms: Option<i64>,
+    /// Its containers, main first.
+    pub containers: Vec<Container>,
+    /// Its volumes, those that nothing mounts any more included.
+    pub volumes: Vec<Volume>,
+    /// The operation under way.
+    pub operation: Option<Operation>,
+    /// What the latest operation failed with, if it failed.
+    pub last_error: Option<String>,
+    /// Remarks, such as a limit that this machine forbids.
+    pub notes: Vec<String>,
+}
+
+impl From<report::AppStatus> for App {
+    fn from(status: report::AppStatus) -> Self {
+        let report::AppStatus {
+            summary,
+            subnet,
+            released_ms,
+            containers,
+            volumes,
+            operation,
+            last_error,
+            notes,
+        } = status;
+        Self {
+            summary: summary.into(),
+            subnet,
+            released_ms,
+            containers: containers.into_iter().map(Into::into).collect(),
+            volumes: volumes.into_iter().map(Into::into).collect(),
+            operation: operation.map(Into::into),
+            last_error,
+            notes,
+        }
+    }
+}
+
+/// How a container is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name and hostname.
+    pub name: ServiceName,
+    /// The plugin that describes it; absent for main.
+    pub plugin: Option<String>,
+    /// Its image.
+    pub image: String,
+    /// What it does: `running`, `restarting`, `exited (1)`, `stopped`, `missing`.
+    pub state: String,
+    /// Its address on the app's network.
+    pub address: Option<String>,
+    /// Port that others reach it on.
+    pub port: Option<u16>,
+    /// How many times the engine restarted it after a crash.
+    pub restarts: u32,
+    /// Unix time in milliseconds of its latest start.
+    pub started_ms: Option<i64>,
+    /// Memory in use, in bytes, while it runs.
+    pub memory: Option<u64>,
+    /// Its memory limit in bytes, if it has one.
+    pub memory_limit: Option<u64>,
+    /// Values it offers to others; those that hold a secret are masked.
+    pub outputs: Vec<(String, String)>,
+}
+
+impl From<report::ContainerStatus> for Container {
+    fn from(status: report::ContainerStatus) -> Self {
+        let report::ContainerStatus {
+            name,
+            plugin,
+            image,
+            state,
+            address,
+            port,
+            restarts,
+            started_ms,
+            memory,
+            memory_limit,
+            outputs,
+        } = status;
+        Self {
+            name,
+            plugin,
+            image,
+            state,
+            address,
+            port,
+            restarts,
+            started_ms,
+            memory,
+            memory_limit,
+            outputs,
+        }
+    }
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// The app that it belongs to.
+    pub app: AppName,
+    /// Its name within the app.
+    pub name: VolumeName,
+    /// Where it is mounted: `main:/app_data/static`.
+    pub mounts: Vec<String>,
+}
+
+impl From<report::VolumeStatus> for Volume {
+    fn from(status: report::VolumeStatus) -> Self {
+        let report::VolumeStatus { app, name, mounts } = status;
+        Self { app, name, mounts }
+    }
+}
+
+/// A line of a container's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// The container.
+    pub container: ServiceName,
+    /// Whether it came by standard error.
+    #[serde(default)]
+    pub stderr: bool,
+    /// When it was written (RFC 3339).
+    pub time: String,
+    /// The line without its end.
+    pub text: String,
+}
+
+impl From<doprax_reconcile::LogLine> for LogLine {
+    fn from(line: doprax_reconcile::LogLine) -> Self {
+        let doprax_reconcile::LogLine {
+            container,
+            stderr,
+            time,
+            text,
+        } = line;
+        Self {
+            container,
+            stderr,
+            time,
+            text,
+        }
+    }
+}
