@@ -9,6 +9,8 @@
 //! ```
 
 pub mod blueprint;
+pub mod diagnostic;
+pub mod manifest;
 pub mod name;
 pub mod observed;
 pub mod plan;
@@ -20,3 +22,5 @@ pub mod service;
 pub mod source;
 pub mod spec;
 pub mod text;
+pub mod text_file;
+pub mod yaml;

@@ -1,0 +1,62 @@
+//! `command`: always a list of arguments, never a line for a shell.
+
+use super::hint::cut;
+use super::reader::{At, Reader};
+use crate::yaml::Kind;
+
+const EXAMPLE: &str = "command: [gunicorn, app]";
+
+/// The arguments, each as written.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Vec<String>> {
+    if let Kind::Scalar { text, .. } = &at.node.kind
+        && !at.node.is_absent()
+    {
+        reader.error(
+            at.value_span(),
+            &at.path,
+            "a command is a list of arguments",
+            as_list(text),
+        );
+        return None;
+    }
+    let items = reader.items(at, "- gunicorn");
+    if items.is_empty() {
+        if matches!(&at.node.kind, Kind::Sequence(_)) || at.node.is_null() {
+            let help =
+                format!("write one, as in `{EXAMPLE}`, or remove the key for the image's own");
+            reader.error(at.value_span(), &at.path, "the command is empty", help);
+        }
+        return None;
+    }
+    let mut arguments = Vec::new();
+    for item in &items {
+        let text = reader.text(item, EXAMPLE)?;
+        if text.contains('\0') {
+            reader.error(
+                item.value_span(),
+                &item.path,
+                "an argument holds a NUL character",
+                "remove `\\0`",
+            );
+            return None;
+        }
+        arguments.push(text.to_owned());
+    }
+    Some(arguments)
+}
+
+/// How a command that was written as one text is written as a list.
+fn as_list(text: &str) -> String {
+    let needs_shell = text.chars().any(|c| "|&;<>$`*?~()'\"\\".contains(c));
+    if text.chars().count() > 80
+        || text.contains(['\n', '{', '}', '[', ']', ',', '#', ':'])
+        || needs_shell
+    {
+        let start = cut(text.lines().next().unwrap_or_default().trim());
+        return format!(
+            "write it as in `{EXAMPLE}`; where it needs a shell, as a list of three: `sh`, `-c` and the line (`{start}`)"
+        );
+    }
+    let arguments: Vec<&str> = text.split_whitespace().collect();
+    format!("write `command: [{}]`", arguments.join(", "))
+}

@@ -1,0 +1,61 @@
+//! The keys that main and services share.
+
+use super::app::Secrets;
+use super::reader::{At, Reader};
+use super::{command, config_file, env, resources, volume};
+use crate::spec::ContainerSpec;
+use crate::yaml::KeyPath;
+
+/// Reads the value of one of the shared keys into `container`. `owner` and `name`
+/// are the container's place in the spec: `main`, or `services` and its name.
+pub(super) fn read<'a>(
+    reader: &mut Reader<'a>,
+    owner: &[&str],
+    key: &str,
+    at: &At<'a>,
+    container: &mut ContainerSpec,
+    secrets: &mut Secrets,
+) {
+    match key {
+        "envs" => container.env = env::read(reader, owner, at, secrets),
+        "volumes" => container.volumes = volume::read(reader, owner, at),
+        "config_file" => container.files = config_file::read(reader, owner, at),
+        "command" => container.command = command::read(reader, at),
+        "resources" => container.resources = resources::read(reader, at).unwrap_or_default(),
+        _ => {}
+    }
+}
+
+/// Refuses a file on the path of a volume.
+pub(super) fn check_paths(reader: &mut Reader<'_>, owner: &[&str], container: &ContainerSpec) {
+    for path in container
+        .files
+        .keys()
+        .filter(|path| container.volumes.contains_key(*path))
+    {
+        let steps = part(owner, &["files", path]);
+        let (span, key_path) = reader.places.find(&steps);
+        reader.error(
+            span,
+            &key_path,
+            format!("a volume and a file are both mounted on {path}"),
+            "give one of them another path",
+        );
+    }
+}
+
+/// The path of a part of the container that `owner` names.
+pub(super) fn part<'p>(owner: &[&'p str], rest: &[&'p str]) -> Vec<&'p str> {
+    owner.iter().chain(rest).copied().collect()
+}
+
+/// A path that was mounted before, and where.
+pub(super) fn mounted_twice(reader: &mut Reader<'_>, at: &At<'_>, path: &str, first: &KeyPath) {
+    let message = format!("{path} is mounted twice in this container");
+    reader.error(
+        at.value_span(),
+        &at.path,
+        message,
+        format!("it is at {first} too: remove one, or give it another path"),
+    );
+}

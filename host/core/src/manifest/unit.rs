@@ -1,0 +1,185 @@
+//! Numbers with units, and ports.
+
+use super::hint::cut;
+use super::reader::{At, Reader};
+
+/// Smallest limit that an engine takes, in bytes: Docker refuses less memory.
+const LEAST_BYTES: u64 = 6 << 20;
+
+/// A TCP port.
+pub(super) fn port<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u16> {
+    let text = reader.text(at, "port: 5000")?;
+    let port = text
+        .parse::<u16>()
+        .ok()
+        .filter(|port| *port > 0 && text.bytes().all(|b| b.is_ascii_digit()));
+    if port.is_none() {
+        let help = if text.contains(':') {
+            "write only the port in the container, as in `port: 5000`: nothing is published on the machine"
+        } else {
+            "write a number from 1 to 65535, as in `port: 5000`"
+        };
+        reader.error(
+            at.value_span(),
+            &at.path,
+            format!("`{}` is no port", cut(text)),
+            help,
+        );
+    }
+    port
+}
+
+/// A size in bytes, as in `512MiB`. As Docker does, this takes `m`, `MB` and `MiB`
+/// for the same 1,048,576 bytes.
+pub(super) fn bytes<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u64> {
+    let text = reader.text(at, "memory: 512MiB")?;
+    let Some(bytes) = parse_bytes(text) else {
+        let message = format!("`{}` is no size", cut(text));
+        reader.error(
+            at.value_span(),
+            &at.path,
+            message,
+            "write a number and a unit (KiB, MiB, GiB, TiB), as in `512MiB`",
+        );
+        return None;
+    };
+    if bytes < LEAST_BYTES {
+        let help = match text.bytes().all(|b| b.is_ascii_digit()) {
+            true => format!(
+                "it is a number of bytes; with a unit it is `{}MiB`",
+                cut(text)
+            ),
+            false => "write a larger size, as in `512MiB`".to_owned(),
+        };
+        reader.error(
+            at.value_span(),
+            &at.path,
+            "less than 6 MiB, the least that an engine takes",
+            help,
+        );
+        return None;
+    }
+    Some(bytes)
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "ki" | "kib" => 10,
+        "m" | "mb" | "mi" | "mib" => 20,
+        "g" | "gb" | "gi" | "gib" => 30,
+        "t" | "tb" | "ti" | "tib" => 40,
+        _ => return None,
+    };
+    let (value, decimals) = parse_decimal(number, 6)?;
+    let bytes = (u128::from(value) << shift) / 10u128.pow(decimals);
+    // The engine counts in a signed number of 64 bits.
+    i64::try_from(bytes).ok()?.try_into().ok()
+}
+
+/// Processor time in thousandths of a processor, as in `0.5`.
+pub(super) fn millicpus<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u32> {
+    let text = reader.text(at, "cpus: 0.5")?;
+    let millicpus = parse_decimal(text, 3)
+        .map(|(value, decimals)| value * 10u64.pow(3 - decimals))
+        .and_then(|value| u32::try_from(value).ok())
+        .filter(|value| (10..=1_024_000).contains(value));
+    if millicpus.is_none() {
+        let message = format!("`{}` is no share of processors", cut(text));
+        let help =
+            "write a number from 0.01 to 1024, with at most three decimals, as in `cpus: 0.5`";
+        reader.error(at.value_span(), &at.path, message, help);
+    }
+    millicpus
+}
+
+/// A duration in milliseconds, as in `2s`, within `least` and `most` milliseconds.
+pub(super) fn duration<'a>(
+    reader: &mut Reader<'a>,
+    at: &At<'a>,
+    least: u32,
+    most: u32,
+) -> Option<u32> {
+    let text = reader.text(at, "timeout: 60s")?;
+    let Some(milliseconds) = parse_duration(text) else {
+        let help = match !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            true => format!("write the unit too, as in `{}s`", cut(text)),
+            false => {
+                "write a number and a unit (ms, s, m, h), as in `500ms`, `2s` or `1m30s`".to_owned()
+            }
+        };
+        reader.error(
+            at.value_span(),
+            &at.path,
+            format!("`{}` is no duration", cut(text)),
+            help,
+        );
+        return None;
+    };
+    match u32::try_from(milliseconds) {
+        Ok(milliseconds) if (least..=most).contains(&milliseconds) => Some(milliseconds),
+        _ => {
+            let help = format!(
+                "write a duration from {} to {}",
+                in_words(least),
+                in_words(most)
+            );
+            reader.error(
+                at.value_span(),
+                &at.path,
+                format!("`{}` is out of bounds", cut(text)),
+                help,
+            );
+            None
+        }
+    }
+}
+
+fn in_words(milliseconds: u32) -> String {
+    match milliseconds {
+        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    }
+}
+
+fn parse_duration(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0u64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        let (value, decimals) = parse_decimal(number, 3)?;
+        total = total.checked_add(value.checked_mul(milliseconds)? / 10u64.pow(decimals))?;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// A number with at most `most_decimals` decimals as an integer and how many of its
+/// digits are decimals; no more than 12 digits before them.
+fn parse_decimal(text: &str, most_decimals: usize) -> Option<(u64, u32)> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let fits = !whole.is_empty() && whole.len() <= 12 && digits(whole) && digits(decimals);
+    if !fits || decimals.len() > most_decimals || (text.contains('.') && decimals.is_empty()) {
+        return None;
+    }
+    let value = format!("{whole}{decimals}").parse().ok()?;
+    Some((value, u32::try_from(decimals.len()).ok()?))
+}

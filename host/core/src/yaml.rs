@@ -1,0 +1,495 @@
+//! YAML as a tree in which every scalar keeps its exact text and every node and key
+//! its place. Knows nothing of what the keys mean.
+//!
+//! Bounded: the size of the input, the depth of the tree and the number of nodes,
+//! the copies that aliases make included. Time is linear in the input.
+
+use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::text_file::TextFile;
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
+use std::collections::HashMap;
+
+mod key_path;
+mod refusal;
+
+pub use key_path::KeyPath;
+pub(crate) use key_path::cut;
+
+/// Longest input, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Deepest nesting of lists and mappings.
+pub const MAX_DEPTH: usize = 64;
+/// Most nodes, the copies that aliases make included.
+pub const MAX_NODES: usize = 100_000;
+
+/// Most errors told at once.
+pub(crate) const MOST_ERRORS: usize = 20;
+
+/// A node of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it begins; its length is that of its first line.
+    pub span: Span,
+    weight: Weight,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A text.
+    Scalar {
+        /// Its exact characters.
+        text: String,
+        /// Whether it stands there without quotes and not as a block.
+        plain: bool,
+    },
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys with values, in the order of the file, no key twice.
+    Mapping(Vec<Entry>),
+}
+
+/// A key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key's exact characters.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// Whether nothing stands where the value would be, as in `redis:`.
+    pub fn is_absent(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, plain: true } if text.is_empty())
+    }
+
+    /// Whether it is absent or one of YAML's words for nothing.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, plain: true }
+            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// The value of a key of this mapping.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Mapping(entries) => entries
+                .iter()
+                .find(|entry| entry.key == key)
+                .map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
+    /// The node as JSON. A plain scalar becomes a boolean, number or null only where
+    /// that gives back the same characters (`5`, `0.5`, `true`, but not `5.10`,
+    /// `007`, `yes`), so that nothing of what was written is lost.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.kind {
+            Kind::Scalar { text, plain: true } => plain_json(text),
+            Kind::Scalar { text, .. } => text.as_str().into(),
+            Kind::Sequence(items) => items.iter().map(Node::to_json).collect(),
+            Kind::Mapping(entries) => {
+                let pairs = entries
+                    .iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_json()));
+                serde_json::Value::Object(pairs.collect())
+            }
+        }
+    }
+}
+
+fn plain_json(text: &str) -> serde_json::Value {
+    match text {
+        "" | "null" => return serde_json::Value::Null,
+        "true" => return true.into(),
+        "false" => return false.into(),
+        _ => {}
+    }
+    // Only what looks like a number at once, so that a long text is not parsed twice.
+    if text.len() <= 24 && text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+        if let Ok(number) = text.parse::<i64>()
+            && number.to_string() == text
+        {
+            return number.into();
+        }
+        if let Ok(number) = text.parse::<f64>()
+            && number.is_finite()
+            && text.contains('.')
+            && number.to_string() == text
+        {
+            return number.into();
+        }
+    }
+    text.into()
+}
+
+/// How much a subtree adds to a tree that takes it in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Weight {
+    nodes: usize,
+    bytes: usize,
+    height: usize,
+}
+
+/// The tree of the only document in `source`; nothing where the file holds only
+/// blanks and comments. The errors come in the order of the file; all but duplicate
+/// keys end the reading.
+pub fn parse(file: &TextFile) -> Result<Option<Node>, Vec<Diagnostic>> {
+    let mut builder = Builder::new(file);
+    if file.text().len() > MAX_BYTES {
+        return Err(vec![refusal::too_large(file)]);
+    }
+    if let Some(refused) = refusal::control_character(file) {
+        return Err(vec![refused]);
+    }
+    let outcome = builder.run();
+    let mut errors = builder.errors;
+    match outcome {
+        Ok(root) if errors.is_empty() => Ok(root),
+        Ok(_) => Err(errors),
+        Err(fatal) => {
+            errors.push(*fatal);
+            Err(errors)
+        }
+    }
+}
+
+/// A list or mapping whose end has not come yet.
+struct Frame {
+    content: Content,
+    span: Span,
+    anchor: usize,
+    weight: Weight,
+}
+
+enum Content {
+    Sequence(Vec<Node>),
+    Mapping {
+        entries: Vec<Entry>,
+        pending: Option<(String, Span)>,
+        seen: HashMap<String, Span>,
+    },
+}
+
+struct Builder<'a> {
+    file: &'a TextFile,
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, Node>,
+    root: Option<Node>,
+    /// Nodes and bytes of the tree so far, with what is kept for aliases.
+    nodes: usize,
+    bytes: usize,
+    errors: Vec<Diagnostic>,
+}
+
+type Step<T = ()> = Result<T, Box<Diagnostic>>;
+
+impl<'a> Builder<'a> {
+    fn new(file: &'a TextFile) -> Self {
+        Self {
+            file,
+            stack: Vec::new(),
+            anchors: HashMap::new(),
+            root: None,
+            nodes: 0,
+            bytes: 0,
+            errors: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) -> Step<Option<Node>> {
+        let mut parser = Parser::new_from_str(self.file.text());
+        let mut documents = 0;
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| self.unreadable(&error))?;
+            let span = place(span);
+            match event {
+                Event::DocumentStart(_) => {
+                    documents += 1;
+                    if documents > 1 {
+                        return Err(self.refuse(
+                            span,
+                            "a second document begins here".to_owned(),
+                            "one file describes one app: remove `---` and what follows, or move it to a file of its own",
+                        ));
+                    }
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    self.check_tag(tag.as_deref(), span)?;
+                    let plain = style == ScalarStyle::Plain;
+                    if plain && text.is_empty() && anchor > 0 {
+                        return Err(self.needs_quotes(span, '&'));
+                    }
+                    self.scalar(text.into_owned(), plain, span, anchor)?;
+                }
+                Event::SequenceStart(anchor, tag) => {
+                    self.check_tag(tag.as_deref(), span)?;
+                    self.open(Content::Sequence(Vec::new()), span, anchor)?;
+                }
+                Event::MappingStart(anchor, tag) => {
+                    self.check_tag(tag.as_deref(), span)?;
+                    let seen = HashMap::new();
+                    self.open(
+                        Content::Mapping {
+                            entries: Vec::new(),
+                            pending: None,
+                            seen,
+                        },
+                        span,
+                        anchor,
+                    )?;
+                }
+                Event::SequenceEnd | Event::MappingEnd => self.close()?,
+                Event::Alias(id) => self.alias(id, span)?,
+                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            }
+        }
+        Ok(self.root.take())
+    }
+
+    fn scalar(&mut self, text: String, plain: bool, span: Span, anchor: usize) -> Step {
+        let weight = Weight {
+            nodes: 1,
+            bytes: text.len(),
+            height: 0,
+        };
+        self.spend(weight, span)?;
+        self.add(
+            Node {
+                kind: Kind::Scalar { text, plain },
+                span,
+                weight,
+            },
+            anchor,
+        )
+    }
+
+    fn open(&mut self, content: Content, span: Span, anchor: usize) -> Step {
+        let weight = Weight {
+            nodes: 1,
+            bytes: 0,
+            height: 1,
+        };
+        self.spend(weight, span)?;
+        self.check_depth(1, span)?;
+        self.check_key(span)?;
+        self.stack.push(Frame {
+            content,
+            span,
+            anchor,
+            weight,
+        });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Step {
+        let Some(Frame {
+            content,
+            span,
+            anchor,
+            weight,
+        }) = self.stack.pop()
+        else {
+            return Ok(());
+        };
+        let kind = match content {
+            Content::Sequence(items) => Kind::Sequence(items),
+            Content::Mapping { entries, .. } => Kind::Mapping(entries),
+        };
+        self.add(Node { kind, span, weight }, anchor)
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Step {
+        let Some(weight) = self.anchors.get(&id).map(|node| node.weight) else {
+            return Err(self.refuse(
+                span,
+                "an alias stands inside what it repeats".to_owned(),
+                "write the entries out instead of repeating them with `*`",
+            ));
+        };
+        self.spend(weight, span)?;
+        self.check_depth(weight.height, span)?;
+        let node = self.anchors[&id].clone();
+        self.add(Node { span, ..node }, 0)
+    }
+
+    /// Puts a finished node where it belongs: into the open list or mapping, or at
+    /// the root.
+    fn add(&mut self, node: Node, anchor: usize) -> Step {
+        if anchor > 0 {
+            self.spend(node.weight, node.span)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        frame.weight.nodes += node.weight.nodes;
+        frame.weight.bytes += node.weight.bytes;
+        frame.weight.height = frame.weight.height.max(node.weight.height + 1);
+        match &mut frame.content {
+            Content::Sequence(items) => items.push(node),
+            Content::Mapping {
+                entries,
+                pending,
+                seen,
+            } => match (pending.take(), node.kind) {
+                (Some((key, key_span)), kind) => {
+                    if let Some(first) = seen.get(&key).copied() {
+                        return self.duplicate(&key, key_span, first);
+                    }
+                    seen.insert(key.clone(), key_span);
+                    entries.push(Entry {
+                        key,
+                        key_span,
+                        value: Node { kind, ..node },
+                    });
+                }
+                (None, Kind::Scalar { text, .. }) => *pending = Some((text, node.span)),
+                (None, _) => return Err(self.key_is_no_text(node.span)),
+            },
+        }
+        Ok(())
+    }
+
+    /// Notes that `key` stands twice; the first one counts.
+    fn duplicate(&mut self, key: &str, span: Span, first: Span) -> Step {
+        let path = self.path().key(key).to_string();
+        let message = format!("`{}` stands here a second time", cut(key));
+        let help = format!("the first is on line {}: keep one of them", first.line);
+        self.errors.push(
+            self.file
+                .diagnostic(Severity::Error, span, path, message, Some(help)),
+        );
+        if self.errors.len() < MOST_ERRORS {
+            Ok(())
+        } else {
+            Err(self.refuse(
+                span,
+                "too many errors, the rest is not shown".to_owned(),
+                "correct these first",
+            ))
+        }
+    }
+
+    /// Refuses a list or mapping that begins where a key is expected.
+    fn check_key(&self, span: Span) -> Step {
+        match self.stack.last() {
+            Some(Frame {
+                content: Content::Mapping { pending: None, .. },
+                ..
+            }) => Err(self.key_is_no_text(span)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_depth(&self, height: usize, span: Span) -> Step {
+        if self.stack.len() + height <= MAX_DEPTH {
+            return Ok(());
+        }
+        Err(self.refuse(
+            span,
+            format!("more than {MAX_DEPTH} levels of nesting"),
+            "no key of this file needs more than a few levels: look for a bracket or an indentation too many",
+        ))
+    }
+
+    fn check_tag(&self, tag: Option<&Tag>, span: Span) -> Step {
+        match tag {
+            // A plain `!!str` says what every scalar here is anyway.
+            Some(tag) if !tag.is_yaml_core_schema() => Err(self.needs_quotes(span, '!')),
+            _ => Ok(()),
+        }
+    }
+
+    fn spend(&mut self, weight: Weight, span: Span) -> Step {
+        self.nodes += weight.nodes;
+        self.bytes += weight.bytes;
+        if self.nodes > MAX_NODES {
+            return Err(self.refuse(
+                span,
+                format!("more than {MAX_NODES} entries, those that aliases (`*`) repeat included"),
+                "an app of 256 containers needs a tenth of that: check what wrote this file",
+            ));
+        }
+        if self.bytes > 2 * MAX_BYTES {
+            return Err(self.refuse(
+                span,
+                format!(
+                    "more than {} MiB of text, what aliases (`*`) repeat included",
+                    2 * MAX_BYTES >> 20
+                ),
+                "write the entries out, or move long texts to files (`config_file`)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Where the reading is now.
+    fn path(&self) -> KeyPath {
+        let mut path = KeyPath::root();
+        for frame in &self.stack {
+            path = match &frame.content {
+                Content::Sequence(items) => path.index(items.len()),
+                Content::Mapping {
+                    pending: Some((key, _)),
+                    ..
+                } => path.key(key),
+                Content::Mapping { pending: None, .. } => path,
+            };
+        }
+        path
+    }
+
+    fn key_is_no_text(&self, span: Span) -> Box<Diagnostic> {
+        self.refuse(
+            span,
+            "a key must be a text".to_owned(),
+            "a value that begins with `[`, `{` or `?` needs quotes",
+        )
+    }
+
+    fn needs_quotes(&self, span: Span, mark: char) -> Box<Diagnostic> {
+        Box::new(refusal::needs_quotes(
+            self.file,
+            span,
+            self.path().to_string(),
+            mark,
+        ))
+    }
+
+    fn refuse(&self, span: Span, message: String, help: &str) -> Box<Diagnostic> {
+        let path = self.path().to_string();
+        Box::new(
+            self.file
+                .diagnostic(Severity::Error, span, path, message, Some(help.to_owned())),
+        )
+    }
+
+    fn unreadable(&self, error: &ScanError) -> Box<Diagnostic> {
+        Box::new(refusal::unreadable(
+            self.file,
+            self.path().to_string(),
+            error,
+        ))
+    }
+}
+
+fn place(span: saphyr_parser::Span) -> Span {
+    let length = if span.start.line() == span.end.line() {
+        span.end.col().saturating_sub(span.start.col()).max(1)
+    } else {
+        // To the end of the line; cut where it is shown.
+        usize::MAX
+    };
+    Span {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+        length,
+    }
+}
