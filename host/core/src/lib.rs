@@ -8,12 +8,14 @@
 //! Blueprint × Observed ─plan→ Plan
 //! ```
 
+pub mod assemble;
 pub mod blueprint;
 pub mod diagnostic;
 pub mod manifest;
 pub mod name;
 pub mod observed;
 pub mod plan;
+pub mod planner;
 pub mod probe;
 pub mod resources;
 pub mod route;

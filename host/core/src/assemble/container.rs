@@ -1,0 +1,336 @@
+//! One container: what a person says about it over what its plugin says.
+
+use super::fill::{Filler, Variable};
+use super::port::Ports;
+use super::{Around, Described, Error, Findings, Input, Place};
+use crate::blueprint::{Container, Content, File, Image, Stage};
+use crate::name::ServiceName;
+use crate::probe::{Check, Probe};
+use crate::resources::Resources;
+use crate::service::{CheckTemplate, EnvTemplate, FileTemplate, ProbeTemplate, VolumeDefault};
+use crate::spec::{ConfigFile, ContainerSpec, Health, Strategy, VolumeMount};
+use std::collections::BTreeMap;
+
+/// How long a container may take to become ready where nobody says.
+const READY_TIMEOUT_MS: u32 = 60_000;
+/// How long a service may take to end where its plugin does not say; the engine's
+/// own default.
+const SERVICE_GRACE_MS: u32 = 10_000;
+/// How long main may take to end: requests that it still serves.
+const MAIN_GRACE_MS: u32 = 30_000;
+/// Pause between two tries of main's default probe.
+const PROBE_INTERVAL_MS: u32 = 100;
+/// Longest duration of one try of main's probe.
+const PROBE_TIMEOUT_MS: u32 = 5_000;
+
+/// The container built from source.
+pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) -> Container {
+    let name = ServiceName::main();
+    let input = &around.input;
+    let spec = &input.spec.main;
+    note_pending(&name, ports, findings);
+    let filler = Filler::new(
+        &name,
+        &around.peers,
+        &variables(&spec.container, &[]),
+        findings,
+    );
+    let files = files(input, &name, &spec.container, &[], &filler, findings);
+    Container {
+        plugin: None,
+        stage: Stage::Main,
+        image: Image::Build {
+            reference: input.instance.image(&input.spec.app, &input.source.digest),
+            source: input.source.digest.clone(),
+            dockerfile: input.source.dockerfile.clone(),
+        },
+        env: filler.into_env(),
+        entrypoint: None,
+        command: spec.container.command.clone(),
+        user: None,
+        files,
+        mounts: mounts(&spec.container, &[]),
+        aliases: around.aliases.get(&name).cloned().unwrap_or_default(),
+        port: ports.chosen,
+        port_reason: ports.reason.clone(),
+        probes: main_probes(spec.health.as_ref(), ports.chosen),
+        ready_timeout_ms: spec
+            .health
+            .as_ref()
+            .map_or(READY_TIMEOUT_MS, |health| health.timeout_ms),
+        judged: false,
+        reload: None,
+        strategy: spec.strategy,
+        resources: resources(input, &name, spec.container.resources, findings),
+        shm_size: None,
+        ulimits: Vec::new(),
+        capabilities: Vec::new(),
+        stop_signal: None,
+        stop_grace_ms: MAIN_GRACE_MS,
+        outputs: BTreeMap::new(),
+        name,
+    }
+}
+
+/// A service. Its strategy is the caller's to decide, who knows main's volumes.
+pub(super) fn service(
+    around: &Around<'_>,
+    service: &Described<'_>,
+    stage: Stage,
+    ports: &Ports,
+    findings: &mut Findings,
+) -> Container {
+    let Described {
+        name,
+        spec,
+        description,
+    } = *service;
+    let input = &around.input;
+    for text in &description.notes {
+        findings.note(name, text.clone());
+    }
+    note_pending(name, ports, findings);
+    let variables = variables(&spec.container, &description.env);
+    let filler = Filler::new(name, &around.peers, &variables, findings);
+    let probes = description.probes.iter();
+    let probes = probes
+        .filter_map(|template| findings.keep(probe(template, &filler)))
+        .collect();
+    let mut outputs = BTreeMap::new();
+    for output in &description.outputs {
+        let place = Place::Output(output.name.clone());
+        if let Some(text) = findings.keep(filler.fill(&output.value, place)) {
+            outputs.insert(output.name.clone(), text);
+        }
+    }
+    let files = files(
+        input,
+        name,
+        &spec.container,
+        &description.files,
+        &filler,
+        findings,
+    );
+    let wanted = spec.container.resources.or(description.resources);
+    Container {
+        name: name.clone(),
+        plugin: Some(spec.plugin.as_str().to_owned()),
+        stage,
+        image: Image::Pull {
+            reference: service.image().to_owned(),
+        },
+        env: filler.into_env(),
+        entrypoint: description.entrypoint.clone(),
+        command: spec
+            .container
+            .command
+            .clone()
+            .or_else(|| description.command.clone()),
+        user: description.user.clone(),
+        files,
+        mounts: mounts(&spec.container, &description.volumes),
+        aliases: around.aliases.get(name).cloned().unwrap_or_default(),
+        port: ports.chosen,
+        port_reason: ports.reason.clone(),
+        probes,
+        ready_timeout_ms: or_default(description.ready_timeout_ms, READY_TIMEOUT_MS),
+        judged: description.judged,
+        reload: description.reload.clone(),
+        strategy: Strategy::Recreate,
+        resources: resources(input, name, wanted, findings),
+        shm_size: description.shm_size,
+        ulimits: description.ulimits.clone(),
+        capabilities: description.capabilities.clone(),
+        stop_signal: description.stop_signal.clone(),
+        stop_grace_ms: or_default(description.stop_grace_ms, SERVICE_GRACE_MS),
+        outputs,
+    }
+}
+
+fn note_pending(service: &ServiceName, ports: &Ports, findings: &mut Findings) {
+    if ports.pending && ports.chosen.is_none() {
+        findings.note(service, ports.reason.clone());
+    }
+}
+
+fn or_default(value: u32, default: u32) -> u32 {
+    if value == 0 { default } else { value }
+}
+
+/// The plugin's variables, and over them the user's.
+fn variables<'a>(
+    user: &'a ContainerSpec,
+    plugin: &'a [EnvTemplate],
+) -> BTreeMap<&'a str, Variable<'a>> {
+    let plugin = plugin.iter().map(|env| {
+        (
+            env.name.as_str(),
+            Variable {
+                value: &env.value,
+                masked: env.masked,
+            },
+        )
+    });
+    let user = user.env.iter().map(|(name, env)| {
+        (
+            name.as_str(),
+            Variable {
+                value: &env.value,
+                masked: env.masked,
+            },
+        )
+    });
+    plugin.chain(user).collect()
+}
+
+/// The plugin's volumes, and over them the user's, by path.
+fn mounts(user: &ContainerSpec, plugin: &[VolumeDefault]) -> Vec<VolumeMount> {
+    let plugin = plugin
+        .iter()
+        .map(|volume| (trimmed(&volume.path), &volume.name));
+    let user = user
+        .volumes
+        .iter()
+        .map(|(path, name)| (trimmed(path), name));
+    let by_path: BTreeMap<_, _> = plugin.chain(user).collect();
+    by_path
+        .into_iter()
+        .map(|(path, name)| VolumeMount {
+            name: name.clone(),
+            path: path.to_owned(),
+        })
+        .collect()
+}
+
+/// `/data/` and `/data` are one place.
+fn trimmed(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    if path.is_empty() { "/" } else { path }
+}
+
+/// The plugin's files, and over them the user's, by path.
+fn files(
+    input: &Input<'_>,
+    service: &ServiceName,
+    user: &ContainerSpec,
+    plugin: &[FileTemplate],
+    filler: &Filler<'_>,
+    findings: &mut Findings,
+) -> Vec<File> {
+    let mut by_path = BTreeMap::new();
+    for file in plugin
+        .iter()
+        .filter(|file| !user.files.contains_key(&file.path))
+    {
+        let place = Place::File(file.path.clone());
+        if let Some(text) = findings.keep(filler.fill(&file.content, place)) {
+            let content = Content::Text(text);
+            let filled = File {
+                path: file.path.clone(),
+                mode: file.mode,
+                content,
+            };
+            by_path.insert(&file.path, filled);
+        }
+    }
+    for (path, file) in &user.files {
+        match input.files.get(&file.source) {
+            Some(found) => {
+                let content = Content::Blob {
+                    digest: found.sha256.clone(),
+                    source: file.source.clone(),
+                };
+                let mode = mode(file, found.mode);
+                by_path.insert(
+                    path,
+                    File {
+                        path: path.clone(),
+                        mode,
+                        content,
+                    },
+                );
+            }
+            None => findings.errors.push(Error::MissingFile {
+                service: service.clone(),
+                path: path.clone(),
+                source_path: file.source.clone(),
+            }),
+        }
+    }
+    by_path.into_values().collect()
+}
+
+/// Permissions of a file from the source. Its process may run as any user, so what
+/// one may do all may; whether it can be run stays as it is in the source.
+fn mode(file: &ConfigFile, source: u32) -> u32 {
+    let access = if file.writable { 0o666 } else { 0o444 };
+    let run = if source & 0o111 == 0 { 0 } else { 0o111 };
+    access | run
+}
+
+/// The wanted limits, without those that the engine cannot keep.
+fn resources(
+    input: &Input<'_>,
+    service: &ServiceName,
+    wanted: Resources,
+    findings: &mut Findings,
+) -> Resources {
+    if wanted.disk.is_none() || input.disk_limit {
+        return wanted;
+    }
+    findings.note(
+        service,
+        "its disk is not limited: this engine cannot (it needs overlay2 on XFS with project quotas)",
+    );
+    Resources {
+        disk: None,
+        ..wanted
+    }
+}
+
+/// How to find out whether main serves: over HTTP where a path is given, else a
+/// connection to its port, else nothing but that it runs.
+fn main_probes(health: Option<&Health>, port: Option<u16>) -> Vec<Probe> {
+    let Some(port) = port else { return Vec::new() };
+    let check = match health.and_then(|health| health.path.clone()) {
+        Some(path) => Check::Http { port, path },
+        None => Check::Tcp { port, send: None },
+    };
+    let interval_ms = health.map_or(PROBE_INTERVAL_MS, |health| health.interval_ms);
+    vec![Probe {
+        check,
+        interval_ms,
+        timeout_ms: PROBE_TIMEOUT_MS,
+    }]
+}
+
+fn probe(template: &ProbeTemplate, filler: &Filler<'_>) -> Result<Probe, Error> {
+    let check = match &template.check {
+        CheckTemplate::Tcp { port, send } => Check::Tcp {
+            port: *port,
+            send: send.clone(),
+        },
+        CheckTemplate::Http { port, path } => Check::Http {
+            port: *port,
+            path: path.clone(),
+        },
+        CheckTemplate::Exec { command, env } => {
+            let fill = |(name, value): &(String, _)| {
+                let text = filler.fill(value, Place::Probe(name.clone()))?;
+                Ok((name.clone(), text))
+            };
+            Check::Exec {
+                command: command.clone(),
+                env: env.iter().map(fill).collect::<Result<_, Error>>()?,
+            }
+        }
+        CheckTemplate::Log { contains } => Check::Log {
+            contains: contains.clone(),
+        },
+    };
+    Ok(Probe {
+        check,
+        interval_ms: template.interval_ms,
+        timeout_ms: template.timeout_ms,
+    })
+}

@@ -1,0 +1,89 @@
+//! Which container the ingress talks to, on which port, and why.
+
+use super::Error;
+use super::port::Ports;
+use crate::blueprint::Front;
+use crate::name::ServiceName;
+use crate::spec::AppSpec;
+use std::collections::BTreeMap;
+
+/// The front: the one that the manifest names, else the first service in the file
+/// that exposes 80 or 443, else main.
+pub(super) fn choose(
+    spec: &AppSpec,
+    main: &Ports,
+    services: &BTreeMap<&ServiceName, Ports>,
+) -> Result<Front, Error> {
+    if let Some(name) = &spec.front {
+        let why = format!("{name}, as doprax.yaml says");
+        if name.is_main() {
+            return of_main(main, &why);
+        }
+        let ports = services.get(name).ok_or_else(|| Error::UnknownFront {
+            service: name.clone(),
+        })?;
+        return of_service(name, ports, &why).ok_or_else(|| Error::FrontWithoutPort {
+            service: name.clone(),
+        });
+    }
+    let mut web = spec
+        .services
+        .keys()
+        .filter(|name| services.get(name).is_some_and(is_web));
+    let Some(name) = web.next() else {
+        return of_main(main, "main, because no service exposes 80 or 443");
+    };
+    let others: Vec<&str> = web.map(ServiceName::as_str).collect();
+    let why = if others.is_empty() {
+        format!("{name}, because it exposes 80 or 443")
+    } else {
+        format!(
+            "{name}, the first of {name}, {} that expose 80 or 443",
+            others.join(", ")
+        )
+    };
+    of_service(name, &services[name], &why).ok_or_else(|| Error::FrontWithoutPort {
+        service: name.clone(),
+    })
+}
+
+/// Whether a service listens where browsers knock.
+fn is_web(ports: &Ports) -> bool {
+    let mut all = ports.exposed.iter().chain(&ports.wanted);
+    all.any(|port| matches!(port, 80 | 443))
+}
+
+fn of_main(main: &Ports, why: &str) -> Result<Front, Error> {
+    let port = match main.chosen {
+        Some(port) => port,
+        None if main.pending => 0,
+        None => return Err(Error::MainWithoutPort),
+    };
+    Ok(Front {
+        service: ServiceName::main(),
+        port,
+        reason: format!("{why}; {}", main.reason),
+    })
+}
+
+/// A front listens on 80 or 443 although others reach it elsewhere.
+fn of_service(name: &ServiceName, ports: &Ports, why: &str) -> Option<Front> {
+    let web = [80, 443]
+        .into_iter()
+        .find(|port| ports.exposed.contains(port));
+    let port = match (ports.wanted, web) {
+        (Some(port), _) | (None, Some(port)) => port,
+        // Like main's: good for showing until the image is there.
+        (None, None) => ports.chosen.or(ports.pending.then_some(0))?,
+    };
+    let reason = if Some(port) == ports.chosen || port == 0 {
+        format!("{why}; {}", ports.reason)
+    } else {
+        format!("{why}; port {port}")
+    };
+    Some(Front {
+        service: name.clone(),
+        port,
+        reason,
+    })
+}

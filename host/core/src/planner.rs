@@ -1,0 +1,263 @@
+//! From a blueprint and what is observed to the steps between them.
+//!
+//! Flow: images, network and volumes; then the services, main, and what stands in
+//! front of it, each stage started when the one before is ready; then the route
+//! moves, and what is left over goes.
+//!
+//! Guarantees, whatever is observed: the end of the plan is the blueprint, so that
+//! planning again gives an empty plan; any prefix of a plan leaves a state from
+//! which this blueprint and the one before can both be reached; nothing is stopped
+//! before every image is there; a copy that was replaced is removed only after its
+//! successor is ready; no volume is ever removed.
+//!
+//! Assumes: the engine never gives one name to two containers, and a container's
+//! label tells truly which digest it was made from.
+
+use crate::blueprint::{Blueprint, Image, Stage};
+use crate::name::{Instance, ServiceName, VolumeName};
+use crate::observed::{Observed, ObservedContainer, State};
+use crate::plan::{Act, Plan};
+use std::collections::{BTreeMap, BTreeSet};
+
+mod draft;
+mod retire;
+mod rollout;
+mod survey;
+
+use draft::Draft;
+use survey::{Copies, Survey};
+
+/// How long a container may take to end of which no blueprint is at hand, in
+/// milliseconds. One that ends in good order ends sooner.
+const UNKNOWN_GRACE_MS: u32 = 30_000;
+
+/// What planning needs to know beside blueprint and observed.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The host's instance.
+    pub instance: &'a Instance,
+    /// Containers that their owner stopped: made, but not started.
+    pub stopped: &'a BTreeSet<ServiceName>,
+}
+
+/// The steps from `observed` to `blueprint`; none if nothing is left to do.
+pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -> Plan {
+    // Containers cannot move to another network.
+    let moves = observed
+        .network
+        .as_ref()
+        .is_none_or(|n| n.subnet != blueprint.subnet);
+    let usable = if moves {
+        &[]
+    } else {
+        observed.containers.as_slice()
+    };
+    let survey = Survey::new(blueprint, usable, context.instance);
+
+    let mut draft = Draft::default();
+    let images = images(&mut draft, &survey, observed);
+    let network = if moves {
+        vec![renew_network(&mut draft, blueprint, observed, &images)]
+    } else {
+        images.clone()
+    };
+    let volumes = volumes(&mut draft, blueprint, observed, &images);
+    let ground = Ground {
+        evicted: evict(&mut draft, &survey, &images),
+        network,
+        volumes,
+    };
+    let halted = halt_unwanted(&mut draft, &survey, observed, &images);
+
+    let mut rollouts = BTreeMap::new();
+    let mut gate: Vec<usize> = halted.values().copied().collect();
+    for stage in [Stage::Service, Stage::Main, Stage::Front] {
+        let mut done = Vec::new();
+        for copies in survey
+            .services
+            .iter()
+            .filter(|copies| copies.spec.stage == stage)
+        {
+            let stopped = context.stopped.contains(&copies.spec.name);
+            let rollout = rollout::roll_out(&mut draft, &ground, copies, &gate, stopped);
+            done.extend(rollout.done);
+            rollouts.insert(&copies.spec.name, rollout);
+        }
+        gate.extend(done);
+    }
+    retire::retire(&mut draft, blueprint, &survey, &rollouts, &halted, &gate);
+    draft.finish()
+}
+
+/// The steps that remove an app's containers and its network; volumes stay. `last`
+/// is the blueprint that the containers were made from, where it is known: it says
+/// how long each may take to end.
+pub fn removal(observed: &Observed, last: Option<&Blueprint>) -> Plan {
+    let grace = |container: &ObservedContainer| {
+        let spec = last.and_then(|blueprint| blueprint.containers.get(&container.service));
+        spec.map_or(UNKNOWN_GRACE_MS, |spec| spec.stop_grace_ms)
+    };
+    let mut draft = Draft::default();
+    let (main, others): (Vec<_>, Vec<_>) = observed
+        .containers
+        .iter()
+        .partition(|container| container.service.is_main());
+    // Main ends before the services that it writes to.
+    let running = main.iter().filter(|container| runs(container.state));
+    let ended: Vec<usize> = running
+        .map(|container| draft.stop(&container.name, grace(container), &[]))
+        .collect();
+    let mut removed: Vec<usize> = main
+        .iter()
+        .map(|container| draft.remove(&container.name, &ended))
+        .collect();
+    for container in others {
+        removed.push(draft.end(container, &container.name, grace(container), &ended));
+    }
+    if observed.network.is_some() {
+        draft.act(Act::RemoveNetwork, &removed);
+    }
+    draft.finish()
+}
+
+/// What every container's steps build on.
+struct Ground<'a> {
+    /// Steps after which the network is there.
+    network: Vec<usize>,
+    /// Steps that create volumes.
+    volumes: BTreeMap<&'a VolumeName, usize>,
+    /// Steps that remove what is in the way, with the name that each sets free.
+    evicted: BTreeMap<&'a str, usize>,
+}
+
+/// Whether a process is there that has to be ended.
+fn runs(state: State) -> bool {
+    matches!(state, State::Running | State::Restarting)
+}
+
+/// Builds and pulls what the containers to be created need and the engine lacks.
+fn images(draft: &mut Draft, survey: &Survey<'_>, observed: &Observed) -> Vec<usize> {
+    let missing: BTreeMap<&str, &Image> = survey
+        .services
+        .iter()
+        .filter(|copies| copies.wanted.is_none())
+        .map(|copies| (copies.spec.image.reference(), &copies.spec.image))
+        .filter(|(reference, _)| !observed.images.contains(*reference))
+        .collect();
+    let acts = missing.into_values().map(|image| match image.clone() {
+        Image::Build {
+            reference,
+            source,
+            dockerfile,
+        } => Act::BuildImage {
+            reference,
+            source,
+            dockerfile,
+        },
+        Image::Pull { reference } => Act::PullImage { reference },
+    });
+    acts.map(|act| draft.act(act, &[])).collect()
+}
+
+/// Creates the network; what stands on one with another subnet goes first.
+fn renew_network(
+    draft: &mut Draft,
+    blueprint: &Blueprint,
+    observed: &Observed,
+    images: &[usize],
+) -> usize {
+    let mut before = images.to_vec();
+    for container in &observed.containers {
+        let grace = grace(blueprint, &container.service);
+        before.push(draft.end(container, &container.name, grace, images));
+    }
+    if observed.network.is_some() {
+        before = vec![draft.act(Act::RemoveNetwork, &before)];
+    }
+    draft.act(
+        Act::CreateNetwork {
+            subnet: blueprint.subnet,
+        },
+        &before,
+    )
+}
+
+/// Creates the volumes that are missing.
+fn volumes<'a>(
+    draft: &mut Draft,
+    blueprint: &'a Blueprint,
+    observed: &Observed,
+    images: &[usize],
+) -> BTreeMap<&'a VolumeName, usize> {
+    let missing = blueprint
+        .volumes
+        .iter()
+        .filter(|volume| !observed.volumes.contains(volume));
+    missing
+        .map(|volume| {
+            (
+                volume,
+                draft.act(
+                    Act::CreateVolume {
+                        volume: volume.clone(),
+                    },
+                    images,
+                ),
+            )
+        })
+        .collect()
+}
+
+/// Removes what is in the way of the names that the plan gives.
+fn evict<'a>(draft: &mut Draft, survey: &Survey<'a>, images: &[usize]) -> BTreeMap<&'a str, usize> {
+    let evicted = survey.evicted.iter();
+    evicted
+        .map(|container| {
+            let step = draft.end(container, &container.name, UNKNOWN_GRACE_MS, images);
+            (container.name.as_str(), step)
+        })
+        .collect()
+}
+
+/// Stops the containers of services that are no longer wanted before a new service
+/// takes over a volume that has been there before: what has only changed its name
+/// must not run twice on the same data. Elsewhere they end last, when nothing needs
+/// them any more.
+fn halt_unwanted<'a>(
+    draft: &mut Draft,
+    survey: &Survey<'a>,
+    observed: &Observed,
+    images: &[usize],
+) -> BTreeMap<&'a str, usize> {
+    let inherits = |copies: &&Copies<'_>| {
+        copies.is_new()
+            && copies
+                .spec
+                .mounts
+                .iter()
+                .any(|mount| observed.volumes.contains(&mount.name))
+    };
+    if !survey.services.iter().any(|copies| inherits(&copies)) {
+        return BTreeMap::new();
+    }
+    let running = survey
+        .unwanted
+        .iter()
+        .filter(|container| runs(container.state));
+    running
+        .map(|container| {
+            (
+                container.name.as_str(),
+                draft.stop(&container.name, UNKNOWN_GRACE_MS, images),
+            )
+        })
+        .collect()
+}
+
+/// How long a service's container may take to end.
+fn grace(blueprint: &Blueprint, service: &ServiceName) -> u32 {
+    blueprint
+        .containers
+        .get(service)
+        .map_or(UNKNOWN_GRACE_MS, |spec| spec.stop_grace_ms)
+}

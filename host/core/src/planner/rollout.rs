@@ -1,0 +1,223 @@
+//! The steps that bring one container to its blueprint.
+
+use super::survey::Copies;
+use super::{Draft, Ground, runs};
+use crate::spec::Strategy;
+
+/// What was planned for one container.
+#[derive(Default)]
+pub(super) struct Rollout {
+    /// The step after which it is as it shall be, if there is anything to do.
+    pub(super) done: Option<usize>,
+    /// Whether it has another address or serves by another copy than before.
+    pub(super) moved: bool,
+    /// Whether its owner wants it to run.
+    pub(super) serves: bool,
+    /// Whether its process starts in this plan.
+    pub(super) started: bool,
+    /// Copies that are left over, under the names they have then.
+    pub(super) leftovers: Vec<Leftover>,
+}
+
+/// A copy that is left over.
+pub(super) struct Leftover {
+    pub(super) container: String,
+    pub(super) running: bool,
+}
+
+/// Plans one container. `gate` are the steps after which it may start. One that its
+/// owner `stopped` is made ready to start, and ended where it runs.
+pub(super) fn roll_out(
+    draft: &mut Draft,
+    ground: &Ground<'_>,
+    copies: &Copies<'_>,
+    gate: &[usize],
+    stopped: bool,
+) -> Rollout {
+    let mut base = ground.network.clone();
+    let mounted = copies.spec.mounts.iter();
+    base.extend(mounted.filter_map(|mount| ground.volumes.get(&mount.name)));
+    base.extend(
+        copies
+            .evicted
+            .iter()
+            .filter_map(|name| ground.evicted.get(name)),
+    );
+
+    let mut rollout = Rollout {
+        serves: !stopped,
+        ..Rollout::default()
+    };
+    let at = match (copies.wanted, &copies.occupant) {
+        (Some(copy), _) => copy.name.as_str(),
+        (None, Some(_)) => &copies.spare,
+        (None, None) => &copies.real,
+    };
+    // Creating takes long, so it does not wait for the gate.
+    let mut ready = base.clone();
+    if copies.wanted.is_none() {
+        let after = ground.free(at, &base);
+        let create = draft.create(at, &copies.hash, copies.spec, &after);
+        rollout.done = Some(create);
+        ready = vec![create];
+    }
+    let running = copies.wanted.is_some_and(|copy| runs(copy.state));
+    if !stopped {
+        ready.extend(gate);
+    }
+    if stopped || copies.spec.strategy == Strategy::Recreate {
+        one_at_a_time(
+            draft,
+            ground,
+            copies,
+            at,
+            running,
+            stopped,
+            &ready,
+            &mut rollout,
+        );
+    } else {
+        side_by_side(draft, ground, copies, at, running, &ready, &mut rollout);
+    }
+    rollout
+}
+
+/// The new copy starts beside the old one and takes the name when it is ready. The
+/// old one goes on running: it is a leftover.
+fn side_by_side(
+    draft: &mut Draft,
+    ground: &Ground<'_>,
+    copies: &Copies<'_>,
+    at: &str,
+    running: bool,
+    after: &[usize],
+    rollout: &mut Rollout,
+) {
+    let settled = running && at == copies.real;
+    if !settled {
+        let mut last = after.to_vec();
+        if !running {
+            last = vec![draft.start(at, &last)];
+            rollout.started = true;
+        }
+        let ready = draft.await_ready(&copies.spec.name, at, &last);
+        let done = take_name(draft, ground, copies, at, &[ready]).unwrap_or(ready);
+        rollout.done = Some(done);
+        rollout.moved = true;
+    }
+    for (container, state) in copies.stale() {
+        rollout.leftovers.push(Leftover {
+            container,
+            running: runs(state),
+        });
+    }
+    rollout.moved |= !rollout.leftovers.is_empty();
+}
+
+/// The old copy ends before the new one starts, and is kept until the new one is
+/// ready.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the same as its sibling's, and whether to start"
+)]
+fn one_at_a_time(
+    draft: &mut Draft,
+    ground: &Ground<'_>,
+    copies: &Copies<'_>,
+    at: &str,
+    running: bool,
+    stopped: bool,
+    after: &[usize],
+    rollout: &mut Rollout,
+) {
+    let grace = copies.spec.stop_grace_ms;
+    let mut last = after.to_vec();
+    let stale = copies
+        .occupant
+        .iter()
+        .map(|(copy, _)| *copy)
+        .chain(copies.others.iter().copied());
+    let mut ending: Vec<&str> = stale
+        .filter(|copy| runs(copy.state))
+        .map(|copy| copy.name.as_str())
+        .collect();
+    if stopped && running {
+        ending.push(at);
+    }
+    let mut stops: Vec<usize> = ending
+        .iter()
+        .map(|name| draft.stop(name, grace, &last))
+        .collect();
+    if let Some(stop) = stops.last() {
+        rollout.done = Some(*stop);
+        rollout.moved = true;
+        last.append(&mut stops);
+    }
+    let renamed = take_name(draft, ground, copies, at, &last);
+    if let Some(renamed) = renamed {
+        rollout.done = Some(renamed);
+        rollout.moved = true;
+        last.push(renamed);
+    }
+    if !stopped && (!running || renamed.is_some()) {
+        if !running {
+            last = vec![draft.start(&copies.real, &last)];
+            rollout.started = true;
+        }
+        rollout.done = Some(draft.await_ready(&copies.spec.name, &copies.real, &last));
+        rollout.moved = true;
+    }
+    for (container, _) in copies.stale() {
+        rollout.leftovers.push(Leftover {
+            container,
+            running: false,
+        });
+    }
+    rollout.moved |= !rollout.leftovers.is_empty();
+}
+
+/// Gives the copy at `at` the name that others know; the occupant gives way.
+/// Returns the last step, if it does not bear the name already.
+fn take_name(
+    draft: &mut Draft,
+    ground: &Ground<'_>,
+    copies: &Copies<'_>,
+    at: &str,
+    after: &[usize],
+) -> Option<usize> {
+    if at == copies.real {
+        return None;
+    }
+    let mut after = after.to_vec();
+    if let Some((_, away)) = &copies.occupant {
+        after = vec![draft.rename(&copies.real, away, &ground.free(away, &after))];
+    }
+    Some(draft.rename(at, &copies.real, &ground.free(&copies.real, &after)))
+}
+
+impl Copies<'_> {
+    /// The copies to be removed, under the names that they have when the wanted one
+    /// has its own, with what they do now.
+    fn stale(&self) -> impl Iterator<Item = (String, crate::observed::State)> {
+        let occupant = self
+            .occupant
+            .iter()
+            .map(|(copy, away)| (away.clone(), copy.state));
+        occupant.chain(
+            self.others
+                .iter()
+                .map(|copy| (copy.name.clone(), copy.state)),
+        )
+    }
+}
+
+impl Ground<'_> {
+    /// `after`, and the step that sets `name` free if something bears it.
+    fn free(&self, name: &str, after: &[usize]) -> Vec<usize> {
+        after
+            .iter()
+            .chain(self.evicted.get(name))
+            .copied()
+            .collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! What each observed container is good for.
+
+use super::runs;
+use crate::blueprint::{Blueprint, Container};
+use crate::name::Instance;
+use crate::observed::{ObservedContainer, State};
+
+/// The observed containers, sorted by what becomes of them.
+pub(super) struct Survey<'a> {
+    /// Every container of the blueprint.
+    pub(super) services: Vec<Copies<'a>>,
+    /// Copies of containers that the blueprint no longer has.
+    pub(super) unwanted: Vec<&'a ObservedContainer>,
+    /// What is in the way of a name and serves nobody: it goes first.
+    pub(super) evicted: Vec<&'a ObservedContainer>,
+}
+
+/// A container of the blueprint and the copies of it that exist.
+pub(super) struct Copies<'a> {
+    /// What it shall be.
+    pub(super) spec: &'a Container,
+    /// The digest of that.
+    pub(super) hash: String,
+    /// The name under which a copy serves.
+    pub(super) real: String,
+    /// The name under which a copy waits beside the serving one.
+    pub(super) spare: String,
+    /// The copy that is as it shall be, under whatever name.
+    pub(super) wanted: Option<&'a ObservedContainer>,
+    /// The copy that is another and bears the name, and the name it gets when it
+    /// has to give way.
+    pub(super) occupant: Option<(&'a ObservedContainer, String)>,
+    /// The other copies.
+    pub(super) others: Vec<&'a ObservedContainer>,
+    /// Names of copies that are evicted.
+    pub(super) evicted: Vec<&'a str>,
+}
+
+impl Copies<'_> {
+    /// Whether no copy of any kind exists.
+    pub(super) fn is_new(&self) -> bool {
+        self.wanted.is_none()
+            && self.occupant.is_none()
+            && self.others.is_empty()
+            && self.evicted.is_empty()
+    }
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(
+        blueprint: &'a Blueprint,
+        observed: &'a [ObservedContainer],
+        instance: &Instance,
+    ) -> Self {
+        let mut survey = Self {
+            services: Vec::new(),
+            unwanted: Vec::new(),
+            evicted: Vec::new(),
+        };
+        let namespace = format!(".{}", instance.domain(&blueprint.app));
+        let app = &blueprint.app;
+        let mut by_service = std::collections::BTreeMap::<_, Vec<_>>::new();
+        for container in observed {
+            by_service
+                .entry(&container.service)
+                .or_default()
+                .push(container);
+        }
+        let mut found = by_service.clone();
+        for spec in blueprint.containers.values() {
+            let hash = spec.hash(&blueprint.revisions);
+            let mut copies = Copies {
+                spec,
+                real: instance.container(app, &spec.name),
+                spare: instance.spare_container(app, &spec.name, &hash),
+                hash,
+                wanted: None,
+                occupant: None,
+                others: Vec::new(),
+                evicted: Vec::new(),
+            };
+            let away =
+                |copy: &ObservedContainer| instance.spare_container(app, &spec.name, &copy.hash);
+            for copy in found.remove(&spec.name).unwrap_or_default() {
+                // Within the app's namespace a copy has one of its own two names.
+                let misnamed = copy.name.ends_with(&namespace)
+                    && copy.name != copies.real
+                    && copy.name != away(copy);
+                if misnamed || matches!(copy.state, State::Paused | State::Dead) {
+                    copies.evicted.push(&copy.name);
+                    survey.evicted.push(copy);
+                } else {
+                    copies.others.push(copy);
+                }
+            }
+            let evicted = copies.sort(away);
+            copies
+                .evicted
+                .extend(evicted.iter().map(|copy| copy.name.as_str()));
+            survey.evicted.extend(evicted);
+            survey.services.push(copies);
+        }
+        for (service, containers) in found {
+            for copy in containers {
+                let own = copy.name == instance.container(app, service)
+                    || copy.name == instance.spare_container(app, service, &copy.hash);
+                if own || !copy.name.ends_with(&namespace) {
+                    survey.unwanted.push(copy);
+                } else {
+                    survey.evicted.push(copy);
+                }
+            }
+        }
+        survey
+    }
+}
+
+impl<'a> Copies<'a> {
+    /// Picks the wanted copy and the occupant from the others, and returns those
+    /// that are in the way of the names that the plan will give.
+    fn sort(&mut self, away: impl Fn(&ObservedContainer) -> String) -> Vec<&'a ObservedContainer> {
+        let mut evicted = Vec::new();
+        // One that runs before one that bears the name before any other.
+        let best = self
+            .others
+            .iter()
+            .filter(|copy| copy.hash == self.hash)
+            .max_by_key(|copy| {
+                (
+                    runs(copy.state),
+                    copy.name == self.real,
+                    copy.name == self.spare,
+                )
+            });
+        self.wanted = best.copied();
+        let wanted = self.wanted.map(|copy| &copy.name);
+        self.others.retain(|copy| Some(&copy.name) != wanted);
+
+        if let Some(index) = self.others.iter().position(|copy| copy.name == self.real) {
+            let occupant = self.others.remove(index);
+            let away = away(occupant);
+            let twin = self.others.iter().position(|copy| copy.name == away);
+            if occupant.hash == self.hash || away == self.spare {
+                evicted.push(occupant);
+            } else if let Some(twin) = twin {
+                // Of two equal copies the one that runs is the way back.
+                if runs(occupant.state) {
+                    evicted.push(self.others.remove(twin));
+                    self.occupant = Some((occupant, away));
+                } else {
+                    evicted.push(occupant);
+                }
+            } else {
+                self.occupant = Some((occupant, away));
+            }
+        }
+        if self.wanted.is_none()
+            && let Some(index) = self.others.iter().position(|copy| copy.name == self.spare)
+        {
+            evicted.push(self.others.remove(index));
+        }
+        evicted
+    }
+}

@@ -1,0 +1,160 @@
+//! Plans that people meet every day, step by step.
+
+use crate::apps::{app, container, recreated, running, service, with_reload, with_volume};
+use crate::sim::Sim;
+use doprax_core::blueprint::{Blueprint, Stage};
+use doprax_core::name::{Instance, ServiceName};
+use doprax_core::observed::Observed;
+use doprax_core::plan::{Act, Plan, Step};
+use doprax_core::planner::{self, Context};
+use std::collections::BTreeSet;
+
+fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &[&str]) -> Plan {
+    let stopped: BTreeSet<ServiceName> = stopped.iter().map(|name| service(name)).collect();
+    let instance = Instance::default();
+    let plan = planner::plan(
+        blueprint,
+        observed,
+        &Context {
+            instance: &instance,
+            stopped: &stopped,
+        },
+    );
+    let mut sim = Sim::new(observed, blueprint, &stopped);
+    let order: Vec<usize> = (0..plan.steps.len()).collect();
+    sim.run(&plan, &order).unwrap();
+    let again = planner::plan(
+        blueprint,
+        &sim.observed,
+        &Context {
+            instance: &instance,
+            stopped: &stopped,
+        },
+    );
+    assert_eq!(again, Plan::default());
+    plan
+}
+
+/// One line for each step: what it does, and after which it comes.
+fn text(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (index, planned) in plan.steps.iter().enumerate() {
+        let what = match &planned.step {
+            Step::Engine(act) => match act {
+                Act::BuildImage { reference, .. } => format!("build {reference}"),
+                Act::PullImage { reference } => format!("pull {reference}"),
+                Act::CreateNetwork { subnet } => format!("network {subnet}"),
+                Act::CreateVolume { volume } => format!("volume {volume}"),
+                Act::CreateContainer { container, .. } => format!("create {container}"),
+                Act::StartContainer { container } => format!("start {container}"),
+                Act::RestartContainer { container, .. } => format!("restart {container}"),
+                Act::RenameContainer { from, to } => format!("rename {from} to {to}"),
+                Act::StopContainer { container, .. } => format!("stop {container}"),
+                Act::RemoveContainer { container } => format!("remove {container}"),
+                Act::RemoveNetwork => "remove the network".to_owned(),
+            },
+            Step::AwaitReady { container, .. } => format!("await {container}"),
+            Step::PublishRoute { container, port } => format!("route to {container}:{port}"),
+            Step::RetireConnections => "retire connections".to_owned(),
+            Step::Reload { container, .. } => format!("reload {container}"),
+            Step::Drain => "drain".to_owned(),
+        };
+        text.push_str(&format!("{index:>2} {what} {:?}\n", planned.after));
+    }
+    text
+}
+
+fn redis(version: u8) -> doprax_core::blueprint::Container {
+    with_volume(container("redis", Stage::Service, version), "data")
+}
+
+fn nginx(version: u8) -> doprax_core::blueprint::Container {
+    with_reload(container("nginx", Stage::Front, version))
+}
+
+fn main(version: u8) -> doprax_core::blueprint::Container {
+    container("main", Stage::Main, version)
+}
+
+#[test]
+fn first_deploy() {
+    let app = app([main(1), redis(1), nginx(1)], "nginx");
+    insta::assert_snapshot!(text(&plan(&app, &Observed::default(), &[])));
+}
+
+#[test]
+fn nothing_to_do() {
+    let app = app([main(1), redis(1), nginx(1)], "nginx");
+    assert_eq!(plan(&app, &running(&app), &[]), Plan::default());
+}
+
+#[test]
+fn new_main_behind_a_proxy() {
+    let old = app([main(1), redis(1), nginx(1)], "nginx");
+    let new = app([main(2), redis(1), nginx(1)], "nginx");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn new_main_that_is_the_front() {
+    let old = app([main(1)], "main");
+    let new = app([main(2)], "main");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn new_main_that_must_not_run_twice() {
+    let old = app([main(1)], "main");
+    let new = app([recreated(main(2))], "main");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn new_service_version() {
+    let old = app([main(1), redis(1), nginx(1)], "nginx");
+    let new = app([main(1), redis(2), nginx(1)], "nginx");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn new_proxy() {
+    let old = app([main(1), redis(1), nginx(1)], "nginx");
+    let new = app([main(1), redis(1), nginx(2)], "nginx");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn everything_is_new() {
+    let old = app([main(1), redis(1), nginx(1)], "nginx");
+    let new = app([main(2), redis(2), nginx(2)], "nginx");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn a_service_is_stopped_and_another_no_longer_wanted() {
+    let old = app([main(1), redis(1), nginx(1)], "nginx");
+    let new = app([main(1), redis(1)], "main");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &["redis"])));
+}
+
+#[test]
+fn a_service_under_another_name_inherits_its_volume() {
+    let old = app([main(1), redis(1)], "main");
+    let cache = with_volume(container("cache", Stage::Service, 1), "data");
+    let new = app([main(1), cache], "main");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn another_subnet() {
+    let old = app([main(1), redis(1)], "main");
+    let mut new = old.clone();
+    new.subnet = "10.16.2.0/23".parse().unwrap();
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn removal_keeps_volumes() {
+    let app = app([main(1), redis(1), nginx(1)], "nginx");
+    insta::assert_snapshot!(text(&planner::removal(&running(&app), Some(&app))));
+}
