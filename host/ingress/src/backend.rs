@@ -1,0 +1,131 @@
+//! What answers for an app, and the requests it is answering.
+//!
+//! A backend is immutable and is replaced, never changed: a published route that
+//! points elsewhere is a new backend. Picking one and being counted by it is one
+//! atomic step ([`Backend::enter`]), so whoever closes a backend and then waits for
+//! its count to reach zero has waited for every request that will ever reach it.
+
+use doprax_core::name::AppName;
+use doprax_core::route::Target;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// Set in a backend's count once it takes no more requests.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// What answers for an app.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    /// The app.
+    pub(crate) app: AppName,
+    /// What answers.
+    pub(crate) target: Target,
+    /// Kept connections are used again only within one generation. No two apps
+    /// ever have the same.
+    pub(crate) generation: u64,
+    flights: AtomicUsize,
+    ended: Notify,
+}
+
+impl Backend {
+    pub(crate) fn new(app: AppName, target: Target, generation: u64) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            target,
+            generation,
+            flights: AtomicUsize::new(0),
+            ended: Notify::new(),
+        })
+    }
+
+    /// Counts a request, unless the backend has been replaced.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Flight> {
+        let before = self.flights.fetch_add(1, Ordering::SeqCst);
+        // Dropping the flight takes the count back.
+        let flight = Flight {
+            backend: Arc::clone(self),
+        };
+        (before & CLOSED == 0).then_some(flight)
+    }
+
+    /// Takes no more requests from now on.
+    pub(crate) fn close(&self) {
+        self.flights.fetch_or(CLOSED, Ordering::SeqCst);
+    }
+
+    /// Number of requests that have not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flights.load(Ordering::SeqCst) & !CLOSED
+    }
+
+    /// Waits until every request of the closed backend has ended.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            // Enabled before the count is read, so that no end is missed in between.
+            ended.as_mut().enable();
+            if self.in_flight() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// A request that a backend is answering, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    backend: Arc<Backend>,
+}
+
+impl Flight {
+    /// What answers it.
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.backend.flights.fetch_sub(1, Ordering::SeqCst) == CLOSED | 1 {
+            self.backend.ended.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend() -> Arc<Backend> {
+        Backend::new(AppName::new("shop").unwrap(), Target::Stopped, 1)
+    }
+
+    #[test]
+    fn a_closed_backend_takes_no_more_requests_and_counts_none() {
+        let backend = backend();
+        let flight = backend.enter().unwrap();
+        backend.close();
+        assert!(backend.enter().is_none());
+        assert_eq!(backend.in_flight(), 1);
+        drop(flight);
+        assert_eq!(backend.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_last_request_wakes_whoever_waits() {
+        let backend = backend();
+        let flight = backend.enter().unwrap();
+        backend.close();
+        let waiting = tokio::spawn({
+            let backend = Arc::clone(&backend);
+            async move { backend.ended().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(flight);
+        waiting.await.unwrap();
+    }
+}

@@ -1,0 +1,81 @@
+//! What the ingress may be told, and its defaults.
+
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How an ingress listens and what it allows.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses to listen on; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Number of threads that serve, each with its own sockets and connections.
+    pub threads: NonZeroUsize,
+    /// Proxies in front whose `X-Forwarded-*` and `Forwarded` are believed.
+    /// Everybody else's are replaced.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What clients and containers may take.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, with one thread for each core.
+    pub fn new(listen: Vec<SocketAddr>) -> Self {
+        Self {
+            listen,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What clients and containers may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open client connections; more are closed as soon as they are accepted.
+    pub connections: usize,
+    /// Open connections of one client: an IPv4 address or an IPv6 /64. Trusted
+    /// proxies are not counted.
+    pub connections_per_client: usize,
+    /// Bytes of a request line and its header fields.
+    pub head_bytes: usize,
+    /// Number of a request's header fields.
+    pub head_fields: usize,
+    /// From the first byte of a request to the end of its header fields, and from
+    /// the opening of a connection to that first byte.
+    pub head_timeout: Duration,
+    /// Between two requests on one connection.
+    pub idle_timeout: Duration,
+    /// Without a byte of a request's body while the container waits for it, and
+    /// without a byte of a response taken by the client.
+    pub stall_timeout: Duration,
+    /// Until a connection to a container is made.
+    pub connect_timeout: Duration,
+    /// From the whole request to the container's answer.
+    pub response_timeout: Duration,
+    /// Without a byte from the container in a response that has begun, and without a
+    /// byte in either direction through a tunnel, such as a WebSocket.
+    pub quiet_timeout: Duration,
+    /// For how long an unused connection to a container is kept.
+    pub upstream_idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_client: 1_024,
+            head_bytes: 64 * 1024,
+            head_fields: 100,
+            head_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(120),
+            quiet_timeout: Duration::from_secs(3_600),
+            upstream_idle_timeout: Duration::from_secs(15),
+        }
+    }
+}

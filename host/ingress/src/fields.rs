@@ -1,0 +1,286 @@
+//! Header fields that end here, and those that say on whose behalf a request comes.
+
+use crate::gate::Facts;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{HeaderMap, HeaderValue};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Removes the fields that concern only this connection (RFC 9110 section 7.6.1) and
+/// returns the protocol that the message offers or accepts to switch to.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let mut switches = false;
+    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
+        let (_, values) = connection.remove_entry_mult();
+        let values: Vec<HeaderValue> = values.collect();
+        for option in values.iter().flat_map(options) {
+            switches |= option.eq_ignore_ascii_case("upgrade");
+            // Neither belongs to a connection, whatever the sender says.
+            let kept = |name: &HeaderName| *name == HOST || *name == CONTENT_LENGTH;
+            match HeaderName::from_bytes(option.as_bytes()) {
+                Ok(UPGRADE | TE) => {}
+                Ok(name) if !kept(&name) => drop(headers.remove(name)),
+                _ => {}
+            }
+        }
+    }
+    headers.remove(KEEP_ALIVE);
+    headers.remove(PROXY_CONNECTION);
+    if headers.remove(TRANSFER_ENCODING).is_some() {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if let Some(te) = headers.remove(TE)
+        && options(&te).any(|coding| coding.eq_ignore_ascii_case("trailers"))
+    {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    headers.remove(UPGRADE).filter(|_| switches)
+}
+
+/// Makes the message offer or accept to switch to `protocol`.
+pub(crate) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// The ingress has met the expectation itself.
+pub(crate) fn remove_expectation(headers: &mut HeaderMap) {
+    headers.remove(EXPECT);
+}
+
+fn options(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value
+        .to_str()
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+}
+
+/// On whose behalf the requests of a connection come.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    address: IpAddr,
+    address_value: HeaderValue,
+    trusted: bool,
+    /// The last request's host with the `Forwarded` field for it. Most connections
+    /// ask for one host only.
+    last: Mutex<Option<(HeaderValue, HeaderValue)>>,
+}
+
+impl Origin {
+    /// Of a client at `address`, which is believed if `trusted`.
+    pub(crate) fn new(address: IpAddr, trusted: bool) -> Self {
+        let address = address.to_canonical();
+        let address_value = HeaderValue::from_str(&address.to_string())
+            .expect("an IP address consists of visible characters");
+        Self {
+            address,
+            address_value,
+            trusted,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239). What a
+    /// stranger says there, or in fields that servers take for these, is dropped; what
+    /// a trusted proxy says is added to.
+    pub(crate) fn write(&self, headers: &mut HeaderMap, host: &HeaderValue, facts: &Facts) {
+        let mut forwarded = self.forwarded(host);
+        let mut chain = self.address_value.clone();
+        if facts.forwarded() {
+            if self.trusted {
+                chain = appended(headers, &X_FORWARDED_FOR, chain);
+                forwarded = appended(headers, &FORWARDED, forwarded);
+            } else {
+                remove_claims(headers);
+            }
+        }
+        headers.insert(X_FORWARDED_FOR, chain);
+        headers.insert(FORWARDED, forwarded);
+        if !self.trusted || !headers.contains_key(X_FORWARDED_PROTO) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+        if !self.trusted || !headers.contains_key(X_FORWARDED_HOST) {
+            headers.insert(X_FORWARDED_HOST, host.clone());
+        }
+    }
+
+    fn forwarded(&self, host: &HeaderValue) -> HeaderValue {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, forwarded)) = &*last
+            && known == host
+        {
+            return forwarded.clone();
+        }
+        let node = match self.address {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("\"[{v6}]\""),
+        };
+        let name = host.to_str().unwrap_or_default();
+        let forwarded = HeaderValue::from_str(&format!("for={node};host=\"{name}\";proto=http"))
+            .expect("hosts and addresses consist of visible characters");
+        *last = Some((host.clone(), forwarded.clone()));
+        forwarded
+    }
+}
+
+/// The values of a field joined with one more, as one list.
+fn appended(headers: &HeaderMap, name: &HeaderName, more: HeaderValue) -> HeaderValue {
+    let values = headers.get_all(name).iter().chain([&more]);
+    let joined = values
+        .map(HeaderValue::as_bytes)
+        .collect::<Vec<_>>()
+        .join(&b", "[..]);
+    HeaderValue::from_bytes(&joined).unwrap_or(more)
+}
+
+fn remove_claims(headers: &mut HeaderMap) {
+    let claims = |name: &HeaderName| {
+        let name = name.as_str().replace('_', "-");
+        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+    };
+    let claimed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| claims(name))
+        .cloned()
+        .collect();
+    for name in claimed {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        };
+        fields.iter().map(field).collect()
+    }
+
+    fn text(headers: &HeaderMap) -> Vec<String> {
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", value.to_str().unwrap())
+        };
+        let mut lines: Vec<String> = headers.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn fields_of_the_connection_end_here() {
+        let mut headers = map(&[
+            ("host", "a"),
+            ("connection", "close, X-Private"),
+            ("connection", "host, content-length, keep-alive"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip, Trailers;q=0.5, trailers"),
+            ("upgrade", "websocket"),
+            ("content-length", "3"),
+            ("accept", "*/*"),
+        ]);
+        assert_eq!(
+            strip_hop_by_hop(&mut headers),
+            None,
+            "Connection does not name Upgrade"
+        );
+        assert_eq!(
+            text(&headers),
+            [
+                "accept: */*",
+                "connection: te",
+                "content-length: 3",
+                "host: a",
+                "te: trailers"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_is_dropped() {
+        let mut headers = map(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn an_offer_to_switch_protocols_is_returned() {
+        let mut headers = map(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket"),
+        ]);
+        let protocol = strip_hop_by_hop(&mut headers).unwrap();
+        assert_eq!(protocol, "websocket");
+        assert!(headers.is_empty());
+    }
+
+    fn forwarded(
+        address: &str,
+        trusted: bool,
+        fields: &[(&'static str, &'static str)],
+    ) -> Vec<String> {
+        let facts = Facts::default();
+        facts.set_forwarded(true);
+        let mut headers = map(fields);
+        let host = HeaderValue::from_static("shop.localhost:8080");
+        Origin::new(address.parse().unwrap(), trusted).write(&mut headers, &host, &facts);
+        text(&headers)
+    }
+
+    const CLAIMS: &[(&str, &str)] = &[
+        ("x-forwarded-for", "198.51.100.7"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "example.com"),
+        ("forwarded", "for=198.51.100.7"),
+        ("x_forwarded_for", "1"),
+        ("x-real-ip", "1"),
+        ("x-forwarded-port", "1"),
+        ("user_agent", "kept"),
+    ];
+
+    #[test]
+    fn a_strangers_claims_are_replaced() {
+        assert_eq!(
+            forwarded("2001:db8::1", false, CLAIMS),
+            [
+                "forwarded: for=\"[2001:db8::1]\";host=\"shop.localhost:8080\";proto=http",
+                "user_agent: kept",
+                "x-forwarded-for: 2001:db8::1",
+                "x-forwarded-host: shop.localhost:8080",
+                "x-forwarded-proto: http",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxys_claims_are_added_to() {
+        assert_eq!(
+            forwarded("::ffff:192.0.2.9", true, &CLAIMS[..5]),
+            [
+                "forwarded: for=198.51.100.7, for=192.0.2.9;host=\"shop.localhost:8080\";proto=http",
+                "x-forwarded-for: 198.51.100.7, 10.0.0.1, 192.0.2.9",
+                "x-forwarded-host: example.com",
+                "x-forwarded-proto: https",
+            ]
+        );
+    }
+}

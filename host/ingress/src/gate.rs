@@ -1,0 +1,479 @@
+//! What stands between a client's socket and hyper.
+//!
+//! hyper resolves some ambiguities of a request silently (it drops a Content-Length
+//! beside Transfer-Encoding, joins equal lengths), and nobody behind it can tell.
+//! The gate reads along and lets only requests through whose framing has one
+//! reading; then hyper's reading and the gate's are the same. It also measures how
+//! slow a client is.
+//!
+//! Guarantees: a head is handed on whole or not at all; after it comes at most its
+//! body; the next head is handed on only when hyper asks for it. So while a request
+//! is served, [`Facts`] are about that request. In place of a refused head hyper is
+//! given a harmless one, and `Facts` say why; the connection ends with it.
+
+mod chunk;
+mod deadline;
+mod head;
+mod refusal;
+
+pub(crate) use deadline::Deadline;
+pub(crate) use refusal::Refusal;
+
+use crate::config::Limits;
+use head::{Bounds, Framing, Head};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What hyper is given in place of a refused head.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+
+/// What is still read from a client that is being closed, so that it gets to see the
+/// answer: closing a socket with unread bytes resets the connection.
+const LINGER_BYTES: usize = 512 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What the gate knows about the request that is being served.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    refusal: OnceLock<Refusal>,
+    upgrade: AtomicBool,
+    forwarded: AtomicBool,
+    tunnel: AtomicBool,
+}
+
+impl Facts {
+    /// Why the request is refused; a later part of its body may be the reason.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.get().copied()
+    }
+
+    /// It asks for another protocol.
+    pub(crate) fn upgrade(&self) -> bool {
+        self.upgrade.load(Ordering::Relaxed)
+    }
+
+    /// It has fields that say on whose behalf it was sent.
+    pub(crate) fn forwarded(&self) -> bool {
+        self.forwarded.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_forwarded(&self, forwarded: bool) {
+        self.forwarded.store(forwarded, Ordering::Relaxed);
+    }
+
+    /// Whatever follows the request is not HTTP. To be called before the answer that
+    /// says so is given to hyper.
+    pub(crate) fn begin_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What the next bytes are.
+#[derive(Debug)]
+enum Expected {
+    Head(head::Scanner),
+    Body(u64),
+    Chunks(chunk::Scanner),
+    /// A head, unless the request before it has become a tunnel.
+    HeadOrTunnel,
+    Tunnel,
+    /// Nothing: the connection ends with the request that is being served.
+    End,
+}
+
+/// A client's socket.
+#[derive(Debug)]
+pub(crate) struct Gate<S> {
+    socket: S,
+    facts: Arc<Facts>,
+    limits: GateLimits,
+    expected: Expected,
+    /// Bytes that have arrived and were not handed on; the first `released` of them
+    /// may be.
+    held: Vec<u8>,
+    released: usize,
+    upgrade: bool,
+    served: bool,
+    reading: Deadline,
+    writing: Deadline,
+    lingering: Linger,
+}
+
+#[derive(Debug)]
+struct GateLimits {
+    bounds: Bounds,
+    head: Duration,
+    idle: Duration,
+    stall: Duration,
+}
+
+#[derive(Debug, Default)]
+enum Linger {
+    #[default]
+    No,
+    Flushing,
+    Reading(usize),
+}
+
+impl<S> Gate<S> {
+    pub(crate) fn new(socket: S, facts: Arc<Facts>, limits: &Limits) -> Self {
+        Self {
+            socket,
+            facts,
+            limits: GateLimits {
+                bounds: Bounds {
+                    bytes: limits.head_bytes,
+                    fields: limits.head_fields,
+                },
+                head: limits.head_timeout,
+                idle: limits.idle_timeout,
+                stall: limits.stall_timeout,
+            },
+            expected: Expected::Head(head::Scanner::default()),
+            held: Vec::new(),
+            released: 0,
+            upgrade: false,
+            served: false,
+            reading: Deadline::default(),
+            writing: Deadline::default(),
+            lingering: Linger::No,
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        // There is one refusal in the life of a connection, for it is its last word.
+        let _ = self.facts.refusal.set(refusal);
+        self.expected = Expected::End;
+    }
+
+    fn refuse_head(&mut self, refusal: Refusal) {
+        self.refuse(refusal);
+        self.held.clear();
+        self.held.extend_from_slice(STAND_IN);
+        self.released = STAND_IN.len();
+    }
+
+    /// A whole head is about to be handed on.
+    fn accept(&mut self, head: &Head) {
+        self.facts.upgrade.store(head.upgrade, Ordering::Relaxed);
+        self.facts
+            .forwarded
+            .store(head.forwarded, Ordering::Relaxed);
+        self.upgrade = head.upgrade;
+        self.served = true;
+        self.reading.clear();
+        self.expected = match head.framing {
+            Framing::Length(0) => self.after_body(),
+            Framing::Length(length) => Expected::Body(length),
+            Framing::Chunked => Expected::Chunks(chunk::Scanner::new()),
+        };
+    }
+
+    fn after_body(&self) -> Expected {
+        if self.upgrade {
+            Expected::HeadOrTunnel
+        } else {
+            Expected::Head(head::Scanner::default())
+        }
+    }
+
+    fn head_has_begun(&self) -> bool {
+        matches!(&self.expected, Expected::Head(scanner) if scanner.has_begun())
+    }
+
+    /// How many of `bytes` belong to the body that is expected.
+    fn follow_body(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        let (taken, ended) = match &mut self.expected {
+            Expected::Body(left) => {
+                let taken = (*left).min(bytes.len() as u64);
+                *left -= taken;
+                (taken as usize, *left == 0)
+            }
+            Expected::Chunks(scanner) => (scanner.follow(bytes)?, scanner.done()),
+            Expected::Tunnel => (bytes.len(), false),
+            Expected::Head(_) | Expected::HeadOrTunnel | Expected::End => (0, false),
+        };
+        if ended {
+            self.expected = self.after_body();
+        }
+        Ok(taken)
+    }
+
+    /// Hands on what was released; false if there is nothing.
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let length = self.released.min(buf.remaining());
+        if length == 0 {
+            return false;
+        }
+        buf.put_slice(&self.held[..length]);
+        self.held.drain(..length);
+        self.released -= length;
+        if self.held.is_empty() {
+            // Seldom used; it need not be kept for the life of the connection.
+            self.held = Vec::new();
+        }
+        true
+    }
+
+    /// Looks at held bytes that were not released yet.
+    fn release(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        if let Expected::Head(scanner) = &mut self.expected {
+            match scanner.read(&held, self.limits.bounds) {
+                Ok(None) => {}
+                Ok(Some(head)) => {
+                    self.accept(&head);
+                    self.released = head.bytes;
+                }
+                Err(refusal) => return self.refuse_head(refusal),
+            }
+        } else {
+            match self.follow_body(&held) {
+                Ok(taken) => self.released = taken,
+                Err(refusal) => {
+                    held.clear();
+                    self.refuse(refusal);
+                }
+            }
+        }
+        self.held = held;
+    }
+
+    /// Looks at bytes that arrived in hyper's own buffer, from `before` on, and takes
+    /// back what may not be handed on yet.
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let mut kept = before;
+        if let Expected::Head(scanner) = &mut self.expected {
+            match scanner.read(&buf.filled()[before..], self.limits.bounds) {
+                Ok(None) => {}
+                Ok(Some(head)) => {
+                    self.accept(&head);
+                    kept += head.bytes;
+                }
+                Err(refusal) => {
+                    buf.set_filled(before);
+                    self.refuse_head(refusal);
+                    return Ok(());
+                }
+            }
+        }
+        match self.follow_body(&buf.filled()[kept..]) {
+            Ok(taken) => kept += taken,
+            Err(refusal) => {
+                self.refuse(refusal);
+                if kept == before {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, refusal.reason()));
+                }
+                buf.set_filled(kept);
+                return Ok(());
+            }
+        }
+        if kept < buf.filled().len() {
+            self.held.extend_from_slice(&buf.filled()[kept..]);
+            buf.set_filled(kept);
+        }
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> Gate<S> {
+    /// Reads from the socket into hyper's buffer. False: the client has closed.
+    fn poll_direct(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+        if buf.filled().len() == before {
+            return Poll::Ready(Ok(false));
+        }
+        self.inspect(buf, before)?;
+        Poll::Ready(Ok(true))
+    }
+
+    /// Reads from the socket into `held`. False: the client has closed.
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut part = [0; 4096];
+        let mut buf = ReadBuf::new(&mut part);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
+        if buf.filled().is_empty() {
+            // In the middle of a head: there is nothing to answer.
+            self.held = Vec::new();
+            return Poll::Ready(Ok(false));
+        }
+        self.held.extend_from_slice(buf.filled());
+        self.release();
+        Poll::Ready(Ok(true))
+    }
+
+    /// Nothing arrives: how long may that go on?
+    fn poll_slowness(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.expected {
+            Expected::Head(scanner) if scanner.has_begun() => {
+                if self.reading.passed(cx, self.limits.head) {
+                    self.refuse_head(Refusal::HeadTimeout);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Expected::Head(_) | Expected::HeadOrTunnel => {
+                let limit = if self.served {
+                    self.limits.idle
+                } else {
+                    self.limits.head
+                };
+                if self.reading.passed(cx, limit) {
+                    self.expected = Expected::End;
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Expected::Body(_) | Expected::Chunks(_) => {
+                if self.reading.passed(cx, self.limits.stall) {
+                    self.refuse(Refusal::BodyTimeout);
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+            Expected::Tunnel | Expected::End => {}
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let gate = &mut *self;
+        let start = buf.filled().len();
+        loop {
+            if gate.hand_on(buf) || buf.filled().len() > start || buf.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if matches!(gate.expected, Expected::HeadOrTunnel) {
+                gate.expected = if gate.facts.tunnel.load(Ordering::Relaxed) {
+                    Expected::Tunnel
+                } else {
+                    Expected::Head(head::Scanner::default())
+                };
+            }
+            if matches!(gate.expected, Expected::End) {
+                return Poll::Ready(Ok(()));
+            }
+            let begun = gate.head_has_begun();
+            if !gate.held.is_empty() && !begun {
+                gate.release();
+                if gate.released > 0 || gate.held.is_empty() {
+                    continue;
+                }
+            }
+            // A head that has arrived in part is completed in `held`; all else is read
+            // into hyper's buffer at once.
+            let arrived = if gate.held.is_empty() {
+                gate.poll_direct(cx, buf)?
+            } else {
+                gate.poll_hold(cx)?
+            };
+            match arrived {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(Ok(())),
+                Poll::Pending => ready!(gate.poll_slowness(cx))?,
+            }
+            // Each part of a body earns more time, a part of a head does not.
+            if !gate.head_has_begun() || !begun {
+                gate.reading.clear();
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
+    fn poll_stalled<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Ready(result) => {
+                self.writing.clear();
+                Poll::Ready(result)
+            }
+            Poll::Pending if self.writing.passed(cx, self.limits.stall) => {
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Whether the client may still be sending what nobody will read.
+    fn is_cut_short(&self) -> bool {
+        self.facts.refusal().is_some()
+            || matches!(self.expected, Expected::Body(_) | Expected::Chunks(_))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.poll_stalled(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.poll_stalled(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let gate = &mut *self;
+        loop {
+            match gate.lingering {
+                Linger::No => {
+                    if !gate.is_cut_short() {
+                        return Pin::new(&mut gate.socket).poll_shutdown(cx);
+                    }
+                    gate.lingering = Linger::Flushing;
+                }
+                Linger::Flushing => {
+                    ready!(Pin::new(&mut gate.socket).poll_shutdown(cx))?;
+                    gate.reading.clear();
+                    gate.lingering = Linger::Reading(0);
+                }
+                Linger::Reading(bytes) => {
+                    if bytes > LINGER_BYTES || gate.reading.passed(cx, LINGER) {
+                        return Poll::Ready(Ok(()));
+                    }
+                    let mut part = [0; 4096];
+                    let mut buf = ReadBuf::new(&mut part);
+                    ready!(Pin::new(&mut gate.socket).poll_read(cx, &mut buf))?;
+                    if buf.filled().is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    gate.lingering = Linger::Reading(bytes + buf.filled().len());
+                }
+            }
+        }
+    }
+}

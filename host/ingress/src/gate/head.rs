@@ -1,0 +1,311 @@
+//! Reads the head of a request as strictly as RFC 9112 is written: whatever two
+//! implementations might read in two ways is refused.
+
+use super::refusal::Refusal;
+use memchr::{memchr, memchr3};
+
+/// How the body of a request is delimited (RFC 9112 section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By its length in bytes, which may be 0.
+    Length(u64),
+    /// By its chunks.
+    Chunked,
+}
+
+/// What the gate learnt about a request from its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Bytes of the head, the empty line included.
+    pub(crate) bytes: usize,
+    /// How its body is delimited.
+    pub(crate) framing: Framing,
+    /// It asks for another protocol.
+    pub(crate) upgrade: bool,
+    /// It has fields that say on whose behalf it was sent, or names that some
+    /// servers take for such fields.
+    pub(crate) forwarded: bool,
+}
+
+/// What bounds a head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: usize,
+    pub(crate) fields: usize,
+}
+
+/// Reads one head, in as many parts as it arrives in.
+#[derive(Debug, Default)]
+pub(crate) struct Scanner {
+    /// Start of the first line that has not been read.
+    line: usize,
+    /// No LF is between `line` and here.
+    searched: usize,
+    request_line: bool,
+    old_version: bool,
+    fields: usize,
+    length: Option<u64>,
+    chunked: bool,
+    hosts: usize,
+    upgrade: bool,
+    forwarded: bool,
+}
+
+impl Scanner {
+    /// Reads on in `head`, which begins with what was given before. Returns nothing
+    /// while the head is incomplete.
+    pub(crate) fn read(&mut self, head: &[u8], bounds: Bounds) -> Result<Option<Head>, Refusal> {
+        while let Some(at) = memchr(b'\n', &head[self.searched..]) {
+            let end = self.searched + at;
+            if end >= bounds.bytes {
+                break;
+            }
+            let line = &head[self.line..end];
+            self.line = end + 1;
+            self.searched = self.line;
+            let Some(line) = line.strip_suffix(b"\r") else {
+                return Err(Refusal::ControlByte);
+            };
+            if memchr3(b'\r', 0, 0x7f, line).is_some() {
+                return Err(Refusal::ControlByte);
+            }
+            match (self.request_line, line.is_empty()) {
+                // Section 2.2: empty lines before the request line are ignored.
+                (false, true) => {}
+                (false, false) => self.request_line(line)?,
+                (true, false) => self.field(line, bounds)?,
+                (true, true) => return self.end().map(Some),
+            }
+        }
+        self.searched = head.len();
+        if head.len() < bounds.bytes {
+            return Ok(None);
+        }
+        Err(if self.request_line {
+            Refusal::HeadTooLarge
+        } else {
+            Refusal::TargetTooLong
+        })
+    }
+
+    fn request_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let mut parts = line.split(|b| *b == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Refusal::RequestLine);
+        };
+        if !is_token(method) || target.is_empty() || target.iter().any(|b| *b < b' ') {
+            return Err(Refusal::RequestLine);
+        }
+        match version {
+            b"HTTP/1.1" => {}
+            b"HTTP/1.0" => self.old_version = true,
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                return Err(Refusal::Version);
+            }
+            _ => return Err(Refusal::RequestLine),
+        }
+        self.request_line = true;
+        Ok(())
+    }
+
+    fn field(&mut self, line: &[u8], bounds: Bounds) -> Result<(), Refusal> {
+        if matches!(line[0], b' ' | b'\t') {
+            return Err(Refusal::FoldedField);
+        }
+        self.fields += 1;
+        if self.fields > bounds.fields {
+            return Err(Refusal::HeadTooLarge);
+        }
+        let Some(colon) = memchr(b':', line) else {
+            return Err(Refusal::FieldName);
+        };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        if !is_token(name) {
+            return Err(Refusal::FieldName);
+        }
+        // A look at the first letter spares most fields the comparisons.
+        match name[0] | 0x20 {
+            b'h' if is(name, b"host") => self.hosts += 1,
+            b'c' if is(name, b"content-length") => {
+                let length = decimal(trim(value)).ok_or(Refusal::ContentLength)?;
+                if self.length.replace(length).is_some() {
+                    return Err(Refusal::ContentLength);
+                }
+            }
+            b't' if is(name, b"transfer-encoding") => {
+                if self.old_version {
+                    return Err(Refusal::TwoLengths);
+                }
+                if self.chunked || !is(trim(value), b"chunked") {
+                    return Err(Refusal::TransferEncoding);
+                }
+                self.chunked = true;
+            }
+            b'u' if is(name, b"upgrade") => self.upgrade = true,
+            b'f' if is(name, b"forwarded") => self.forwarded = true,
+            b'x' if is_forwarded(name) => self.forwarded = true,
+            _ => {}
+        }
+        // CGI and its heirs take `X_Forwarded_For` for `X-Forwarded-For`.
+        if !self.forwarded && memchr(b'_', name).is_some() {
+            self.forwarded = true;
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<Head, Refusal> {
+        if self.hosts > 1 {
+            return Err(Refusal::SeveralHosts);
+        }
+        if self.hosts == 0 {
+            return Err(Refusal::NoHost);
+        }
+        let framing = match (self.length, self.chunked) {
+            (Some(_), true) => return Err(Refusal::TwoLengths),
+            (None, true) => Framing::Chunked,
+            (length, false) => Framing::Length(length.unwrap_or(0)),
+        };
+        Ok(Head {
+            bytes: self.line,
+            framing,
+            upgrade: self.upgrade && !self.old_version,
+            forwarded: self.forwarded,
+        })
+    }
+
+    /// Whether anything but empty lines has arrived.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.request_line || self.searched > self.line
+    }
+}
+
+fn is(text: &[u8], lower: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(lower)
+}
+
+fn is_forwarded(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"x-forwarded-";
+    name.get(..PREFIX.len())
+        .is_some_and(|start| is(start, PREFIX))
+        || is(name, b"x-real-ip")
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    let blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|b| !blank(b))
+        .map_or(start, |at| at + 1);
+    &value[start..end]
+}
+
+/// The number that `digits`, one or more of them and nothing else, say.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    // hyper keeps two lengths for itself at the top of the range.
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + u64::from(digit - b'0'))
+    })
+}
+
+/// Whether `text` is a token (RFC 9110 section 5.6.2).
+fn is_token(text: &[u8]) -> bool {
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let b = byte as u8;
+            table[byte] = b.is_ascii_alphanumeric()
+                || matches!(
+                    b,
+                    b'!' | b'#'
+                        | b'$'
+                        | b'%'
+                        | b'&'
+                        | b'\''
+                        | b'*'
+                        | b'+'
+                        | b'-'
+                        | b'.'
+                        | b'^'
+                        | b'_'
+                        | b'`'
+                        | b'|'
+                        | b'~'
+                );
+            byte += 1;
+        }
+        table
+    };
+    !text.is_empty() && text.iter().all(|b| TOKEN[usize::from(*b)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        bytes: 200,
+        fields: 5,
+    };
+
+    fn read(head: &[u8]) -> Result<Option<Head>, Refusal> {
+        Scanner::default().read(head, BOUNDS)
+    }
+
+    /// Whatever the parts a head arrives in, it reads the same.
+    #[test]
+    fn parts_make_no_difference() {
+        let heads: [&[u8]; 5] = [
+            b"\r\nPOST /a HTTP/1.1\r\nHost: a\r\nContent-Length:  12 \r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nX-Forwarded-For: b\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+            b"GET / HTTP/1.1\nHost: a\n\n",
+        ];
+        for head in heads {
+            let whole = read(head);
+            assert_ne!(whole, Ok(None));
+            for step in 1..head.len() {
+                let mut scanner = Scanner::default();
+                let mut result = Ok(None);
+                for end in (step..head.len()).step_by(step).chain([head.len()]) {
+                    result = scanner.read(&head[..end], BOUNDS);
+                    if result != Ok(None) {
+                        break;
+                    }
+                }
+                assert_eq!(result, whole, "in steps of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_says_how_long_it_and_its_body_are() {
+        let text = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 007\r\n\r\nignored";
+        let head = read(text).unwrap().unwrap();
+        assert_eq!(head.bytes, text.len() - "ignored".len());
+        assert_eq!(head.framing, Framing::Length(7));
+    }
+
+    #[test]
+    fn bounds_hold_for_complete_and_for_endless_heads() {
+        let long = [b"GET /".as_slice(), &[b'a'; 300]].concat();
+        assert_eq!(read(&long), Err(Refusal::TargetTooLong));
+        let wide = [b"GET / HTTP/1.1\r\nA: ".as_slice(), &[b'a'; 300]].concat();
+        assert_eq!(read(&wide), Err(Refusal::HeadTooLarge));
+        let complete = [wide.as_slice(), b"\r\n\r\n"].concat();
+        assert_eq!(read(&complete), Err(Refusal::HeadTooLarge));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(6));
+        assert_eq!(read(many.as_bytes()), Err(Refusal::HeadTooLarge));
+    }
+}

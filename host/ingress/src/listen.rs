@@ -1,0 +1,95 @@
+//! Listening sockets: one for each thread on the same address, so that the kernel
+//! spreads connections and no thread wakes for another.
+
+use crate::error::Error;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// Connections that wait to be accepted, at most; the kernel caps it
+/// (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// Returns `count` sockets that listen on `address`, and the address with the port
+/// they got.
+pub(crate) fn listen(
+    address: SocketAddr,
+    count: usize,
+) -> Result<(SocketAddr, Vec<TcpListener>), Error> {
+    // SO_REUSEPORT alone would let a second host of the same user share the port
+    // and take half of the connections, so the port is tried without it first.
+    drop(socket(address, false).map_err(|source| error(address, source))?);
+    let first = socket(address, true).map_err(|source| error(address, source))?;
+    let bound = first
+        .local_addr()
+        .map_err(|source| error(address, source))?;
+    let mut sockets = vec![first];
+    while sockets.len() < count {
+        sockets.push(socket(bound, true).map_err(|source| error(bound, source))?);
+    }
+    Ok((bound, sockets))
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Connections in TIME_WAIT must not keep a host from starting again.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        // Otherwise `[::]` and `0.0.0.0` cannot both be listened on.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if shared {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+fn error(address: SocketAddr, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => Error::PortTaken { address },
+        io::ErrorKind::PermissionDenied => Error::NeedsPrivilege { address },
+        io::ErrorKind::AddrNotAvailable => Error::NoSuchAddress { address },
+        _ => Error::Listen { address, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_port_is_shared_by_all_sockets_of_one_call() {
+        let (bound, sockets) = listen("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        assert_ne!(bound.port(), 0);
+        assert!(
+            sockets
+                .iter()
+                .all(|socket| socket.local_addr().unwrap() == bound)
+        );
+    }
+
+    #[test]
+    fn a_port_of_another_ingress_is_taken() {
+        let (bound, _sockets) = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let error = listen(bound, 1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot listen on {bound}: another program does (see `ss -ltnp`); stop it or choose another port"
+            )
+        );
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused_with_a_hint() {
+        let error = listen("192.0.2.1:8080".parse().unwrap(), 1).unwrap_err();
+        assert!(matches!(error, Error::NoSuchAddress { .. }), "{error}");
+    }
+}

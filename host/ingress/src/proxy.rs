@@ -1,0 +1,169 @@
+//! One request: whom it is for, how it is rewritten, who answers.
+
+use crate::backend::Flight;
+use crate::body::{RequestBody, ResponseBody};
+use crate::fields::{self, Origin};
+use crate::gate::{Facts, Refusal};
+use crate::host::Host;
+use crate::limiter::Admission;
+use crate::page::{Format, Page};
+use crate::table::Found;
+use crate::worker::Local;
+use crate::{tunnel, upstream};
+use doprax_core::route::Target;
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A client's connection, as its requests need to know it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) local: Arc<Local>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) origin: Origin,
+    pub(crate) admission: Arc<Admission>,
+}
+
+impl Client {
+    /// Answers a request; never fails, for there is a page for every failure.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let format = Format::of(request.headers());
+        match self.route(request).await {
+            Ok(response) => response,
+            Err(page) => page.response(format),
+        }
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Page> {
+        if let Some(refusal) = self.facts.refusal() {
+            return Err(Page::refused(refusal));
+        }
+        let host = check_target(&request).map_err(Page::refused)?;
+        let name = Host::parse(host.as_bytes()).ok_or(Page::refused(Refusal::InvalidHost))?;
+        let flight = match self.local.shared.table.find(&name) {
+            Found::Container(flight) => flight,
+            Found::Idle(backend) => return Err(Page::idle(&backend.app, &backend.target)),
+            Found::Unknown => return Err(Page::unknown(name.name())),
+        };
+        let Target::Address(address) = flight.backend().target else {
+            return Err(Page::idle(&flight.backend().app, &flight.backend().target));
+        };
+        self.forward(request, &host, flight, address).await
+    }
+
+    async fn forward(
+        &self,
+        mut request: Request<Incoming>,
+        host: &HeaderValue,
+        flight: Flight,
+        address: SocketAddr,
+    ) -> Result<Response<ResponseBody>, Page> {
+        let limits = &self.local.shared.config.limits;
+        let tunnel = self.rewrite(&mut request, host);
+        let request = request.map(|incoming| {
+            if incoming.is_end_stream() {
+                RequestBody::Empty
+            } else {
+                RequestBody::Streamed { incoming }
+            }
+        });
+        let (mut response, lease) =
+            match upstream::send(&self.local, &flight, address, request).await {
+                Ok(answer) => answer,
+                Err(failure) => return Err(self.failed(&flight, &failure)),
+            };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let protocol = fields::strip_hop_by_hop(response.headers_mut());
+            let (Some(client), Some(protocol)) = (tunnel, protocol) else {
+                tracing::debug!(app = %flight.backend().app, "switched protocols unasked");
+                return Err(Page::no_response(&flight.backend().app, false));
+            };
+            fields::set_upgrade(response.headers_mut(), protocol);
+            let container = hyper::upgrade::on(&mut response);
+            self.facts.begin_tunnel();
+            let admission = Arc::clone(&self.admission);
+            self.local.tasks.spawn(tunnel::run(
+                client,
+                container,
+                limits.quiet_timeout,
+                flight,
+                admission,
+            ));
+            return Ok(response.map(|_| ResponseBody::Page {
+                page: bytes::Bytes::new(),
+            }));
+        }
+        fields::strip_hop_by_hop(response.headers_mut());
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response
+            .map(|incoming| ResponseBody::streamed(incoming, lease, flight, limits.quiet_timeout)))
+    }
+
+    /// Makes the request one of the ingress. Returns the client's side of a tunnel if
+    /// the request offers to become one.
+    fn rewrite(&self, request: &mut Request<Incoming>, host: &HeaderValue) -> Option<OnUpgrade> {
+        let protocol = fields::strip_hop_by_hop(request.headers_mut());
+        fields::remove_expectation(request.headers_mut());
+        self.origin.write(request.headers_mut(), host, &self.facts);
+        *request.version_mut() = Version::HTTP_11;
+        if request.uri().scheme().is_some() {
+            let path = request.uri().path_and_query().cloned();
+            let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+            *request.uri_mut() = Uri::from(path);
+            request.headers_mut().insert(HOST, host.clone());
+        }
+        // HTTP/2 in the place of a tunnel would pass by everything that this crate does.
+        let protocol =
+            protocol.filter(|name| self.facts.upgrade() && !name.as_bytes().starts_with(b"h2"))?;
+        fields::set_upgrade(request.headers_mut(), protocol);
+        Some(hyper::upgrade::on(request))
+    }
+
+    fn failed(&self, flight: &Flight, failure: &upstream::Failure) -> Page {
+        // A client that sends a malformed body, or none in time, breaks the connection
+        // to the container; that is not the container's fault.
+        if let Some(refusal) = self.facts.refusal() {
+            return Page::refused(refusal);
+        }
+        let backend = flight.backend();
+        tracing::debug!(app = %backend.app, target = ?backend.target, error = ?failure, "no response");
+        Page::no_response(&backend.app, failure.is_timeout())
+    }
+}
+
+/// The `Host` of a request that is meant for a server like this one (RFC 9112
+/// section 3.2).
+fn check_target<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::Connect);
+    }
+    let host = request.headers().get(HOST).ok_or(Refusal::NoHost)?;
+    let uri = request.uri();
+    match uri.authority() {
+        None if uri.path().starts_with('/') => {}
+        None if uri.path() == "*" && request.method() == Method::OPTIONS => {}
+        None => return Err(Refusal::Target),
+        Some(authority) => check_absolute(uri, authority, host)?,
+    }
+    Ok(host.clone())
+}
+
+/// A target that is a whole URL has to name the same host (RFC 9112 section 3.2.2).
+fn check_absolute(uri: &Uri, authority: &Authority, host: &HeaderValue) -> Result<(), Refusal> {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(Refusal::Target);
+    }
+    let same = authority
+        .as_str()
+        .as_bytes()
+        .eq_ignore_ascii_case(host.as_bytes());
+    if same {
+        Ok(())
+    } else {
+        Err(Refusal::HostMismatch)
+    }
+}

@@ -1,0 +1,301 @@
+//! From host names to backends.
+//!
+//! Readers take a snapshot without a lock. Writers (publishing, draining, retiring
+//! connections) are rare: they build a new table, put it in place, and only then
+//! close the backends that are no longer in it, so that a reader who finds a closed
+//! backend finds its successor in the table.
+
+use crate::backend::{Backend, Flight};
+use crate::host::Host;
+use arc_swap::ArcSwap;
+use doprax_core::name::AppName;
+use doprax_core::route::{Route, Routes, Target};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+type Hosts = HashMap<Arc<str>, Arc<Backend>>;
+
+/// The routes of an ingress.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    hosts: ArcSwap<Hosts>,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    last_generation: u64,
+    generations: HashMap<AppName, u64>,
+    /// Backends that were replaced and still answer requests.
+    replaced: HashMap<AppName, Vec<Arc<Backend>>>,
+}
+
+/// What the table has for a host name.
+pub(crate) enum Found {
+    /// A container, and the request is counted as in flight.
+    Container(Flight),
+    /// An app that answers no requests at this moment.
+    Idle(Arc<Backend>),
+    /// Nothing.
+    Unknown,
+}
+
+impl Table {
+    /// Finds what answers for `host` and, if a container does, counts the request
+    /// in the same step.
+    pub(crate) fn find(&self, host: &Host<'_>) -> Found {
+        loop {
+            let hosts = self.hosts.load();
+            let Some(backend) = lookup(&hosts, host.name()) else {
+                return Found::Unknown;
+            };
+            if !matches!(backend.target, Target::Address(_)) {
+                return Found::Idle(Arc::clone(backend));
+            }
+            if let Some(flight) = backend.enter() {
+                return Found::Container(flight);
+            }
+        }
+    }
+
+    /// Replaces every route.
+    pub(crate) fn publish(&self, routes: Routes) {
+        let mut writer = self.writer();
+        let old = self.hosts.load_full();
+        let mut backends: HashMap<AppName, Vec<Arc<Backend>>> = HashMap::new();
+        for backend in old.values() {
+            let known = backends.entry(backend.app.clone()).or_default();
+            if !known.iter().any(|other| Arc::ptr_eq(other, backend)) {
+                known.push(Arc::clone(backend));
+            }
+        }
+        let mut hosts = Hosts::with_capacity(routes.len());
+        for (name, Route { app, target }) in routes {
+            let known = backends.entry(app.clone()).or_default();
+            let same = known.iter().find(|backend| backend.target == target);
+            let backend = same.map(Arc::clone).unwrap_or_else(|| {
+                let generation = writer.generation(&app);
+                let new = Backend::new(app, target, generation);
+                known.push(Arc::clone(&new));
+                new
+            });
+            hosts.insert(Arc::from(name), backend);
+        }
+        self.replace(&mut writer, hosts);
+    }
+
+    /// Replaces the backends of `app` by equal ones and returns every backend of the
+    /// app that was replaced now or before and may still answer requests. With
+    /// `retire`, the new ones do not use connections that were opened for the old.
+    pub(crate) fn renew(&self, app: &AppName, retire: bool) -> Vec<Arc<Backend>> {
+        let mut writer = self.writer();
+        if retire {
+            writer.next_generation(app);
+        }
+        let generation = writer.generation(app);
+        let mut renewed: HashMap<*const Backend, Arc<Backend>> = HashMap::new();
+        let mut hosts = Hosts::clone(&self.hosts.load());
+        for backend in hosts.values_mut().filter(|backend| backend.app == *app) {
+            let new = renewed.entry(Arc::as_ptr(backend)).or_insert_with(|| {
+                Backend::new(backend.app.clone(), backend.target.clone(), generation)
+            });
+            *backend = Arc::clone(new);
+        }
+        self.replace(&mut writer, hosts);
+        writer.replaced.get(app).cloned().unwrap_or_default()
+    }
+
+    /// Every backend of `app` that may answer requests now, replaced ones included.
+    pub(crate) fn backends(&self, app: &AppName) -> Vec<Arc<Backend>> {
+        let writer = self.writer();
+        let hosts = self.hosts.load();
+        let current = hosts.values().filter(|backend| backend.app == *app);
+        let mut backends: Vec<Arc<Backend>> = current.map(Arc::clone).collect();
+        backends.extend(
+            writer
+                .replaced
+                .get(app)
+                .into_iter()
+                .flatten()
+                .map(Arc::clone),
+        );
+        backends.sort_by_key(|backend| Arc::as_ptr(backend) as usize);
+        backends.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        backends
+    }
+
+    fn replace(&self, writer: &mut Writer, hosts: Hosts) {
+        let kept: std::collections::HashSet<*const Backend> =
+            hosts.values().map(Arc::as_ptr).collect();
+        let old = self.hosts.swap(Arc::new(hosts));
+        let mut gone: Vec<&Arc<Backend>> = old
+            .values()
+            .filter(|backend| !kept.contains(&Arc::as_ptr(backend)))
+            .collect();
+        gone.sort_by_key(|backend| Arc::as_ptr(backend) as usize);
+        gone.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        for backend in gone {
+            backend.close();
+            writer
+                .replaced
+                .entry(backend.app.clone())
+                .or_default()
+                .push(Arc::clone(backend));
+        }
+        // A closed backend without requests stays without: nobody can enter it.
+        for backends in writer.replaced.values_mut() {
+            backends.retain(|backend| backend.in_flight() > 0);
+        }
+        writer.replaced.retain(|_, backends| !backends.is_empty());
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // Every write leaves the writer consistent before anything can panic.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    fn generation(&mut self, app: &AppName) -> u64 {
+        match self.generations.get(app) {
+            Some(generation) => *generation,
+            None => self.next_generation(app),
+        }
+    }
+
+    fn next_generation(&mut self, app: &AppName) -> u64 {
+        self.last_generation += 1;
+        self.generations.insert(app.clone(), self.last_generation);
+        self.last_generation
+    }
+}
+
+fn lookup<'a>(hosts: &'a Hosts, name: &str) -> Option<&'a Arc<Backend>> {
+    hosts.get(name).or_else(|| {
+        let (_, parent) = name.split_once('.')?;
+        hosts.get(format!("*.{parent}").as_str())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(name: &str) -> AppName {
+        AppName::new(name).unwrap()
+    }
+
+    fn routes(entries: &[(&str, &str, Target)]) -> Routes {
+        let route = |(host, name, target): &(&str, &str, Target)| {
+            (
+                host.to_string(),
+                Route {
+                    app: app(name),
+                    target: target.clone(),
+                },
+            )
+        };
+        entries.iter().map(route).collect()
+    }
+
+    fn address(port: u16) -> Target {
+        Target::Address(([127, 0, 0, 1], port).into())
+    }
+
+    fn find(table: &Table, host: &str) -> Option<Flight> {
+        match table.find(&Host::parse(host.as_bytes()).unwrap()) {
+            Found::Container(flight) => Some(flight),
+            Found::Idle(_) | Found::Unknown => None,
+        }
+    }
+
+    #[test]
+    fn names_are_found_without_regard_to_case_port_and_dot_at_the_end() {
+        let table = Table::default();
+        table.publish(routes(&[("shop.localhost", "shop", address(1))]));
+        for host in [
+            "shop.localhost",
+            "Shop.LocalHost",
+            "shop.localhost:8080",
+            "shop.localhost.",
+            "shop.localhost.:80",
+        ] {
+            assert!(find(&table, host).is_some(), "{host}");
+        }
+        for host in [
+            "localhost",
+            "a.shop.localhost",
+            "shop.localhosts",
+            "127.0.0.1",
+            "[::1]:80",
+        ] {
+            assert!(find(&table, host).is_none(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_answers_one_label_below_and_after_exact_names() {
+        let table = Table::default();
+        table.publish(routes(&[
+            ("*.example.com", "many", address(1)),
+            ("one.example.com", "one", address(2)),
+        ]));
+        let name = |host| find(&table, host).map(|flight| flight.backend().app.to_string());
+        assert_eq!(name("two.example.com").as_deref(), Some("many"));
+        assert_eq!(name("one.example.com").as_deref(), Some("one"));
+        assert_eq!(name("example.com"), None);
+        assert_eq!(name("a.b.example.com"), None);
+    }
+
+    #[test]
+    fn publishing_the_same_routes_keeps_backends_and_their_counts() {
+        let table = Table::default();
+        let same = routes(&[
+            ("a.localhost", "a", address(1)),
+            ("a.example", "a", address(1)),
+        ]);
+        table.publish(same.clone());
+        let flight = find(&table, "a.localhost").unwrap();
+        table.publish(same);
+        let other = find(&table, "a.example").unwrap();
+        assert!(std::ptr::eq(flight.backend(), other.backend()));
+        assert_eq!(table.backends(&app("a")).len(), 1);
+    }
+
+    #[test]
+    fn a_moved_route_leaves_the_old_backend_to_its_requests() {
+        let table = Table::default();
+        table.publish(routes(&[("a.localhost", "a", address(1))]));
+        let old = find(&table, "a.localhost").unwrap();
+        table.publish(routes(&[("a.localhost", "a", address(2))]));
+        let new = find(&table, "a.localhost").unwrap();
+        assert_eq!(new.backend().target, address(2));
+        let waiting = table.renew(&app("a"), false);
+        assert_eq!(
+            waiting
+                .iter()
+                .map(|backend| backend.in_flight())
+                .collect::<Vec<_>>(),
+            [1, 1]
+        );
+        drop((old, new));
+        assert!(table.renew(&app("a"), false).is_empty());
+    }
+
+    #[test]
+    fn retiring_changes_the_generation_of_that_app_only() {
+        let table = Table::default();
+        table.publish(routes(&[
+            ("a.localhost", "a", address(1)),
+            ("b.localhost", "b", address(1)),
+        ]));
+        let generation = |host| find(&table, host).unwrap().backend().generation;
+        let (a, b) = (generation("a.localhost"), generation("b.localhost"));
+        assert_ne!(a, b, "two apps on one address share no connections");
+        table.renew(&app("a"), false);
+        assert_eq!(generation("a.localhost"), a);
+        table.renew(&app("a"), true);
+        assert_ne!(generation("a.localhost"), a);
+        assert_eq!(generation("b.localhost"), b);
+    }
+}

@@ -1,0 +1,210 @@
+//! Connections to containers: made, kept, used again, and what to do when a kept one
+//! turns out to be dead.
+//!
+//! A kept connection is used again only in the generation in which it was opened. A
+//! request that a container may have begun to work on is sent a second time only if
+//! it is idempotent and has no body (RFC 9110 section 9.2.2); others are given a kept
+//! connection only if it was in use a moment ago.
+
+use crate::backend::Flight;
+use crate::body::RequestBody;
+use crate::worker::Local;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+type Sender = http1::SendRequest<RequestBody>;
+
+/// Kept connections to one address in one thread, at most.
+const KEPT_PER_ADDRESS: usize = 512;
+
+/// How long ago a connection may have been in use for a request that must not be
+/// sent twice. Servers close idle connections after two seconds and more.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// Bytes that one connection buffers, at most.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// Why a container gave no response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    #[error("connecting took too long")]
+    ConnectTimeout,
+    #[error("the response took too long")]
+    ResponseTimeout,
+    #[error("the connection broke")]
+    Broken(#[source] hyper::Error),
+}
+
+impl Failure {
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::ResponseTimeout)
+    }
+}
+
+/// The kept connections of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    kept: Mutex<HashMap<SocketAddr, Vec<Kept>>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    sender: Sender,
+    generation: u64,
+    since: Instant,
+}
+
+impl Pool {
+    /// The connection used last, if it was in use within `age`.
+    fn take(&self, address: SocketAddr, generation: u64, age: Duration) -> Option<Sender> {
+        let mut all = self.kept();
+        let kept = all.get_mut(&address)?;
+        let now = Instant::now();
+        let mut at = kept.len();
+        while at > 0 {
+            at -= 1;
+            let candidate = &kept[at];
+            if candidate.sender.is_closed() || candidate.generation != generation {
+                kept.remove(at);
+            } else if now.duration_since(candidate.since) > age {
+                // Those before it are older still.
+                return None;
+            } else if candidate.sender.is_ready() {
+                return Some(kept.remove(at).sender);
+            }
+            // Else its last request is not quite over; another one may do.
+        }
+        None
+    }
+
+    fn put(&self, address: SocketAddr, generation: u64, sender: Sender) {
+        if sender.is_closed() {
+            return;
+        }
+        let mut all = self.kept();
+        let kept = all.entry(address).or_default();
+        if kept.len() >= KEPT_PER_ADDRESS {
+            kept.remove(0);
+        }
+        kept.push(Kept {
+            sender,
+            generation,
+            since: Instant::now(),
+        });
+    }
+
+    /// Closes connections that have not been used for `age`.
+    pub(crate) fn sweep(&self, age: Duration) {
+        let now = Instant::now();
+        self.kept().retain(|_, kept| {
+            kept.retain(|kept| !kept.sender.is_closed() && now.duration_since(kept.since) <= age);
+            !kept.is_empty()
+        });
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that is in use.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    local: Arc<Local>,
+    address: SocketAddr,
+    generation: u64,
+    sender: Sender,
+}
+
+impl Lease {
+    /// The response has been read; another request may use the connection.
+    pub(crate) fn give_back(self) {
+        self.local
+            .pool
+            .put(self.address, self.generation, self.sender);
+    }
+}
+
+/// Sends `request` to the container at `address` and waits for the head of its
+/// response.
+pub(crate) async fn send(
+    local: &Arc<Local>,
+    flight: &Flight,
+    address: SocketAddr,
+    request: Request<RequestBody>,
+) -> Result<(Response<Incoming>, Lease), Failure> {
+    let limits = &local.shared.config.limits;
+    let generation = flight.backend().generation;
+    let lease = |sender| Lease {
+        local: Arc::clone(local),
+        address,
+        generation,
+        sender,
+    };
+    let idempotent = request.method().is_idempotent();
+    let age = if idempotent {
+        limits.upstream_idle_timeout
+    } else {
+        RECENT
+    };
+
+    let mut request = request;
+    if let Some(mut sender) = local.pool.take(address, generation, age) {
+        let spare = (idempotent && matches!(request.body(), RequestBody::Empty))
+            .then(|| copy_without_body(&request));
+        let response = timeout(limits.response_timeout, sender.try_send_request(request))
+            .await
+            .map_err(|_| Failure::ResponseTimeout)?;
+        match response {
+            Ok(response) => return Ok((response, lease(sender))),
+            Err(mut error) => match error.take_message().or(spare) {
+                Some(unsent) => request = unsent,
+                None => return Err(Failure::Broken(error.into_error())),
+            },
+        }
+    }
+    let mut sender = connect(address, limits.connect_timeout).await?;
+    let response = timeout(limits.response_timeout, sender.send_request(request))
+        .await
+        .map_err(|_| Failure::ResponseTimeout)?
+        .map_err(Failure::Broken)?;
+    Ok((response, lease(sender)))
+}
+
+async fn connect(address: SocketAddr, limit: Duration) -> Result<Sender, Failure> {
+    let stream = timeout(limit, TcpStream::connect(address))
+        .await
+        .map_err(|_| Failure::ConnectTimeout)?
+        .map_err(Failure::Connect)?;
+    stream.set_nodelay(true).map_err(Failure::Connect)?;
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(BUFFER_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::Broken)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%address, %error, "a connection to a container broke");
+        }
+    });
+    Ok(sender)
+}
+
+fn copy_without_body(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

@@ -1,0 +1,230 @@
+//! A serving thread: its runtime, its accept loops, its connections.
+//!
+//! Flow: accept → admit (limits) → a task for each connection, until a stop is asked
+//! for; then the listeners close, idle connections close, busy ones get the grace,
+//! and what is left is cut with the runtime.
+
+use crate::config::Config;
+use crate::connection;
+use crate::error::Error;
+use crate::limiter::Limiter;
+use crate::table::Table;
+use crate::upstream::Pool;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio_util::task::TaskTracker;
+
+/// Pause after an accept that failed because the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) table: Arc<Table>,
+    pub(crate) config: Config,
+    limiter: Arc<Limiter>,
+}
+
+impl Shared {
+    pub(crate) fn new(table: Arc<Table>, config: Config) -> Self {
+        let limiter = Arc::new(Limiter::new(&config));
+        Self {
+            table,
+            config,
+            limiter,
+        }
+    }
+}
+
+/// What the connections of one thread share.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Pool,
+    pub(crate) stopping: Stopping,
+    /// Connections and tunnels.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Whether a thread is to stop.
+#[derive(Debug, Default)]
+pub(crate) struct Stopping {
+    set: AtomicBool,
+    changed: Notify,
+}
+
+impl Stopping {
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    /// Waits until the thread is to stop.
+    pub(crate) async fn wait(&self) {
+        let changed = self.changed.notified();
+        if !self.is_set() {
+            changed.await;
+        }
+    }
+
+    fn set(&self) {
+        self.set.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A handle on a serving thread.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    stop: watch::Sender<Option<Duration>>,
+    stopped: watch::Receiver<Option<usize>>,
+}
+
+impl Worker {
+    /// Starts a thread that serves `listeners`.
+    pub(crate) fn start(
+        number: usize,
+        listeners: Vec<TcpListener>,
+        shared: Arc<Shared>,
+    ) -> Result<Self, Error> {
+        let (stop, stop_asked) = watch::channel(None);
+        let (report, stopped) = watch::channel(None);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Thread { source })?;
+        std::thread::Builder::new()
+            .name(format!("ingress-{number}"))
+            .spawn(move || {
+                let cut = runtime.block_on(serve(listeners, shared, stop_asked));
+                // Drops what is left: connections that are cut, kept connections.
+                drop(runtime);
+                report.send_replace(Some(cut));
+            })
+            .map_err(|source| Error::Thread { source })?;
+        Ok(Self { stop, stopped })
+    }
+
+    /// Asks the thread to end. A later call may only shorten the grace.
+    pub(crate) fn stop(&self, grace: Duration) {
+        self.stop.send_if_modified(|asked| {
+            let shorter = asked.is_none_or(|asked| grace < asked);
+            if shorter {
+                *asked = Some(grace);
+            }
+            shorter
+        });
+    }
+
+    /// Waits for the end of a thread that was asked to stop. Returns the number of
+    /// connections that were cut.
+    pub(crate) async fn stopped(&self) -> usize {
+        let mut stopped = self.stopped.clone();
+        // A thread that ends without a report has panicked, and its connections with it.
+        match stopped.wait_for(Option::is_some).await {
+            Ok(cut) => cut.unwrap_or(0),
+            Err(_) => 0,
+        }
+    }
+}
+
+async fn serve(
+    listeners: Vec<TcpListener>,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<Option<Duration>>,
+) -> usize {
+    let idle = shared.config.limits.upstream_idle_timeout;
+    let local = Arc::new(Local {
+        shared,
+        pool: Pool::default(),
+        stopping: Stopping::default(),
+        tasks: TaskTracker::new(),
+    });
+    tokio::spawn(sweep(Arc::clone(&local), idle));
+    let accepting = TaskTracker::new();
+    for listener in listeners {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => drop(accepting.spawn(accept(listener, Arc::clone(&local)))),
+            Err(error) => tracing::error!(%error, "a socket of the ingress is unusable"),
+        }
+    }
+    // An error means that the ingress was dropped.
+    let _ = stop.wait_for(Option::is_some).await;
+    local.stopping.set();
+    accepting.close();
+    accepting.wait().await;
+    local.tasks.close();
+    loop {
+        let grace = stop.borrow_and_update().unwrap_or_default();
+        tokio::select! {
+            () = local.tasks.wait() => return 0,
+            () = tokio::time::sleep(grace) => return local.tasks.len(),
+            // The grace was shortened.
+            Ok(()) = stop.changed() => {}
+        }
+    }
+}
+
+async fn sweep(local: Arc<Local>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle).await;
+        local.pool.sweep(idle);
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, local: Arc<Local>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = local.stopping.wait() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => begin(stream, peer, &local),
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept a connection");
+                if !is_of_one_connection(&error) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    // Closing a listener resets what waits in its queue.
+    while let Some((stream, peer)) = poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+    })
+    .await
+    {
+        begin(stream, peer, &local);
+    }
+}
+
+fn begin(stream: TcpStream, peer: SocketAddr, local: &Arc<Local>) {
+    let Some(admission) = local.shared.limiter.admit(peer.ip()) else {
+        return tracing::debug!(%peer, "too many connections");
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        return tracing::debug!(%peer, %error, "the connection is gone");
+    }
+    local.tasks.spawn(connection::serve(
+        stream,
+        peer,
+        Arc::clone(local),
+        admission,
+    ));
+}
+
+/// Whether only the connection that was being accepted is affected.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
