@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use doprax_core::name::{AppName, VolumeName};
-use doprax_core::observed::Observed;
+use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
 use doprax_core::secret::SecretName;
 use futures_util::stream::BoxStream;
@@ -17,7 +17,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::io::AsyncWrite;
 
+mod docker;
 mod error;
+pub use docker::Docker;
 pub use error::Error;
 
 /// What an engine can do, as found out when it was first reached.
@@ -161,8 +163,14 @@ pub trait Engine: Send + Sync {
     async fn observe(&self, app: &AppName) -> Result<Observed, Error>;
 
     /// What exists of every app of this instance, apps that exist only as a
-    /// leftover network or volume included.
+    /// leftover network or volume included. A few requests for all of them; so it
+    /// leaves out `started_ms` and `restarts`, which [`Engine::observe`] has.
     async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error>;
+
+    /// One container in full, by the engine's name or id; nothing if it does not
+    /// exist or is not of this instance. Cheaper than [`Engine::observe`] for who
+    /// waits for one container.
+    async fn container(&self, container: &str) -> Result<Option<ObservedContainer>, Error>;
 
     /// Does one act. Idempotent: what is done already is reported as such.
     async fn apply(
@@ -208,4 +216,3 @@ pub trait Engine: Send + Sync {
     /// hints can be lost, so they only shorten the wait for the next look.
     async fn hints(&self) -> Result<BoxStream<'static, AppName>, Error>;
 }
-

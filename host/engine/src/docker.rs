@@ -1,0 +1,227 @@
+//! Docker through its API: Engine 20.10 (API 1.41) and later, on a Unix socket or
+//! over TCP.
+//!
+//! Owns how objects are named, labelled and limited on the engine. Keeps nothing
+//! about apps in memory: what exists is what the engine says.
+//!
+//! Every call but builds, pulls and streams ends within a bounded time; those end
+//! when their future or stream is dropped. [`Docker::connect`] does not connect:
+//! an engine that is down shows as [`Error::Unreachable`] from each call until it
+//! is back.
+
+use crate::{
+    Engine, Error, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material, Outcome, Output,
+    Progress, Usage,
+};
+use async_trait::async_trait;
+use doprax_core::name::{AppName, Instance, VolumeName};
+use doprax_core::observed::{Observed, ObservedContainer};
+use doprax_core::plan::Act;
+use failure::Failure;
+use futures_util::stream::BoxStream;
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use transport::Transport;
+
+mod body;
+mod build;
+mod build_log;
+mod container;
+mod demux;
+mod exec;
+mod facts;
+mod failure;
+mod files;
+mod hints;
+mod image;
+mod label;
+mod logs;
+mod network;
+mod observe;
+mod pull;
+mod transport;
+mod ulimit;
+mod usage;
+mod volume;
+
+/// How long the engine may take to say what exists.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How long the engine may take to change something. A machine that starts
+/// hundreds of containers at once needs tens of seconds for each.
+const CHANGE: Duration = Duration::from_secs(180);
+
+/// A Docker engine.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    address: String,
+    instance: Instance,
+    transport: Transport,
+    client: bollard::Docker,
+}
+
+impl Docker {
+    /// The engine at `unix:///path` or `tcp://host:port`, with the objects of
+    /// `instance` on it. Nothing is sent before the first call.
+    pub fn connect(address: &str, instance: Instance) -> Self {
+        let transport = Transport::new(address);
+        let client = transport.client();
+        Self {
+            address: address.to_owned(),
+            instance,
+            transport,
+            client,
+        }
+    }
+
+    /// Waits for an answer of the engine, but not longer than `limit`.
+    async fn within<T, E: Into<Failure>>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => answer.map_err(Into::into),
+            Err(_) => Err(Failure::timeout(limit)),
+        }
+    }
+
+    /// The error that people see for what went wrong with `action`.
+    fn error(&self, failure: impl Into<Failure>, action: impl Into<String>) -> Error {
+        failure.into().error(&self.address, action)
+    }
+
+    /// Like [`Docker::error`], with a missing container told apart.
+    fn container_error(&self, failure: Failure, action: &str, container: &str) -> Error {
+        if failure.is_no_container() {
+            return Error::NoContainer {
+                container: container.to_owned(),
+            };
+        }
+        self.error(failure, format!("{action} {container}"))
+    }
+
+    /// The labels of every object of the app.
+    fn labels(&self, app: &AppName) -> label::Labels {
+        HashMap::from([
+            (label::INSTANCE.to_owned(), self.instance.label().to_owned()),
+            (label::APP.to_owned(), app.to_string()),
+        ])
+    }
+
+    /// A filter for the objects of one app, or of all apps of this instance.
+    fn filter(&self, app: Option<&AppName>) -> HashMap<String, Vec<String>> {
+        let mut labels = vec![format!("{}={}", label::INSTANCE, self.instance.label())];
+        labels.push(match app {
+            Some(app) => format!("{}={app}", label::APP),
+            None => label::APP.to_owned(),
+        });
+        HashMap::from([("label".to_owned(), labels)])
+    }
+}
+
+#[async_trait]
+impl Engine for Docker {
+    async fn facts(&self) -> Result<Facts, Error> {
+        self.find_facts().await
+    }
+
+    async fn observe(&self, app: &AppName) -> Result<Observed, Error> {
+        self.observe_app(app).await
+    }
+
+    async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error> {
+        self.observe_instance().await
+    }
+
+    async fn container(&self, container: &str) -> Result<Option<ObservedContainer>, Error> {
+        self.observe_container(container).await
+    }
+
+    async fn apply(
+        &self,
+        app: &AppName,
+        act: &Act,
+        material: &Material,
+        progress: &Progress,
+    ) -> Result<Outcome, Error> {
+        match act {
+            Act::BuildImage {
+                reference,
+                source,
+                dockerfile,
+            } => {
+                self.build(app, reference, source, dockerfile, material, progress)
+                    .await
+            }
+            Act::PullImage { reference } => self.pull(reference, progress).await,
+            Act::CreateNetwork { subnet } => self.create_network(app, *subnet).await,
+            Act::RemoveNetwork => self.remove_network(app).await,
+            Act::CreateVolume { volume } => self.create_volume(app, volume).await,
+            Act::CreateContainer {
+                container,
+                hash,
+                spec,
+            } => {
+                self.create_container(app, container, hash, spec, material)
+                    .await
+            }
+            Act::StartContainer { container } => self.start_container(container, progress).await,
+            Act::RestartContainer {
+                container,
+                grace_ms,
+            } => self.restart_container(container, *grace_ms).await,
+            Act::RenameContainer { from, to } => self.rename_container(from, to).await,
+            Act::StopContainer {
+                container,
+                grace_ms,
+            } => self.stop_container(container, *grace_ms).await,
+            Act::RemoveContainer { container } => self.remove_container(container).await,
+        }
+    }
+
+    async fn remove_volume(&self, app: &AppName, volume: &VolumeName) -> Result<Outcome, Error> {
+        self.delete_volume(app, volume).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, Error> {
+        self.find_image(reference).await
+    }
+
+    async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {
+        self.remove_images_but(app, keep).await
+    }
+
+    async fn exec(&self, container: &str, exec: &Exec) -> Result<ExecSession, Error> {
+        self.start_exec(container, exec).await
+    }
+
+    async fn exec_resize(&self, id: &str, columns: u16, rows: u16) -> Result<(), Error> {
+        self.resize_exec(id, columns, rows).await
+    }
+
+    async fn exec_exit_code(&self, id: &str) -> Result<i64, Error> {
+        self.find_exit_code(id).await
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        request: LogRequest,
+    ) -> Result<BoxStream<'static, Result<Output, Error>>, Error> {
+        self.open_logs(container, request).await
+    }
+
+    async fn usage(&self, container: &str) -> Result<Usage, Error> {
+        self.find_usage(container).await
+    }
+
+    async fn subnets(&self) -> Result<Vec<Ipv4Net>, Error> {
+        self.list_subnets().await
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, AppName>, Error> {
+        self.open_hints().await
+    }
+}

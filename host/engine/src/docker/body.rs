@@ -1,0 +1,151 @@
+//! A container of the blueprint in the engine's words: pure, so that a test can
+//! show all of it.
+
+use super::label::Labels;
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use doprax_core::blueprint::Container;
+use doprax_core::name::VolumeName;
+use doprax_core::secret::SecretName;
+use std::collections::{BTreeMap, HashMap};
+
+/// What every image may count on and no more: Docker's default set without
+/// `AUDIT_WRITE`, `MKNOD`, `NET_RAW` and `SETFCAP`.
+const CAPABILITIES: [&str; 10] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_BIND_SERVICE",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+/// Processes and threads of one container. A fork bomb ends here; the JVM of a
+/// search engine on a large machine does not.
+const PIDS: i64 = 4096;
+
+/// Size of one log file, and how many of them are kept: by default Docker never
+/// rotates.
+const LOG_SIZE: &str = "10m";
+const LOG_FILES: &str = "3";
+
+/// What a container gets from around it.
+pub(super) struct Surroundings<'a> {
+    /// Labels of the container.
+    pub(super) labels: Labels,
+    /// The engine's name for the app's network.
+    pub(super) network: String,
+    /// The search domain of the app.
+    pub(super) domain: String,
+    /// The engine's name for a volume, and its labels.
+    pub(super) volume: &'a dyn Fn(&VolumeName) -> (String, Labels),
+    /// Values of the app's secrets.
+    pub(super) secrets: &'a BTreeMap<SecretName, String>,
+    /// Whether the engine can limit the size of the writable layer.
+    pub(super) disk_limit: bool,
+}
+
+/// The engine's request for a container, or the secret without a value.
+pub(super) fn create_body(
+    spec: &Container,
+    around: Surroundings<'_>,
+) -> Result<ContainerCreateBody, SecretName> {
+    let mut env = Vec::with_capacity(spec.env.len());
+    for (name, value) in &spec.env {
+        let secret = |name: &SecretName| around.secrets.get(name).map(String::as_str);
+        env.push(format!("{name}={}", value.value.fill(secret)?));
+    }
+    let mounts = spec.mounts.iter().map(|mount| {
+        let (name, labels) = (around.volume)(&mount.name);
+        Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(name),
+            target: Some(mount.path.clone()),
+            // Where someone removed the volume by hand since it was created, the
+            // engine makes it anew, findable as before. An empty volume is filled
+            // with what the image has at the path.
+            volume_options: Some(MountVolumeOptions {
+                labels: Some(labels),
+                no_copy: Some(false),
+                ..MountVolumeOptions::default()
+            }),
+            ..Mount::default()
+        }
+    });
+    let endpoint = EndpointSettings {
+        aliases: Some(spec.aliases.clone()),
+        ..EndpointSettings::default()
+    };
+    let memory = spec.resources.memory.map(signed);
+    let disk = spec.resources.disk.filter(|_| around.disk_limit);
+    let ulimits = spec.ulimits.iter().map(|limit| ResourcesUlimits {
+        name: Some(limit.name.clone()),
+        soft: Some(limit.soft),
+        hard: Some(limit.hard),
+    });
+    let capabilities = CAPABILITIES.iter().map(|&name| name.to_owned());
+    let host_config = HostConfig {
+        network_mode: Some(around.network.clone()),
+        mounts: Some(mounts.collect()),
+        // The engine starts it again at once, then after ever longer pauses; one
+        // that was stopped on purpose stays so when the engine starts again.
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), LOG_SIZE.to_owned()),
+                ("max-file".to_owned(), LOG_FILES.to_owned()),
+            ])),
+        }),
+        dns_search: Some(vec![around.domain]),
+        dns_options: Some(vec!["ndots:1".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        cap_add: Some(
+            capabilities
+                .chain(spec.capabilities.iter().cloned())
+                .collect(),
+        ),
+        pids_limit: Some(PIDS),
+        memory,
+        // As much as the memory itself: none of it is swap.
+        memory_swap: memory,
+        nano_cpus: spec
+            .resources
+            .millicpus
+            .map(|millis| i64::from(millis) * 1_000_000),
+        storage_opt: disk.map(|size| HashMap::from([("size".to_owned(), size.to_string())])),
+        shm_size: spec.shm_size.map(signed),
+        ulimits: Some(ulimits.collect()),
+        ..HostConfig::default()
+    };
+    Ok(ContainerCreateBody {
+        hostname: Some(spec.name.to_string()),
+        image: Some(spec.image.reference().to_owned()),
+        env: Some(env),
+        entrypoint: spec.entrypoint.clone(),
+        cmd: spec.command.clone(),
+        user: spec.user.clone(),
+        labels: Some(around.labels),
+        stop_signal: spec.stop_signal.clone(),
+        stop_timeout: Some(i64::from(spec.stop_grace_ms.div_ceil(1000))),
+        host_config: Some(host_config),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(around.network, endpoint)])),
+        }),
+        ..ContainerCreateBody::default()
+    })
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

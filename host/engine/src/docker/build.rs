@@ -1,0 +1,133 @@
+//! Building main's image.
+
+use super::build_log::BuildLog;
+use super::{Docker, Failure};
+use crate::{Error, Event, Material, Outcome, Progress};
+use bollard::body_try_stream;
+use bollard::models::{BuildInfo, BuildInfoAux};
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
+use doprax_core::name::AppName;
+use futures_util::StreamExt as _;
+use std::path::Path;
+use tokio::fs::File;
+use tokio_util::io::ReaderStream;
+
+/// Size of the pieces in which a source is read.
+const PIECE: usize = 128 * 1024;
+
+/// The build ended without an error and without an image.
+#[derive(Debug, thiserror::Error)]
+#[error("the build ended without an image")]
+struct NoImage;
+
+impl Docker {
+    /// Builds an image from a source archive unless its reference, which has the
+    /// source's digest in it, exists. Ends early when dropped.
+    pub(super) async fn build(
+        &self,
+        app: &AppName,
+        reference: &str,
+        source: &str,
+        dockerfile: &str,
+        material: &Material,
+        progress: &Progress,
+    ) -> Result<Outcome, Error> {
+        let action = || format!("build {reference}");
+        if self
+            .has_image(reference)
+            .await
+            .map_err(|failure| self.error(failure, action()))?
+        {
+            return Ok(Outcome::AlreadyDone);
+        }
+        let archive = material
+            .sources
+            .get(source)
+            .ok_or_else(|| Error::NoMaterial {
+                name: format!("source {source}"),
+            })?;
+        let options = BuildImageOptionsBuilder::default()
+            .dockerfile(dockerfile)
+            .t(reference)
+            .labels(&self.labels(app))
+            .rm(true)
+            .forcerm(true);
+        let options = match self.find_facts().await?.buildkit {
+            true => options
+                .version(BuilderVersion::BuilderBuildKit)
+                .session(&uuid::Uuid::new_v4().to_string()),
+            false => options,
+        };
+        self.run_build(options.build(), archive, progress)
+            .await
+            .map_err(|stopped| match stopped {
+                Stopped::Failed(error) => *error,
+                Stopped::Failure(failure) => self.error(failure, action()),
+            })?;
+        if self
+            .has_image(reference)
+            .await
+            .map_err(|failure| self.error(failure, action()))?
+        {
+            return Ok(Outcome::Done);
+        }
+        Err(self.error(Failure::other(NoImage), action()))
+    }
+
+    async fn run_build(
+        &self,
+        options: BuildImageOptions,
+        archive: &Path,
+        progress: &Progress,
+    ) -> Result<(), Stopped> {
+        let file = File::open(archive).await.map_err(Failure::other)?;
+        let body = body_try_stream(ReaderStream::with_capacity(file, PIECE));
+        let session = self.transport.session();
+        let client = session.client();
+        let mut answers = client.build_image(options, None, Some(body));
+        let mut log = BuildLog::default();
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(info) => {
+                    for line in lines(&mut log, info) {
+                        progress(Event::Build(line));
+                    }
+                }
+                Err(error) => {
+                    return Err(match Failure::from(error) {
+                        Failure::Refused { message, .. } => {
+                            let (step, output) = log.into_failure();
+                            Stopped::Failed(Box::new(Error::BuildFailed {
+                                step,
+                                output,
+                                reason: message,
+                            }))
+                        }
+                        failure => Stopped::Failure(failure),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a build did not come to its end.
+enum Stopped {
+    Failed(Box<Error>),
+    Failure(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+fn lines(log: &mut BuildLog, info: BuildInfo) -> Vec<String> {
+    match (info.aux, info.stream) {
+        (Some(BuildInfoAux::BuildKit(status)), _) => log.status(status),
+        (_, Some(text)) => log.classic(&text),
+        _ => Vec::new(),
+    }
+}

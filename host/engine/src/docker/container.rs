@@ -1,0 +1,377 @@
+//! What is done to a container.
+//!
+//! A container with files takes two requests, and a host can end between them. So
+//! it is made under the name `incomplete_NAME`, gets its files, and only then its
+//! name: whatever bears a name of the blueprint is complete. What was left
+//! incomplete is removed by the next attempt, or by whoever removes what is not in
+//! the blueprint.
+
+use super::body::{Surroundings, create_body};
+use super::files::FileBytes;
+use super::transport::ALREADY;
+use super::{CHANGE, Docker, Failure, label, ulimit};
+use crate::{Error, Event, Material, Outcome, Progress};
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    RestartContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+};
+use doprax_core::blueprint::{Container, Content};
+use doprax_core::name::AppName;
+use doprax_core::secret::SecretName;
+use std::time::Duration;
+
+/// How often the end of a removal that is under way is looked for.
+const REMOVAL_POLL: Duration = Duration::from_millis(50);
+
+/// The name is taken.
+#[derive(Debug, thiserror::Error)]
+enum Taken {
+    #[error("the engine has a container of this name that is not of this host")]
+    Foreign,
+    #[error("a container of this name exists that was made from something else")]
+    Other,
+}
+
+/// The name of a container that does not have all of its files yet. No service's
+/// name has an underscore.
+fn incomplete(container: &str) -> String {
+    format!("incomplete_{container}")
+}
+
+impl Docker {
+    /// Creates a container with its files; it does not start.
+    pub(super) async fn create_container(
+        &self,
+        app: &AppName,
+        container: &str,
+        hash: &str,
+        spec: &Container,
+        material: &Material,
+    ) -> Result<Outcome, Error> {
+        let body = self.body(app, hash, spec, material).await?;
+        let files = fill_files(spec, material)?;
+        if files.is_empty() {
+            return match self.create(container, &body).await {
+                Err(failure) if failure.is(409) => {
+                    self.check_existing(container, hash, failure).await
+                }
+                created => {
+                    created.map_err(|failure| self.create_error(failure, container, spec))?;
+                    Ok(Outcome::Done)
+                }
+            };
+        }
+        let taken = Failure::Refused {
+            status: 409,
+            message: "the name is taken".to_owned(),
+        };
+        let found = self.inspect(container).await;
+        if found
+            .map_err(|e| self.error(e, format!("create container {container}")))?
+            .is_some()
+        {
+            return self.check_existing(container, hash, taken).await;
+        }
+        self.create_complete(container, body, files)
+            .await
+            .map_err(|failure| self.create_error(failure, container, spec))?;
+        Ok(Outcome::Done)
+    }
+
+    /// Creates a container, puts files into it, and gives it its name.
+    pub(super) async fn create_complete(
+        &self,
+        container: &str,
+        body: ContainerCreateBody,
+        files: Vec<FileBytes>,
+    ) -> Result<(), Failure> {
+        let unfinished = self.create_incomplete(container, &body).await?;
+        self.put_files(&unfinished, files).await?;
+        self.rename(&unfinished, container).await
+    }
+
+    /// Creates a container under a name that says that it is not complete, in the
+    /// place of one that was left so. Returns that name.
+    pub(super) async fn create_incomplete(
+        &self,
+        container: &str,
+        body: &ContainerCreateBody,
+    ) -> Result<String, Failure> {
+        let unfinished = incomplete(container);
+        match self.create(&unfinished, body).await {
+            Err(failure) if failure.is(409) => {
+                self.remove(&unfinished).await?;
+                self.create(&unfinished, body).await?;
+            }
+            created => created?,
+        }
+        Ok(unfinished)
+    }
+
+    async fn create(&self, name: &str, body: &ContainerCreateBody) -> Result<(), Failure> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let created = self.client.create_container(Some(options), body.clone());
+        self.within(CHANGE, created).await.map(drop)
+    }
+
+    async fn body(
+        &self,
+        app: &AppName,
+        hash: &str,
+        spec: &Container,
+        material: &Material,
+    ) -> Result<ContainerCreateBody, Error> {
+        let mut labels = self.labels(app);
+        labels.insert(label::SERVICE.to_owned(), spec.name.to_string());
+        labels.insert(label::HASH.to_owned(), hash.to_owned());
+        if !spec.files.is_empty() {
+            let paths: Vec<&str> = spec.files.iter().map(|file| file.path.as_str()).collect();
+            labels.insert(
+                label::FILES.to_owned(),
+                serde_json::json!(paths).to_string(),
+            );
+        }
+        // Only a container with such a limit needs to know what the engine can.
+        let disk_limit = spec.resources.disk.is_some() && self.find_facts().await?.disk_limit;
+        let around = Surroundings {
+            labels,
+            network: self.instance.network(app),
+            domain: self.instance.domain(app),
+            volume: &|name| {
+                (
+                    self.instance.volume(app, name),
+                    self.volume_labels(app, name),
+                )
+            },
+            secrets: &material.secrets,
+            disk_limit,
+        };
+        create_body(spec, around).map_err(no_secret)
+    }
+
+    fn create_error(&self, failure: Failure, container: &str, spec: &Container) -> Error {
+        if failure.is(404)
+            && failure
+                .message()
+                .to_ascii_lowercase()
+                .contains("no such image")
+        {
+            return Error::ImageMissing {
+                reference: spec.image.reference().to_owned(),
+                reason: failure.message().to_owned(),
+            };
+        }
+        self.error(failure, format!("create container {container}"))
+    }
+
+    /// What an existing container of the wanted name means.
+    async fn check_existing(
+        &self,
+        container: &str,
+        hash: &str,
+        conflict: Failure,
+    ) -> Result<Outcome, Error> {
+        let action = || format!("create container {container}");
+        let found = self
+            .inspect(container)
+            .await
+            .map_err(|e| self.error(e, action()))?;
+        let Some(found) = found else {
+            return Err(self.error(conflict, action()));
+        };
+        let labels = found
+            .config
+            .and_then(|config| config.labels)
+            .unwrap_or_default();
+        if !self.is_ours(&labels) {
+            return Err(self.error(Failure::other(Taken::Foreign), action()));
+        }
+        if labels.get(label::HASH).is_some_and(|found| found == hash) {
+            return Ok(Outcome::AlreadyDone);
+        }
+        Err(self.error(Failure::other(Taken::Other), action()))
+    }
+
+    /// Starts a container. Where the engine may not raise a limit of its processes,
+    /// the container is made again without that limit, and a note says so.
+    pub(super) async fn start_container(
+        &self,
+        container: &str,
+        progress: &Progress,
+    ) -> Result<Outcome, Error> {
+        loop {
+            let started = self
+                .client
+                .start_container(container, None::<StartContainerOptions>);
+            match self.within(CHANGE, started).await {
+                Ok(()) => return Ok(Outcome::Done),
+                Err(failure) if failure.is(ALREADY.as_u16()) => return Ok(Outcome::AlreadyDone),
+                Err(failure) => {
+                    let limit = ulimit::refused(failure.message());
+                    let error = self.container_error(failure, "start container", container);
+                    let Some(limit) = limit else {
+                        return Err(error);
+                    };
+                    let left_out = self.recreate_without(container, limit).await;
+                    if !left_out
+                        .map_err(|e| self.container_error(e, "recreate container", container))?
+                    {
+                        return Err(error);
+                    }
+                    progress(Event::Note(format!(
+                        "{container} starts without its {limit} limit: the engine on this machine may not raise it"
+                    )));
+                }
+            }
+        }
+    }
+
+    /// Stops a container and starts it again.
+    pub(super) async fn restart_container(
+        &self,
+        container: &str,
+        grace_ms: u32,
+    ) -> Result<Outcome, Error> {
+        let seconds = seconds(grace_ms);
+        let options = RestartContainerOptionsBuilder::default().t(seconds).build();
+        let restarted = self.client.restart_container(container, Some(options));
+        self.within(patience(grace_ms), restarted)
+            .await
+            .map(|()| Outcome::Done)
+            .map_err(|failure| self.container_error(failure, "restart container", container))
+    }
+
+    /// Gives a container another name.
+    pub(super) async fn rename_container(&self, from: &str, to: &str) -> Result<Outcome, Error> {
+        match self.rename(from, to).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(failure) if failure.is_no_container() => {
+                let found = self.inspect(to).await;
+                match found.map_err(|e| self.container_error(e, "look at container", to))? {
+                    Some(_) => Ok(Outcome::AlreadyDone),
+                    None => Err(Error::NoContainer {
+                        container: from.to_owned(),
+                    }),
+                }
+            }
+            Err(failure) => Err(self.error(failure, format!("rename container {from} to {to}"))),
+        }
+    }
+
+    pub(super) async fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
+        let options = RenameContainerOptionsBuilder::default().name(to).build();
+        self.within(CHANGE, self.client.rename_container(from, options))
+            .await
+    }
+
+    /// Ends a container's process in good order, by force after the grace period.
+    pub(super) async fn stop_container(
+        &self,
+        container: &str,
+        grace_ms: u32,
+    ) -> Result<Outcome, Error> {
+        let options = StopContainerOptionsBuilder::default()
+            .t(seconds(grace_ms))
+            .build();
+        let stopped = self.client.stop_container(container, Some(options));
+        match self.within(patience(grace_ms), stopped).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(failure) if failure.is(ALREADY.as_u16()) || failure.is_no_container() => {
+                Ok(Outcome::AlreadyDone)
+            }
+            Err(failure) => Err(self.container_error(failure, "stop container", container)),
+        }
+    }
+
+    /// Removes a container, by force where it still runs. Volumes stay.
+    pub(super) async fn remove_container(&self, container: &str) -> Result<Outcome, Error> {
+        self.remove(container)
+            .await
+            .map_err(|failure| self.container_error(failure, "remove container", container))
+    }
+
+    /// Volumes that have no name go with the container: the image declared them, no
+    /// other container can ever mount them, and nobody could find them again. A
+    /// volume with a name stays.
+    pub(super) async fn remove(&self, container: &str) -> Result<Outcome, Failure> {
+        let Some(found) = self.inspect(container).await? else {
+            return Ok(Outcome::AlreadyDone);
+        };
+        if !found
+            .config
+            .and_then(|c| c.labels)
+            .is_some_and(|labels| self.is_ours(&labels))
+        {
+            return Err(Failure::other(Taken::Foreign));
+        }
+        // By id: the name may go to another container at any moment.
+        let id = found.id.unwrap_or_else(|| container.to_owned());
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
+        match self
+            .within(CHANGE, self.client.remove_container(&id, Some(options)))
+            .await
+        {
+            Ok(()) => Ok(Outcome::Done),
+            Err(failure) if failure.is(404) => Ok(Outcome::AlreadyDone),
+            Err(failure) if failure.is(409) && failure.message().contains("in progress") => {
+                self.await_removal(&id).await.map(|()| Outcome::AlreadyDone)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn await_removal(&self, id: &str) -> Result<(), Failure> {
+        let gone = async {
+            while self.inspect(id).await?.is_some() {
+                tokio::time::sleep(REMOVAL_POLL).await;
+            }
+            Ok::<(), Failure>(())
+        };
+        self.within(CHANGE, gone).await
+    }
+}
+
+/// The files of a container with their content.
+fn fill_files(spec: &Container, material: &Material) -> Result<Vec<FileBytes>, Error> {
+    let content = |content: &Content| match content {
+        Content::Text(text) => text
+            .fill(|name| material.secrets.get(name).map(String::as_str))
+            .map(String::into_bytes)
+            .map_err(no_secret),
+        Content::Blob { digest, source } => match material.blobs.get(digest) {
+            Some(bytes) => Ok(bytes.to_vec()),
+            None => Err(Error::NoMaterial {
+                name: source.clone(),
+            }),
+        },
+    };
+    let filled = spec.files.iter().map(|file| {
+        let bytes = content(&file.content)?;
+        Ok(FileBytes {
+            path: file.path.clone(),
+            mode: file.mode,
+            bytes,
+        })
+    });
+    filled.collect()
+}
+
+fn no_secret(name: SecretName) -> Error {
+    Error::NoMaterial {
+        name: name.to_string(),
+    }
+}
+
+/// Whole seconds, as the engine counts; a fraction gets the next one.
+fn seconds(grace_ms: u32) -> i32 {
+    i32::try_from(grace_ms.div_ceil(1000)).unwrap_or(i32::MAX)
+}
+
+/// How long a stop may take to be answered.
+fn patience(grace_ms: u32) -> Duration {
+    CHANGE + Duration::from_millis(u64::from(grace_ms))
+}

@@ -1,0 +1,202 @@
+//! Files that are put into a container before it starts.
+
+use super::{CHANGE, Docker, Failure, LOOK};
+use bollard::body_full;
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A file with its content.
+pub(super) struct FileBytes {
+    /// Absolute path.
+    pub(super) path: String,
+    /// Permission bits.
+    pub(super) mode: u32,
+    /// Its content.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Docker {
+    /// Puts the files into a container that has not started; the owner is root.
+    ///
+    /// One request for each folder. A folder that is not there is made; one that is
+    /// there keeps its owner and mode, because an archive that names it would
+    /// overwrite them.
+    pub(super) async fn put_files(
+        &self,
+        container: &str,
+        files: Vec<FileBytes>,
+    ) -> Result<(), Failure> {
+        let mut folders: BTreeMap<String, Vec<(String, FileBytes)>> = BTreeMap::new();
+        for file in files {
+            let (folder, name) = split(&file.path);
+            folders
+                .entry(folder.to_owned())
+                .or_default()
+                .push((name.to_owned(), file));
+        }
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        for (folder, files) in folders {
+            let archive = archive(&[], &files, now).map_err(Failure::other)?;
+            match self.put_archive(container, &folder, archive).await {
+                Err(failure) if failure.is(404) && !failure.is_no_container() => {
+                    let (existing, missing) = self.existing_folder(container, &folder).await?;
+                    let archive = archive_below(&missing, files, now).map_err(Failure::other)?;
+                    self.put_archive(container, &existing, archive).await?;
+                }
+                put => put?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_archive(
+        &self,
+        container: &str,
+        folder: &str,
+        archive: Vec<u8>,
+    ) -> Result<(), Failure> {
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(folder)
+            .no_overwrite_dir_non_dir("true")
+            .build();
+        let body = body_full(archive.into());
+        self.within(
+            CHANGE,
+            self.client
+                .upload_to_container(container, Some(options), body),
+        )
+        .await
+    }
+
+    /// The nearest folder above `folder` that exists, and the names below it, down
+    /// to `folder`, that do not.
+    async fn existing_folder(
+        &self,
+        container: &str,
+        folder: &str,
+    ) -> Result<(String, Vec<String>), Failure> {
+        let mut existing = folder;
+        let mut missing = Vec::new();
+        while existing != "/" {
+            let options = ContainerArchiveInfoOptionsBuilder::default()
+                .path(existing)
+                .build();
+            let answer = self
+                .client
+                .get_container_archive_info(container, Some(options));
+            match self.within(LOOK, answer).await {
+                Ok(_) => break,
+                Err(failure) if failure.is(404) => {}
+                Err(failure) => return Err(failure),
+            }
+            let (above, name) = split(existing);
+            missing.insert(0, name.to_owned());
+            existing = above;
+        }
+        Ok((existing.to_owned(), missing))
+    }
+}
+
+/// The folder and the last name of an absolute path.
+pub(super) fn split(path: &str) -> (&str, &str) {
+    match path.trim_end_matches('/').rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((folder, name)) => (folder, name),
+        None => ("/", path),
+    }
+}
+
+fn archive_below(
+    missing: &[String],
+    files: Vec<(String, FileBytes)>,
+    now: u64,
+) -> io::Result<Vec<u8>> {
+    let folders: Vec<String> = (1..=missing.len())
+        .map(|depth| missing[..depth].join("/"))
+        .collect();
+    let below = folders.last().cloned().unwrap_or_default();
+    let files: Vec<_> = files
+        .into_iter()
+        .map(|(name, file)| (format!("{below}/{name}"), file))
+        .collect();
+    archive(&folders, &files, now)
+}
+
+fn archive(folders: &[String], files: &[(String, FileBytes)], now: u64) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let header = |mode: u32, kind: tar::EntryType, size: u64| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(size);
+        header.set_mtime(now);
+        header.set_uid(0);
+        header.set_gid(0);
+        header
+    };
+    for folder in folders {
+        let mut header = header(0o755, tar::EntryType::Directory, 0);
+        archive.append_data(&mut header, Path::new(folder), io::empty())?;
+    }
+    for (path, file) in files {
+        let mut header = header(file.mode, tar::EntryType::Regular, file.bytes.len() as u64);
+        archive.append_data(&mut header, Path::new(path), file.bytes.as_slice())?;
+    }
+    archive.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_a_folder_and_a_name() {
+        let cases = [
+            ("/etc/nginx/nginx.conf", ("/etc/nginx", "nginx.conf")),
+            ("/motd", ("/", "motd")),
+            ("/etc/app/", ("/etc", "app")),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(split(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_archive_names_only_the_folders_that_are_missing() {
+        let file = |mode| FileBytes {
+            path: "/etc/a/b/c.conf".to_owned(),
+            mode,
+            bytes: vec![1, 2],
+        };
+        let missing = ["a".to_owned(), "b".to_owned()];
+        let bytes = archive_below(&missing, vec![("c.conf".to_owned(), file(0o600))], 7);
+        let mut archive = tar::Archive::new(io::Cursor::new(bytes.expect("in memory")));
+        let entries: Vec<_> = archive
+            .entries()
+            .expect("in memory")
+            .map(|entry| {
+                let entry = entry.expect("in memory");
+                let header = entry.header();
+                let path = entry.path().expect("a path").display().to_string();
+                (
+                    path,
+                    header.mode().expect("a mode"),
+                    header.uid().expect("an owner"),
+                )
+            })
+            .collect();
+        let expected = [("a", 0o755, 0), ("a/b", 0o755, 0), ("a/b/c.conf", 0o600, 0)];
+        assert_eq!(
+            entries,
+            expected.map(|(path, mode, uid)| (path.to_owned(), mode, uid))
+        );
+    }
+}

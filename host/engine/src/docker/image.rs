@@ -1,0 +1,111 @@
+//! Images that the engine has.
+
+use super::{CHANGE, Docker, Failure, LOOK};
+use crate::{Error, ImageFacts};
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions};
+use doprax_core::name::AppName;
+
+impl Docker {
+    /// What the engine knows of an image.
+    pub(super) async fn find_image(&self, reference: &str) -> Result<Option<ImageFacts>, Error> {
+        match self
+            .within(LOOK, self.client.inspect_image(reference))
+            .await
+        {
+            Ok(image) => Ok(Some(facts(image))),
+            Err(failure) if failure.is(404) => Ok(None),
+            Err(failure) => Err(self.error(failure, format!("look at image {reference}"))),
+        }
+    }
+
+    /// Removes the references that this host gave to builds of the app. An image that
+    /// a container still uses stays.
+    pub(super) async fn remove_images_but(
+        &self,
+        app: &AppName,
+        keep: &[String],
+    ) -> Result<(), Error> {
+        let action = || format!("remove old images of {app}");
+        let filters = self.filter(Some(app));
+        let options = ListImagesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let listed = self
+            .within(LOOK, self.client.list_images(Some(options)))
+            .await;
+        let images = listed.map_err(|failure| self.error(failure, action()))?;
+        // An image that a person built on one of these inherits the labels: only the
+        // name tells whose it is.
+        let ours = self.instance.image(app, "");
+        let references = images.into_iter().flat_map(|image| image.repo_tags);
+        for reference in references.filter(|name| name.starts_with(&ours) && !keep.contains(name)) {
+            let removed = self
+                .client
+                .remove_image(&reference, None::<RemoveImageOptions>, None);
+            match self.within(CHANGE, removed).await {
+                Ok(_) => {}
+                Err(failure) if failure.is(404) || failure.is(409) => {}
+                Err(failure) => return Err(self.error(failure, action())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the engine has the image.
+    pub(super) async fn has_image(&self, reference: &str) -> Result<bool, Failure> {
+        match self
+            .within(LOOK, self.client.inspect_image(reference))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is(404) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn facts(image: ImageInspect) -> ImageFacts {
+    let exposed = image
+        .config
+        .and_then(|config| config.exposed_ports)
+        .unwrap_or_default();
+    let mut ports: Vec<u16> = exposed.iter().filter_map(|port| tcp_port(port)).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ImageFacts {
+        id: image.id.unwrap_or_default(),
+        ports,
+        size: image
+            .size
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or_default(),
+    }
+}
+
+/// The port in a text such as `8000/tcp`.
+fn tcp_port(text: &str) -> Option<u16> {
+    match text.split_once('/') {
+        None => text.parse().ok(),
+        Some((port, "tcp")) => port.parse().ok(),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tcp_port;
+
+    #[test]
+    fn only_tcp_ports_count() {
+        let cases = [
+            ("8000/tcp", Some(8000)),
+            ("53/udp", None),
+            ("80", Some(80)),
+            ("x/tcp", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(tcp_port(text), expected, "{text}");
+        }
+    }
+}

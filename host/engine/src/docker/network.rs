@@ -1,0 +1,136 @@
+//! An app's network, and the subnets that are taken.
+
+use super::{CHANGE, Docker, Failure, LOOK};
+use crate::{Error, Outcome};
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
+use doprax_core::name::AppName;
+use ipnet::Ipv4Net;
+
+/// The network of the app exists with another subnet.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it exists with the subnet {found}, not {wanted}; remove the app's containers and network first"
+)]
+struct OtherSubnet {
+    found: String,
+    wanted: Ipv4Net,
+}
+
+/// The first IPv4 subnet of a network.
+pub(super) fn subnet(network: &Network) -> Option<Ipv4Net> {
+    subnets(network).next()
+}
+
+fn subnets(network: &Network) -> impl Iterator<Item = Ipv4Net> {
+    let configs = network
+        .ipam
+        .iter()
+        .filter_map(|ipam| ipam.config.as_ref())
+        .flatten();
+    configs.filter_map(|config| config.subnet.as_ref()?.parse().ok())
+}
+
+impl Docker {
+    /// Creates the app's bridge network. The engine keeps the networks apart; within
+    /// one, containers reach each other.
+    pub(super) async fn create_network(
+        &self,
+        app: &AppName,
+        wanted: Ipv4Net,
+    ) -> Result<Outcome, Error> {
+        let action = || format!("create the network of {app}");
+        // Looked for first: an old engine lets two networks have one name.
+        if let Some(outcome) = self.existing_network(app, wanted).await? {
+            return Ok(outcome);
+        }
+        let request = NetworkCreateRequest {
+            name: self.instance.network(app),
+            driver: Some("bridge".to_owned()),
+            ipam: Some(Ipam {
+                config: Some(vec![IpamConfig {
+                    subnet: Some(wanted.to_string()),
+                    ..IpamConfig::default()
+                }]),
+                ..Ipam::default()
+            }),
+            labels: Some(self.labels(app)),
+            ..NetworkCreateRequest::default()
+        };
+        match self
+            .within(CHANGE, self.client.create_network(request))
+            .await
+        {
+            Ok(_) => Ok(Outcome::Done),
+            // An act of a host that ended in the middle may have come through since.
+            Err(failure @ Failure::Refused { .. }) => {
+                match self.existing_network(app, wanted).await? {
+                    Some(outcome) => Ok(outcome),
+                    None => Err(self.error(failure, action())),
+                }
+            }
+            Err(failure) => Err(self.error(failure, action())),
+        }
+    }
+
+    async fn existing_network(
+        &self,
+        app: &AppName,
+        wanted: Ipv4Net,
+    ) -> Result<Option<Outcome>, Error> {
+        let networks = self
+            .list_networks(Some(app))
+            .await
+            .map_err(|failure| self.error(failure, format!("look for the network of {app}")))?;
+        let Some(network) = networks.first() else {
+            return Ok(None);
+        };
+        let found = subnet(network);
+        if found == Some(wanted) {
+            return Ok(Some(Outcome::AlreadyDone));
+        }
+        let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
+        let other = Failure::other(OtherSubnet { found, wanted });
+        Err(self.error(other, format!("create the network of {app}")))
+    }
+
+    /// Networks of one app, or of all apps of this instance.
+    pub(super) async fn list_networks(
+        &self,
+        app: Option<&AppName>,
+    ) -> Result<Vec<Network>, Failure> {
+        let filters = self.filter(app);
+        let options = ListNetworksOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        self.within(LOOK, self.client.list_networks(Some(options)))
+            .await
+    }
+
+    /// Removes the app's network.
+    pub(super) async fn remove_network(&self, app: &AppName) -> Result<Outcome, Error> {
+        let action = || format!("remove the network of {app}");
+        let networks = self
+            .list_networks(Some(app))
+            .await
+            .map_err(|failure| self.error(failure, action()))?;
+        let mut outcome = Outcome::AlreadyDone;
+        for id in networks.into_iter().filter_map(|network| network.id) {
+            match self.within(CHANGE, self.client.remove_network(&id)).await {
+                Ok(()) => outcome = Outcome::Done,
+                Err(failure) if failure.is(404) => {}
+                Err(failure) => return Err(self.error(failure, action())),
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Subnets of all networks of the engine.
+    pub(super) async fn list_subnets(&self) -> Result<Vec<Ipv4Net>, Error> {
+        let networks = self
+            .within(LOOK, self.client.list_networks(None))
+            .await
+            .map_err(|failure| self.error(failure, "list the engine's networks"))?;
+        Ok(networks.iter().flat_map(subnets).collect())
+    }
+}

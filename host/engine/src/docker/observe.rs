@@ -1,0 +1,272 @@
+//! What the engine says exists. Lists say nearly everything in one call for all
+//! apps; when a container last started and how often it crashed only its own
+//! inspection says, so that is asked for the containers of one app at most.
+
+use super::{Docker, Failure, LOOK, label, network};
+use crate::Error;
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, EndpointSettings, Network, Volume,
+};
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use doprax_core::name::{AppName, ServiceName, VolumeName};
+use doprax_core::observed::{self, Observed, ObservedContainer, State};
+use futures_util::future::join_all;
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+
+impl Docker {
+    /// What exists of one app.
+    pub(super) async fn observe_app(&self, app: &AppName) -> Result<Observed, Error> {
+        let action = || format!("look at {app}");
+        let listed = self
+            .list(Some(app))
+            .await
+            .map_err(|failure| self.error(failure, action()))?;
+        let mut observed = listed.into_observed().remove(app).unwrap_or_default();
+        let runs = |container: &ObservedContainer| container.state != State::Created;
+        let inspected = join_all(observed.containers.iter_mut().filter(|c| runs(c)).map(
+            |container| async {
+                if let Some(now) = self.inspect(&container.id).await? {
+                    container.started_ms = started_ms(&now);
+                    container.restarts = restarts(&now);
+                }
+                Ok(())
+            },
+        ));
+        inspected
+            .await
+            .into_iter()
+            .collect::<Result<(), Failure>>()
+            .map_err(|failure| self.error(failure, action()))?;
+        Ok(observed)
+    }
+
+    /// What exists of every app, without starts and restarts.
+    pub(super) async fn observe_instance(&self) -> Result<BTreeMap<AppName, Observed>, Error> {
+        let listed = self
+            .list(None)
+            .await
+            .map_err(|failure| self.error(failure, "look at the apps"))?;
+        Ok(listed.into_observed())
+    }
+
+    /// One container in full; nothing if it does not exist or is not of this instance.
+    pub(super) async fn observe_container(
+        &self,
+        container: &str,
+    ) -> Result<Option<ObservedContainer>, Error> {
+        let found = self
+            .inspect(container)
+            .await
+            .map_err(|failure| self.error(failure, format!("look at {container}")))?;
+        Ok(found.and_then(|found| self.inspected(&found)))
+    }
+
+    /// The engine's own description of a container; nothing if it does not exist.
+    pub(super) async fn inspect(
+        &self,
+        container: &str,
+    ) -> Result<Option<ContainerInspectResponse>, Failure> {
+        let answer = self
+            .client
+            .inspect_container(container, None::<InspectContainerOptions>);
+        match self.within(LOOK, answer).await {
+            Ok(found) => Ok(Some(found)),
+            Err(failure) if failure.is(404) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether a label of the container says that it is of this instance.
+    pub(super) fn is_ours(&self, labels: &label::Labels) -> bool {
+        labels
+            .get(label::INSTANCE)
+            .is_some_and(|found| found == self.instance.label())
+    }
+
+    fn inspected(&self, found: &ContainerInspectResponse) -> Option<ObservedContainer> {
+        let config = found.config.as_ref()?;
+        let labels = config
+            .labels
+            .as_ref()
+            .filter(|labels| self.is_ours(labels))?;
+        let app = AppName::new(labels.get(label::APP)?).ok()?;
+        let state = found.state.as_ref()?;
+        let networks = found
+            .network_settings
+            .as_ref()
+            .and_then(|s| s.networks.as_ref());
+        Some(ObservedContainer {
+            id: found.id.clone()?,
+            name: found.name.as_deref()?.trim_start_matches('/').to_owned(),
+            service: ServiceName::new(labels.get(label::SERVICE)?).ok()?,
+            hash: labels.get(label::HASH).cloned().unwrap_or_default(),
+            state: match state.status {
+                Some(ContainerStateStatusEnum::CREATED) => State::Created,
+                Some(ContainerStateStatusEnum::RUNNING) => State::Running,
+                Some(ContainerStateStatusEnum::RESTARTING) => State::Restarting,
+                Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
+                Some(ContainerStateStatusEnum::EXITED) => {
+                    State::Exited(state.exit_code.unwrap_or_default())
+                }
+                _ => State::Dead,
+            },
+            address: networks.and_then(|found| address(found, &self.instance.network(&app))),
+            created: found
+                .created
+                .map(|date| date.unix_timestamp())
+                .unwrap_or_default(),
+            started_ms: started_ms(found),
+            restarts: restarts(found),
+            image: config.image.clone().unwrap_or_default(),
+        })
+    }
+
+    async fn list(&self, app: Option<&AppName>) -> Result<Listed<'_>, Failure> {
+        let filters = self.filter(app);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let (containers, networks, volumes) = tokio::try_join!(
+            self.within(LOOK, self.client.list_containers(Some(options))),
+            self.list_networks(app),
+            self.list_volumes(app),
+        )?;
+        Ok(Listed {
+            docker: self,
+            containers,
+            networks,
+            volumes,
+        })
+    }
+}
+
+/// What the engine's lists say.
+struct Listed<'a> {
+    docker: &'a Docker,
+    containers: Vec<ContainerSummary>,
+    networks: Vec<Network>,
+    volumes: Vec<Volume>,
+}
+
+impl Listed<'_> {
+    /// The same by app. What bears labels that are no names was not made by a host
+    /// and is left alone.
+    fn into_observed(self) -> BTreeMap<AppName, Observed> {
+        let mut apps: BTreeMap<AppName, Observed> = BTreeMap::new();
+        for found in &self.networks {
+            let app = app_of(found.labels.as_ref());
+            if let (Some(app), Some(subnet)) = (app, network::subnet(found)) {
+                apps.entry(app).or_default().network = Some(observed::Network { subnet });
+            }
+        }
+        for found in &self.volumes {
+            let name = found
+                .labels
+                .get(label::VOLUME)
+                .and_then(|name| VolumeName::new(name).ok());
+            if let (Some(app), Some(name)) = (app_of(Some(&found.labels)), name) {
+                apps.entry(app).or_default().volumes.insert(name);
+            }
+        }
+        for found in &self.containers {
+            if let Some(app) = app_of(found.labels.as_ref()) {
+                let network = self.docker.instance.network(&app);
+                if let Some(container) = summarized(found, &network) {
+                    apps.entry(app).or_default().containers.push(container);
+                }
+            }
+        }
+        for observed in apps.values_mut() {
+            observed.containers.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        apps
+    }
+}
+
+fn app_of(labels: Option<&label::Labels>) -> Option<AppName> {
+    AppName::new(labels?.get(label::APP)?).ok()
+}
+
+fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContainer> {
+    let labels = found.labels.as_ref()?;
+    let networks = found
+        .network_settings
+        .as_ref()
+        .and_then(|s| s.networks.as_ref());
+    Some(ObservedContainer {
+        id: found.id.clone()?,
+        name: found
+            .names
+            .as_ref()?
+            .first()?
+            .trim_start_matches('/')
+            .to_owned(),
+        service: ServiceName::new(labels.get(label::SERVICE)?).ok()?,
+        hash: labels.get(label::HASH).cloned().unwrap_or_default(),
+        state: match found.state {
+            Some(ContainerSummaryStateEnum::CREATED) => State::Created,
+            Some(ContainerSummaryStateEnum::RUNNING) => State::Running,
+            Some(ContainerSummaryStateEnum::RESTARTING) => State::Restarting,
+            Some(ContainerSummaryStateEnum::PAUSED) => State::Paused,
+            Some(ContainerSummaryStateEnum::EXITED) => State::Exited(
+                found
+                    .status
+                    .as_deref()
+                    .and_then(exit_code)
+                    .unwrap_or_default(),
+            ),
+            _ => State::Dead,
+        },
+        address: networks.and_then(|found| address(found, network)),
+        created: found.created.unwrap_or_default(),
+        started_ms: None,
+        restarts: 0,
+        image: found.image.clone().unwrap_or_default(),
+    })
+}
+
+/// The code in a text such as `Exited (137) 2 minutes ago`.
+fn exit_code(status: &str) -> Option<i64> {
+    let (_, rest) = status.split_once('(')?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+fn address(networks: &HashMap<String, EndpointSettings>, network: &str) -> Option<Ipv4Addr> {
+    networks.get(network)?.ip_address.as_ref()?.parse().ok()
+}
+
+fn restarts(found: &ContainerInspectResponse) -> u32 {
+    found
+        .restart_count
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or_default()
+}
+
+/// The latest start; the engine writes the year 1 where there was none.
+fn started_ms(found: &ContainerInspectResponse) -> Option<i64> {
+    let text = found.state.as_ref()?.started_at.as_deref()?;
+    super::logs::unix_nanos(text)
+        .filter(|nanos| *nanos > 0)
+        .map(|nanos| nanos / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_is_in_the_status_text() {
+        let cases = [
+            ("Exited (137) 2 minutes ago", Some(137)),
+            ("Exited (0) Less than a second ago", Some(0)),
+            ("Up 5 minutes", None),
+            ("Up 5 minutes (healthy)", None),
+        ];
+        for (status, expected) in cases {
+            assert_eq!(exit_code(status), expected, "{status}");
+        }
+    }
+}

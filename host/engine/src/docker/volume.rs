@@ -1,0 +1,111 @@
+//! Volumes. Only [`Docker::delete_volume`] removes one, and nothing here calls it.
+
+use super::{CHANGE, Docker, Failure, LOOK, label};
+use crate::{Error, Outcome};
+use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
+use doprax_core::name::{AppName, VolumeName};
+
+/// A volume of this name exists that does not belong to the app.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine has a volume {name} that is not of this app")]
+struct Foreign {
+    name: String,
+}
+
+impl Docker {
+    /// The labels of a volume.
+    pub(super) fn volume_labels(&self, app: &AppName, volume: &VolumeName) -> label::Labels {
+        let mut labels = self.labels(app);
+        labels.insert(label::VOLUME.to_owned(), volume.to_string());
+        labels
+    }
+
+    /// Creates a volume on the engine's own disk.
+    pub(super) async fn create_volume(
+        &self,
+        app: &AppName,
+        volume: &VolumeName,
+    ) -> Result<Outcome, Error> {
+        let action = || format!("create volume {volume} of {app}");
+        let name = self.instance.volume(app, volume);
+        let labels = self.volume_labels(app, volume);
+        // The engine answers a second creation with the first one, whatever its
+        // labels are, so existence has to be asked for.
+        if let Some(found) = self
+            .find_volume(&name)
+            .await
+            .map_err(|e| self.error(e, action()))?
+        {
+            if labels
+                .iter()
+                .all(|(key, value)| found.labels.get(key) == Some(value))
+            {
+                return Ok(Outcome::AlreadyDone);
+            }
+            return Err(self.error(Failure::other(Foreign { name }), action()));
+        }
+        let request = VolumeCreateRequest {
+            name: Some(name),
+            driver: Some("local".to_owned()),
+            labels: Some(labels),
+            ..VolumeCreateRequest::default()
+        };
+        self.within(CHANGE, self.client.create_volume(request))
+            .await
+            .map(|_| Outcome::Done)
+            .map_err(|failure| self.error(failure, action()))
+    }
+
+    async fn find_volume(&self, name: &str) -> Result<Option<Volume>, Failure> {
+        match self.within(LOOK, self.client.inspect_volume(name)).await {
+            Ok(volume) => Ok(Some(volume)),
+            Err(failure) if failure.is(404) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Volumes of one app, or of all apps of this instance.
+    pub(super) async fn list_volumes(&self, app: Option<&AppName>) -> Result<Vec<Volume>, Failure> {
+        let filters = self.filter(app);
+        let options = ListVolumesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let listed = self
+            .within(LOOK, self.client.list_volumes(Some(options)))
+            .await?;
+        Ok(listed.volumes.unwrap_or_default())
+    }
+
+    /// Removes a volume and what is in it. Fails while a container has it.
+    pub(super) async fn delete_volume(
+        &self,
+        app: &AppName,
+        volume: &VolumeName,
+    ) -> Result<Outcome, Error> {
+        let action = || format!("remove volume {volume} of {app}");
+        let name = self.instance.volume(app, volume);
+        let found = self
+            .find_volume(&name)
+            .await
+            .map_err(|e| self.error(e, action()))?;
+        let Some(found) = found else {
+            return Ok(Outcome::AlreadyDone);
+        };
+        if found
+            .labels
+            .get(label::INSTANCE)
+            .is_none_or(|label| label != self.instance.label())
+        {
+            return Err(self.error(Failure::other(Foreign { name }), action()));
+        }
+        let removed = self
+            .client
+            .remove_volume(&name, None::<RemoveVolumeOptions>);
+        match self.within(CHANGE, removed).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(failure) if failure.is(404) => Ok(Outcome::AlreadyDone),
+            Err(failure) => Err(self.error(failure, action())),
+        }
+    }
+}
