@@ -1,1 +1,98 @@
-//! To be written.
+//! What the host must remember: apps, releases, secrets, operations.
+//!
+//! The only user of sqlx. One SQLite file (WAL, synchronous FULL, one writer) that a
+//! power cut leaves whole; what could hold a secret is sealed with a key that is not
+//! in it. Large source archives are files beside it.
+
+mod app;
+mod error;
+mod operation;
+mod seal;
+mod secret;
+mod sources;
+
+pub use app::{AppRecord, Build, NewRelease, Release};
+pub use error::Error;
+pub use operation::EventRecord;
+pub use secret::StoredSecret;
+
+use seal::Seal;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The host's memory. Cheap to clone; all clones share connections.
+#[derive(Clone)]
+pub struct Store {
+    /// One connection, so that writers queue here instead of failing on a lock.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    seal: Seal,
+    sources: PathBuf,
+}
+
+impl Store {
+    /// Opens the store in `folder`, which is created with access for its owner only.
+    /// A database of an older version is brought up to date.
+    pub async fn open(folder: &Path) -> Result<Self, Error> {
+        let in_folder = |source| Error::Folder {
+            folder: folder.to_owned(),
+            source,
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(in_folder)?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+            .map_err(in_folder)?;
+        let sources = folder.join("sources");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&sources)
+            .map_err(in_folder)?;
+        let seal = Seal::open(&folder.join("secret.key"))?;
+
+        let options = SqliteConnectOptions::new()
+            .filename(folder.join("doprax.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let open = |source| Error::Open {
+            folder: folder.to_owned(),
+            source,
+        };
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(open)?;
+        sqlx::migrate!()
+            .run(&writer)
+            .await
+            .map_err(|source| open(source.into()))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(open)?;
+        Ok(Self {
+            writer,
+            readers,
+            seal,
+            sources,
+        })
+    }
+
+    /// Ends all connections, with everything written.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,341 @@
+//! Apps, their releases, and what was built from their sources.
+
+use crate::error::doing;
+use crate::{Error, Store};
+use doprax_core::blueprint::Blueprint;
+use doprax_core::name::{AppName, ServiceName};
+use doprax_core::spec::AppSpec;
+use ipnet::Ipv4Net;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use std::collections::BTreeSet;
+
+/// An app as the host remembers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppRecord {
+    /// Its name.
+    pub name: AppName,
+    /// The subnet of its network, its own until it is removed.
+    pub subnet: Ipv4Net,
+    /// What the last applied manifest meant; absent before the first deploy succeeds.
+    pub manifest: Option<AppSpec>,
+    /// The same with what was set by hand.
+    pub spec: Option<AppSpec>,
+    /// The current release.
+    pub release: Option<Release>,
+    /// Containers that their owner stopped.
+    pub stopped: BTreeSet<ServiceName>,
+    /// What the latest operation failed with; absent if it did not fail.
+    pub last_error: Option<String>,
+    /// Remarks of the latest deploy, such as a limit that this machine forbids.
+    pub notes: Vec<String>,
+}
+
+/// One immutable deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// From 1, within the app.
+    pub number: u64,
+    /// Unix time in milliseconds.
+    pub created_ms: i64,
+    /// Digest of the source.
+    pub source: String,
+    /// What was wanted.
+    pub blueprint: Blueprint,
+}
+
+/// A deployment that has succeeded and is to be remembered.
+#[derive(Debug)]
+pub struct NewRelease<'a> {
+    /// What the manifest meant.
+    pub manifest: &'a AppSpec,
+    /// The same with what was set by hand.
+    pub spec: &'a AppSpec,
+    /// What runs now.
+    pub blueprint: &'a Blueprint,
+    /// Digest of the source.
+    pub source: &'a str,
+    /// Unix time in milliseconds.
+    pub created_ms: i64,
+    /// Remarks about it.
+    pub notes: &'a [String],
+}
+
+/// What came of building a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// The image's id.
+    pub image: String,
+    /// Ports that it exposes.
+    pub ports: Vec<u16>,
+}
+
+const SELECT: &str = "SELECT apps.name, subnet, sealed_manifest, sealed_spec, stopped, last_error,
+        notes, number, created_ms, source, sealed_blueprint
+     FROM apps LEFT JOIN releases ON releases.app = apps.name AND releases.number = apps.release";
+
+fn row_error<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &str) -> impl Fn(E) -> Error {
+    move |source| Error::Row {
+        what: what.to_owned(),
+        source: source.into(),
+    }
+}
+
+impl Store {
+    /// Every app.
+    pub async fn apps(&self) -> Result<Vec<AppRecord>, Error> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY apps.name")))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(doing("read the apps"))?;
+        rows.iter().map(|row| self.app_of(row)).collect()
+    }
+
+    /// One app.
+    pub async fn app(&self, name: &AppName) -> Result<Option<AppRecord>, Error> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE apps.name = ?")))
+            .bind(name.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(doing("read an app"))?;
+        row.as_ref().map(|row| self.app_of(row)).transpose()
+    }
+
+    /// The subnets that apps have.
+    pub async fn subnets(&self) -> Result<Vec<Ipv4Net>, Error> {
+        let rows = sqlx::query("SELECT subnet FROM apps")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(doing("read the apps' subnets"))?;
+        rows.iter()
+            .map(|row| {
+                row.get::<String, _>("subnet")
+                    .parse()
+                    .map_err(row_error("an app's subnet"))
+            })
+            .collect()
+    }
+
+    /// Remembers a new app and its subnet. An app that exists keeps what it has.
+    pub async fn add_app(&self, name: &AppName, subnet: Ipv4Net) -> Result<(), Error> {
+        sqlx::query("INSERT INTO apps (name, subnet) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+            .bind(name.as_str())
+            .bind(subnet.to_string())
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remember a new app"))?;
+        Ok(())
+    }
+
+    /// Forgets an app and its releases. Its secrets stay, see [`Store::forget_secrets`].
+    pub async fn remove_app(&self, name: &AppName) -> Result<(), Error> {
+        let doing = doing("forget an app");
+        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        for statement in [
+            "DELETE FROM releases WHERE app = ?",
+            "DELETE FROM builds WHERE app = ?",
+            "DELETE FROM apps WHERE name = ?",
+        ] {
+            sqlx::query(statement)
+                .bind(name.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(&doing)?;
+        }
+        transaction.commit().await.map_err(&doing)
+    }
+
+    /// Remembers a successful deployment as the current one and returns its number.
+    pub async fn add_release(&self, app: &AppName, new: &NewRelease<'_>) -> Result<u64, Error> {
+        let doing = doing("remember a release");
+        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        let number: i64 =
+            sqlx::query("SELECT COALESCE(MAX(number), 0) + 1 AS next FROM releases WHERE app = ?")
+                .bind(app.as_str())
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(&doing)?
+                .get("next");
+        sqlx::query(
+            "INSERT INTO releases (app, number, created_ms, source, sealed_blueprint)
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(app.as_str())
+        .bind(number)
+        .bind(new.created_ms)
+        .bind(new.source)
+        .bind(self.seal.seal_json(&blueprint_purpose(app), new.blueprint))
+        .execute(&mut *transaction)
+        .await
+        .map_err(&doing)?;
+        sqlx::query(
+            "UPDATE apps SET sealed_manifest = ?, sealed_spec = ?, release = ?, last_error = NULL,
+             notes = ? WHERE name = ?",
+        )
+        .bind(self.seal.seal_json(&manifest_purpose(app), new.manifest))
+        .bind(self.seal.seal_json(&spec_purpose(app), new.spec))
+        .bind(number)
+        .bind(serde_json::to_string(new.notes).expect("a list of texts serializes"))
+        .bind(app.as_str())
+        .execute(&mut *transaction)
+        .await
+        .map_err(&doing)?;
+        transaction.commit().await.map_err(&doing)?;
+        Ok(number as u64)
+    }
+
+    /// Remembers which containers their owner stopped.
+    pub async fn set_stopped(
+        &self,
+        app: &AppName,
+        stopped: &BTreeSet<ServiceName>,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE apps SET stopped = ? WHERE name = ?")
+            .bind(serde_json::to_string(stopped).expect("a set of names serializes"))
+            .bind(app.as_str())
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remember what is stopped"))?;
+        Ok(())
+    }
+
+    /// Remembers what the latest operation failed with, or that it did not.
+    pub async fn set_last_error(&self, app: &AppName, error: Option<&str>) -> Result<(), Error> {
+        sqlx::query("UPDATE apps SET last_error = ? WHERE name = ?")
+            .bind(error)
+            .bind(app.as_str())
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remember a failure"))?;
+        Ok(())
+    }
+
+    /// What was built from a source of the app.
+    pub async fn build(&self, app: &AppName, source: &str) -> Result<Option<Build>, Error> {
+        let row = sqlx::query("SELECT image, ports FROM builds WHERE app = ? AND source = ?")
+            .bind(app.as_str())
+            .bind(source)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(doing("read what was built"))?;
+        row.map(|row| {
+            let ports = serde_json::from_str(&row.get::<String, _>("ports"))
+                .map_err(row_error("an image's ports"))?;
+            Ok(Build {
+                image: row.get("image"),
+                ports,
+            })
+        })
+        .transpose()
+    }
+
+    /// The source from which an image of the app was first built, while that build is
+    /// remembered.
+    pub async fn first_source(&self, app: &AppName, image: &str) -> Result<Option<String>, Error> {
+        let row = sqlx::query(
+            "SELECT source FROM builds WHERE app = ? AND image = ? ORDER BY rowid LIMIT 1",
+        )
+        .bind(app.as_str())
+        .bind(image)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(doing("read what was built"))?;
+        Ok(row.map(|row| row.get("source")))
+    }
+
+    /// Remembers what was built from a source.
+    pub async fn put_build(&self, app: &AppName, source: &str, build: &Build) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT OR REPLACE INTO builds (app, source, image, ports) VALUES (?, ?, ?, ?)",
+        )
+        .bind(app.as_str())
+        .bind(source)
+        .bind(&build.image)
+        .bind(serde_json::to_string(&build.ports).expect("a list of numbers serializes"))
+        .execute(&self.writer)
+        .await
+        .map_err(doing("remember what was built"))?;
+        Ok(())
+    }
+
+    /// Keeps the bytes of a file under their digest.
+    pub async fn put_blob(&self, digest: &str, content: &[u8]) -> Result<(), Error> {
+        sqlx::query("INSERT OR IGNORE INTO blobs (digest, sealed_content) VALUES (?, ?)")
+            .bind(digest)
+            .bind(self.seal.seal(&blob_purpose(digest), content))
+            .execute(&self.writer)
+            .await
+            .map_err(doing("keep a config file"))?;
+        Ok(())
+    }
+
+    /// The bytes that were kept under a digest.
+    pub async fn blob(&self, digest: &str) -> Result<Option<Vec<u8>>, Error> {
+        let row = sqlx::query("SELECT sealed_content FROM blobs WHERE digest = ?")
+            .bind(digest)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(doing("read a config file"))?;
+        row.map(|row| {
+            self.seal.unseal(
+                &blob_purpose(digest),
+                &row.get::<Vec<u8>, _>("sealed_content"),
+            )
+        })
+        .transpose()
+    }
+
+    fn app_of(&self, row: &SqliteRow) -> Result<AppRecord, Error> {
+        let name =
+            AppName::new(row.get::<String, _>("name")).map_err(row_error("an app's name"))?;
+        let spec = |column, purpose: String| {
+            let sealed: Option<Vec<u8>> = row.get(column);
+            sealed
+                .map(|sealed| self.seal.unseal_json(&purpose, &sealed))
+                .transpose()
+        };
+        let release = match row.get::<Option<i64>, _>("number") {
+            None => None,
+            Some(number) => Some(Release {
+                number: number as u64,
+                created_ms: row.get("created_ms"),
+                source: row.get("source"),
+                blueprint: self.seal.unseal_json(
+                    &blueprint_purpose(&name),
+                    &row.get::<Vec<u8>, _>("sealed_blueprint"),
+                )?,
+            }),
+        };
+        Ok(AppRecord {
+            subnet: row
+                .get::<String, _>("subnet")
+                .parse()
+                .map_err(row_error("an app's subnet"))?,
+            manifest: spec("sealed_manifest", manifest_purpose(&name))?,
+            spec: spec("sealed_spec", spec_purpose(&name))?,
+            release,
+            stopped: serde_json::from_str(&row.get::<String, _>("stopped"))
+                .map_err(row_error("what is stopped"))?,
+            last_error: row.get("last_error"),
+            notes: serde_json::from_str(&row.get::<String, _>("notes"))
+                .map_err(row_error("an app's notes"))?,
+            name,
+        })
+    }
+}
+
+fn manifest_purpose(app: &AppName) -> String {
+    format!("the manifest of app {app}")
+}
+
+fn spec_purpose(app: &AppName) -> String {
+    format!("the spec of app {app}")
+}
+
+fn blueprint_purpose(app: &AppName) -> String {
+    format!("a blueprint of app {app}")
+}
+
+fn blob_purpose(digest: &str) -> String {
+    format!("file {digest}")
+}

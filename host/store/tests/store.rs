@@ -1,0 +1,243 @@
+//! The store through its public face: what was written is there after it was opened
+//! again, and no secret is in its files in clear.
+
+use doprax_core::blueprint::{Blueprint, Front};
+use doprax_core::name::{AppName, ServiceName};
+use doprax_core::operation::{Operation, OperationKind, OperationState};
+use doprax_core::secret::SecretName;
+use doprax_core::spec::{AppSpec, EnvValue, MainSpec};
+use doprax_core::text::Template;
+use doprax_store::{Build, EventRecord, NewRelease, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const LITERAL: &str = "literal-password-in-a-manifest";
+const VALUE: &str = "value-of-a-generated-secret";
+
+fn shop() -> AppName {
+    AppName::new("shop").unwrap()
+}
+
+fn spec() -> AppSpec {
+    let mut main = MainSpec::default();
+    let value = EnvValue {
+        value: Template::literal(LITERAL),
+        masked: true,
+    };
+    main.container.env.insert("DB_PASS".to_owned(), value);
+    AppSpec {
+        app: shop(),
+        front: None,
+        main,
+        services: Default::default(),
+        domains: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+    }
+}
+
+fn blueprint() -> Blueprint {
+    Blueprint {
+        app: shop(),
+        subnet: "10.200.0.0/23".parse().unwrap(),
+        volumes: BTreeSet::new(),
+        containers: BTreeMap::new(),
+        front: Front {
+            service: ServiceName::main(),
+            port: 80,
+            reason: String::new(),
+        },
+        domains: BTreeSet::new(),
+        secrets: BTreeMap::new(),
+        revisions: BTreeMap::new(),
+        notes: Vec::new(),
+    }
+}
+
+async fn release(store: &Store) -> u64 {
+    let new = NewRelease {
+        manifest: &spec(),
+        spec: &spec(),
+        blueprint: &blueprint(),
+        source: &"a".repeat(64),
+        created_ms: 1_700_000_000_000,
+        notes: &["memlock is left out".to_owned()],
+    };
+    store.add_release(&shop(), &new).await.unwrap()
+}
+
+fn files_hold(folder: &Path, needle: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        path.is_file()
+            && std::fs::read(path)
+                .unwrap()
+                .windows(needle.len())
+                .any(|w| w == needle.as_bytes())
+    })
+}
+
+#[tokio::test]
+async fn an_app_and_its_release_are_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    store
+        .add_app(&shop(), "10.200.0.0/23".parse().unwrap())
+        .await
+        .unwrap();
+    store
+        .add_app(&shop(), "10.200.2.0/23".parse().unwrap())
+        .await
+        .unwrap();
+    let fresh = store.app(&shop()).await.unwrap().unwrap();
+    assert_eq!(fresh.subnet, "10.200.0.0/23".parse().unwrap());
+    assert_eq!((fresh.spec, fresh.release), (None, None));
+
+    store.set_last_error(&shop(), Some("no")).await.unwrap();
+    assert_eq!(release(&store).await, 1);
+    assert_eq!(release(&store).await, 2);
+    let stopped = BTreeSet::from([ServiceName::main()]);
+    store.set_stopped(&shop(), &stopped).await.unwrap();
+    store.close().await;
+
+    let store = Store::open(folder.path()).await.unwrap();
+    let app = store.app(&shop()).await.unwrap().unwrap();
+    assert_eq!(app.spec, Some(spec()));
+    assert_eq!(app.manifest, Some(spec()));
+    assert_eq!(app.stopped, stopped);
+    assert_eq!(app.last_error, None);
+    assert_eq!(app.notes, ["memlock is left out"]);
+    let release = app.release.unwrap();
+    assert_eq!((release.number, release.blueprint), (2, blueprint()));
+    assert_eq!(store.apps().await.unwrap().len(), 1);
+    assert!(!files_hold(folder.path(), LITERAL));
+
+    store.remove_app(&shop()).await.unwrap();
+    assert_eq!(store.app(&shop()).await.unwrap(), None);
+    assert!(store.subnets().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn secrets_keep_their_values_and_count_their_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let (word, variable) = (SecretName::word("random_1"), SecretName::variable("KEY"));
+    let put = async |values: &[(&SecretName, &str)]| {
+        let values = values
+            .iter()
+            .map(|(name, value)| ((*name).clone(), (*value).to_owned()))
+            .collect();
+        store.put_secrets(&shop(), &values).await.unwrap();
+    };
+    put(&[(&word, VALUE), (&variable, "one")]).await;
+    put(&[(&word, VALUE), (&variable, "two")]).await;
+    let secrets = store.secrets(&shop()).await.unwrap();
+    assert_eq!(
+        (secrets[&word].revision, secrets[&word].value.as_str()),
+        (1, VALUE)
+    );
+    assert_eq!(
+        (
+            secrets[&variable].revision,
+            secrets[&variable].value.as_str()
+        ),
+        (2, "two")
+    );
+    assert!(!format!("{secrets:?}").contains(VALUE));
+
+    // They outlive the app, and go only when nothing of it is left.
+    store
+        .add_app(&shop(), "10.200.0.0/23".parse().unwrap())
+        .await
+        .unwrap();
+    store.forget_secrets(&shop()).await.unwrap();
+    assert_eq!(store.secrets(&shop()).await.unwrap().len(), 2);
+    store.remove_app(&shop()).await.unwrap();
+    assert_eq!(store.secrets(&shop()).await.unwrap().len(), 2);
+    assert!(!files_hold(folder.path(), VALUE));
+    store.forget_secrets(&shop()).await.unwrap();
+    assert!(store.secrets(&shop()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_key_opens_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let values = BTreeMap::from([(SecretName::word("random"), VALUE.to_owned())]);
+    store.put_secrets(&shop(), &values).await.unwrap();
+    store.close().await;
+    std::fs::remove_file(folder.path().join("secret.key")).unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let error = store.secrets(&shop()).await.unwrap_err();
+    assert!(
+        matches!(error, doprax_store::Error::Sealed { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn operations_are_journaled_until_they_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let mut operation = Operation {
+        id: "op-1".to_owned(),
+        app: shop(),
+        kind: OperationKind::Deploy,
+        state: OperationState::Running,
+        started_ms: 1,
+        ended_ms: None,
+    };
+    store.add_operation(&operation, &LITERAL).await.unwrap();
+    let event = |number| EventRecord {
+        number,
+        event: format!("{{\"n\":{number}}}"),
+    };
+    store
+        .add_events("op-1", &[event(1), event(2)])
+        .await
+        .unwrap();
+    store.add_events("op-1", &[event(3)]).await.unwrap();
+    store.close().await;
+    assert!(!files_hold(folder.path(), LITERAL));
+
+    let store = Store::open(folder.path()).await.unwrap();
+    let unfinished: Vec<(Operation, String)> = store.unfinished().await.unwrap();
+    assert_eq!(unfinished, [(operation.clone(), LITERAL.to_owned())]);
+    assert_eq!(store.events("op-1", 1).await.unwrap(), [event(2), event(3)]);
+
+    store
+        .end_operation("op-1", OperationState::Done, 5)
+        .await
+        .unwrap();
+    operation.state = OperationState::Done;
+    operation.ended_ms = Some(5);
+    assert_eq!(store.operation("op-1").await.unwrap(), Some(operation));
+    assert!(store.unfinished::<String>().await.unwrap().is_empty());
+    assert_eq!(store.operation("op-2").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn builds_and_files_are_kept_by_their_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let build = Build {
+        image: "sha256:1".to_owned(),
+        ports: vec![80, 8000],
+    };
+    store.put_build(&shop(), "a", &build).await.unwrap();
+    assert_eq!(store.build(&shop(), "a").await.unwrap(), Some(build));
+    assert_eq!(store.build(&shop(), "b").await.unwrap(), None);
+    store.put_blob("d", LITERAL.as_bytes()).await.unwrap();
+    assert_eq!(store.blob("d").await.unwrap().unwrap(), LITERAL.as_bytes());
+    assert_eq!(store.blob("e").await.unwrap(), None);
+    assert!(!files_hold(folder.path(), LITERAL));
+
+    let (kept, dropped) = ("a".repeat(64), "b".repeat(64));
+    for digest in [&kept, &dropped] {
+        std::fs::write(store.source_path(digest), b"tar").unwrap();
+    }
+    store
+        .prune_sources(std::slice::from_ref(&kept))
+        .await
+        .unwrap();
+    assert!(store.source_path(&kept).exists() && !store.source_path(&dropped).exists());
+}
