@@ -1,0 +1,312 @@
+//! The JSON Schema (2020-12) of `doprax.yaml`, for editors. It accepts what
+//! [`crate::manifest`] accepts; what no schema can say (a hostname used twice, a front
+//! that does not exist) only the manifest itself refuses.
+
+use crate::manifest::{KnownPlugin, MAX_SERVICES};
+use serde_json::{Map, Value, json};
+
+/// A plugin with the JSON Schema of its settings, where it is known.
+#[derive(Debug, Clone, Copy)]
+pub struct PluginSchema<'a> {
+    /// The plugin.
+    pub plugin: &'a KnownPlugin,
+    /// The schema of its settings.
+    pub settings: Option<&'a Value>,
+}
+
+/// The schema of the file where `plugins` are installed.
+pub fn schema(plugins: &[PluginSchema<'_>]) -> Value {
+    let main = main_properties();
+    let mut properties = Map::new();
+    properties.insert(
+        "app".to_owned(),
+        described(
+            "#/$defs/label",
+            "The app's name and subdomain; else the folder's name.",
+            json!(["guestbook"]),
+        ),
+    );
+    properties.insert(
+        "front".to_owned(),
+        described("#/$defs/label", "The container that the ingress talks to; else the first service that exposes 80 or 443, else main.", json!(["main", "nginx"])),
+    );
+    properties.insert(
+        "main".to_owned(),
+        json!({
+            "description": "The container that is built from the Dockerfile at the root of the source. Its keys may stand at the top of the file instead.",
+            "type": ["object", "null"],
+            "properties": main,
+            "additionalProperties": false,
+        }),
+    );
+    properties.insert(
+        "services".to_owned(),
+        json!({
+            "description": "The other containers. Each item is the name of a plugin, which is also the service's name and hostname.",
+            "type": ["array", "null"],
+            "maxItems": MAX_SERVICES,
+            "items": services(plugins),
+            "examples": [[{ "mysql": { "tag": 5.7 } }, { "redis": null }]],
+        }),
+    );
+    properties.insert("domains".to_owned(), domains());
+    // With `main` in the file, none of its keys stands at the top.
+    let not_at_top: Map<String, Value> = main
+        .keys()
+        .map(|key| (key.clone(), Value::Bool(false)))
+        .collect();
+    properties.extend(main);
+
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "doprax.yaml",
+        "description": "An app: main, its services, volumes, config files and domains.",
+        "type": ["object", "null"],
+        "properties": properties,
+        "additionalProperties": false,
+        "dependentSchemas": { "main": { "properties": not_at_top } },
+        "$defs": definitions(),
+    })
+}
+
+fn described(reference: &str, description: &str, examples: Value) -> Value {
+    json!({ "$ref": reference, "description": description, "examples": examples })
+}
+
+fn main_properties() -> Map<String, Value> {
+    let mut properties = container_properties();
+    properties.insert("strategy".to_owned(), json!({
+        "description": "How a new copy takes over: `rolling` starts it beside the old one and ends that when the new one is ready; `recreate` ends the old one first.",
+        "enum": ["rolling", "recreate"],
+    }));
+    properties.insert("health".to_owned(), json!({
+        "description": "How to find out whether main serves; else a TCP connection to its port.",
+        "type": ["object", "null"],
+        "properties": {
+            "path": {
+                "description": "Path asked for by GET; an answer below 400 is a good one.",
+                "type": "string",
+                "pattern": "^/[!-\"$-~]*$",
+                "examples": ["/up"],
+            },
+            "interval": described("#/$defs/duration", "Pause between two tries.", json!(["2s"])),
+            "timeout": described("#/$defs/duration", "How long main may take to become ready.", json!(["60s"])),
+        },
+        "additionalProperties": false,
+    }));
+    properties
+}
+
+fn container_properties() -> Map<String, Value> {
+    let properties = json!({
+        "port": {
+            "description": "The port that the container listens on; else what its image exposes. Nothing is published on the machine.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 65535,
+            "examples": [5000],
+        },
+        "command": {
+            "description": "The command and its arguments, in place of the image's.",
+            "type": "array",
+            "minItems": 1,
+            "items": { "$ref": "#/$defs/text" },
+            "examples": [["gunicorn", "app"]],
+        },
+        "resources": {
+            "description": "Limits.",
+            "type": ["object", "null"],
+            "properties": {
+                "memory": described("#/$defs/size", "Memory.", json!(["512MiB"])),
+                "cpus": { "description": "Processors.", "type": "number", "minimum": 0.01, "maximum": 1024, "examples": [0.5] },
+                "disk": described("#/$defs/size", "The container's own files, where the engine can limit them.", json!(["2GiB"])),
+            },
+            "additionalProperties": false,
+        },
+        "volumes": {
+            "description": "Folders that outlive the container. The same name is the same volume everywhere in the file.",
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": { "description": "The volume's name within the app.", "type": ["string", "number"], "minLength": 1, "maxLength": 128, "examples": ["mysql_vol"] },
+                    "mount": described("#/$defs/mount", "Where the container finds it.", json!(["/var/lib/mysql"])),
+                },
+                "required": ["name", "mount"],
+                "additionalProperties": false,
+            },
+        },
+        "envs": {
+            "description": "Variables, one an item: `- NAME: value`. A value is text as written. `random`, `random_1`, … are generated secrets, the same word the same secret; `$NAME` and `${NAME}` come from outside.",
+            "type": ["array", "null"],
+            "items": { "$ref": "#/$defs/variable" },
+            "examples": [[{ "DB_HOST": "mysql" }, { "DB_PASS": "random_1", "type": "password" }]],
+        },
+        "config_file": {
+            "description": "Files of the source that are put into the container.",
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "properties": {
+                    "source": {
+                        "description": "The file's path below the folder of doprax.yaml.",
+                        "type": "string",
+                        "pattern": "^[^/~]([^/]|/[^/])*$",
+                        "not": { "pattern": "(^|/)\\.\\.(/|$)" },
+                        "examples": ["./nginx.conf"],
+                    },
+                    "mount": described("#/$defs/mount", "The file's path in the container.", json!(["/etc/nginx/nginx.conf"])),
+                    "mode": { "description": "Whether the container may only read the file (`r`, the default) or write it too (`rw`).", "enum": ["r", "rw"] },
+                },
+                "required": ["source", "mount"],
+                "additionalProperties": false,
+            },
+        },
+    });
+    match properties {
+        Value::Object(properties) => properties,
+        _ => Map::new(),
+    }
+}
+
+fn service_properties(settings: Option<&Value>, plugin: &str) -> Map<String, Value> {
+    let mut properties = container_properties();
+    properties.insert(
+        "name".to_owned(),
+        described(
+            "#/$defs/label",
+            "The service's name and hostname; else the plugin's name as written here.",
+            json!(["orders-db"]),
+        ),
+    );
+    properties.insert("tag".to_owned(), json!({
+        "description": "The version, as the image's tag. Text, never a number: 5.10 is not 5.1.",
+        "type": ["string", "number"],
+        "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+        "examples": ["5.7", "latest"],
+    }));
+    properties.insert(
+        "image".to_owned(),
+        json!({
+            "description": "An image in place of the one that the plugin chooses.",
+            "type": "string",
+            "pattern": "^[a-z0-9A-Z][^\\s]*$",
+            "examples": ["ghcr.io/acme/worker:1.4"],
+        }),
+    );
+    let mut settings = match settings {
+        Some(Value::Object(settings)) => {
+            let mut settings = settings.clone();
+            // Its own references begin at its own root.
+            settings.insert(
+                "$id".to_owned(),
+                format!("urn:doprax:settings:{plugin}").into(),
+            );
+            settings.remove("$schema");
+            json!({ "anyOf": [settings, { "type": "null" }] })
+        }
+        _ => json!({ "type": ["object", "null"] }),
+    };
+    settings["description"] = "What the plugin lets choose.".into();
+    properties.insert("settings".to_owned(), settings);
+    properties
+}
+
+fn services(plugins: &[PluginSchema<'_>]) -> Value {
+    let mut properties = Map::new();
+    for PluginSchema { plugin, settings } in plugins {
+        let service = json!({
+            "type": ["object", "null"],
+            "properties": service_properties(*settings, plugin.name.as_str()),
+            "additionalProperties": false,
+        });
+        properties.insert(plugin.name.to_string(), service);
+        for alias in &plugin.aliases {
+            // A schema with an identifier must stand in one place only.
+            let pointer = format!("#/properties/services/items/properties/{}", plugin.name);
+            properties.insert(alias.to_string(), json!({ "$ref": pointer }));
+        }
+    }
+    if let Some(container) = properties.get_mut(crate::manifest::CONTAINER_PLUGIN) {
+        *container = json!({
+            "type": "object",
+            "properties": container["properties"],
+            "required": ["image"],
+            "additionalProperties": false,
+        });
+        if let Some(properties) = container["properties"].as_object_mut() {
+            properties.remove("tag");
+        }
+    }
+    json!({ "type": "object", "minProperties": 1, "maxProperties": 1, "properties": properties, "additionalProperties": false })
+}
+
+fn domains() -> Value {
+    json!({
+        "description": "Host names beside the free subdomain.",
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "properties": {
+                "name": {
+                    "description": "The host name, in lower case.",
+                    "type": "string",
+                    "maxLength": 253,
+                    "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+                    "examples": ["example.com"],
+                },
+                "www": { "description": "Whether `www.` before it is the app's too.", "type": "boolean" },
+            },
+            "required": ["name"],
+            "additionalProperties": false,
+        },
+        "examples": [[{ "name": "example.com", "www": true }]],
+    })
+}
+
+fn definitions() -> Value {
+    json!({
+        "label": {
+            "type": ["string", "integer"],
+            "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        },
+        "text": {
+            "description": "A text as written; a number or truth value keeps its characters.",
+            "type": ["string", "number", "boolean"],
+        },
+        "duration": {
+            "type": "string",
+            "pattern": "^([0-9]+(\\.[0-9]{1,3})?(ms|s|m|min|h))+$",
+        },
+        "size": {
+            "type": ["string", "integer"],
+            "pattern": "^[0-9]+(\\.[0-9]{1,6})? *([kKmMgGtT][iI]?[bB]?|[bB])?$",
+            "minimum": 6_291_456,
+        },
+        "mount": {
+            "type": "string",
+            "maxLength": 4096,
+            "pattern": "^/[./]*[^./]",
+            "not": { "pattern": "(^|/)\\.\\.(/|$)" },
+        },
+        "variable": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+            "anyOf": [
+                { "maxProperties": 1, "properties": { "type": { "not": { "enum": ["password", "secret"] } } } },
+                {
+                    "minProperties": 2,
+                    "maxProperties": 2,
+                    "required": ["type"],
+                    "properties": {
+                        "type": {
+                            "description": "The value is masked wherever it is shown; with `secret`, `uuid` is a generated UUID.",
+                            "enum": ["password", "secret"],
+                        },
+                    },
+                },
+            ],
+        },
+    })
+}
