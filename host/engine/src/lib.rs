@@ -19,8 +19,12 @@ use tokio::io::AsyncWrite;
 
 mod docker;
 mod error;
+#[cfg(feature = "fake")]
+mod fake;
 pub use docker::Docker;
 pub use error::Error;
+#[cfg(feature = "fake")]
+pub use fake::{Fake, FakeImage, Fault};
 
 /// What an engine can do, as found out when it was first reached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -1,0 +1,305 @@
+//! An engine that keeps everything in memory, for tests: it does what Docker does,
+//! as far as a host can tell, and fails when told to.
+//!
+//! It is no mock: nothing is scripted but faults. The tests under `tests/contract`
+//! hold it to the same expectations as the real engine.
+
+use crate::{
+    Engine, Error, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material, Outcome, Output,
+    Progress, Usage,
+};
+use async_trait::async_trait;
+use doprax_core::name::{AppName, Instance, VolumeName};
+use doprax_core::observed::{Observed, ObservedContainer};
+use doprax_core::plan::Act;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use ipnet::Ipv4Net;
+use state::State;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{broadcast, watch};
+
+mod build;
+mod command;
+mod image;
+mod state;
+
+pub use image::FakeImage;
+
+const ADDRESS: &str = "fake://engine";
+
+/// How an act fails that was told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not done.
+    Before,
+    /// It is done, and the answer is lost.
+    After,
+}
+
+/// An engine in memory. Clones are the same engine.
+#[derive(Clone)]
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+    hints: broadcast::Sender<AppName>,
+    /// Changes with every change of the state.
+    changed: watch::Sender<u64>,
+}
+
+impl Fake {
+    /// An engine without anything on it.
+    pub fn new(instance: Instance) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State::new(instance))),
+            hints: broadcast::channel(1024).0,
+            changed: watch::channel(0).0,
+        }
+    }
+
+    /// Gives the engine an image.
+    pub fn add_image(&self, reference: &str, image: FakeImage) {
+        self.state().images.insert(reference.to_owned(), image);
+    }
+
+    /// Lets a registry have an image, for a pull.
+    pub fn publish_image(&self, reference: &str, image: FakeImage) {
+        self.state().registry.insert(reference.to_owned(), image);
+    }
+
+    /// The `n`-th act from now fails; 1 is the next.
+    pub fn fail_act(&self, n: usize, fault: Fault) {
+        let mut state = self.state();
+        let act = state.acts.len() + n;
+        state.faults.insert(act, fault);
+    }
+
+    /// While away, the engine answers nothing; what runs goes on running.
+    pub fn set_away(&self, away: bool) {
+        self.state().away = away;
+        self.touch();
+    }
+
+    /// Every act that was tried, in order.
+    pub fn acts(&self) -> Vec<Act> {
+        self.state().acts.clone()
+    }
+
+    /// A container's process ends with 1, and the engine starts it again.
+    pub fn crash(&self, container: &str) {
+        let app = self.state().crash(container);
+        self.hint(app);
+    }
+
+    /// Someone removes a container by hand.
+    pub fn remove_by_hand(&self, container: &str) {
+        let app = self
+            .state()
+            .containers
+            .remove(container)
+            .map(|found| found.app);
+        self.hint(app);
+    }
+
+    /// A container prints a line.
+    pub fn print(&self, container: &str, line: &str) {
+        self.state().print(container, line);
+        self.touch();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, if the engine is there.
+    fn reached(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state();
+        if state.away {
+            let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+            return Err(Error::Unreachable {
+                address: ADDRESS.to_owned(),
+                source,
+            });
+        }
+        Ok(state)
+    }
+
+    fn touch(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn hint(&self, app: Option<AppName>) {
+        self.touch();
+        if let Some(app) = app {
+            // Nobody has to listen.
+            let _ = self.hints.send(app);
+        }
+    }
+}
+
+/// An error that a test asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("a test wanted this act to fail")]
+struct Wanted;
+
+fn wanted() -> Error {
+    Error::Failed {
+        action: "act".to_owned(),
+        source: Box::new(Wanted),
+    }
+}
+
+#[async_trait]
+impl Engine for Fake {
+    async fn facts(&self) -> Result<Facts, Error> {
+        drop(self.reached()?);
+        Ok(Facts {
+            version: "fake".to_owned(),
+            api_version: "1.41".to_owned(),
+            system: "memory".to_owned(),
+            buildkit: true,
+            disk_limit: false,
+            memory_limit: true,
+            cpu_limit: true,
+            pids_limit: true,
+        })
+    }
+
+    async fn observe(&self, app: &AppName) -> Result<Observed, Error> {
+        Ok(self
+            .reached()?
+            .observe(true)
+            .remove(app)
+            .unwrap_or_default())
+    }
+
+    async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error> {
+        Ok(self.reached()?.observe(false))
+    }
+
+    async fn container(&self, container: &str) -> Result<Option<ObservedContainer>, Error> {
+        Ok(self.reached()?.observed_container(container))
+    }
+
+    async fn apply(
+        &self,
+        app: &AppName,
+        act: &Act,
+        material: &Material,
+        progress: &Progress,
+    ) -> Result<Outcome, Error> {
+        let fault = {
+            let mut state = self.reached()?;
+            state.acts.push(act.clone());
+            let number = state.acts.len();
+            state.faults.remove(&number)
+        };
+        if fault == Some(Fault::Before) {
+            return Err(wanted());
+        }
+        let outcome = self.reached()?.apply(app, act, material, progress)?;
+        self.hint(Some(app.clone()));
+        if fault == Some(Fault::After) {
+            Err(wanted())
+        } else {
+            Ok(outcome)
+        }
+    }
+
+    async fn remove_volume(&self, app: &AppName, volume: &VolumeName) -> Result<Outcome, Error> {
+        self.reached()?.remove_volume(app, volume)
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, Error> {
+        Ok(self.reached()?.images.get(reference).map(FakeImage::facts))
+    }
+
+    async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {
+        self.reached()?.prune_images(app, keep);
+        Ok(())
+    }
+
+    async fn exec(&self, container: &str, exec: &Exec) -> Result<ExecSession, Error> {
+        let (id, command) = self.reached()?.exec(container, exec)?;
+        let state = Arc::clone(&self.state);
+        let ended = id.clone();
+        Ok(command.start(id, move |code| {
+            state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .exit_codes
+                .insert(ended, code);
+        }))
+    }
+
+    async fn exec_resize(&self, _id: &str, _columns: u16, _rows: u16) -> Result<(), Error> {
+        self.reached().map(drop)
+    }
+
+    async fn exec_exit_code(&self, id: &str) -> Result<i64, Error> {
+        let code = self.reached()?.exit_codes.get(id).copied();
+        code.ok_or_else(|| Error::NoContainer {
+            container: id.to_owned(),
+        })
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        request: LogRequest,
+    ) -> Result<BoxStream<'static, Result<Output, Error>>, Error> {
+        let (id, lines) = self.reached()?.log(container, request)?;
+        let printed = futures_util::stream::iter(lines.lines.into_iter().map(Ok));
+        if !request.follow {
+            return Ok(printed.boxed());
+        }
+        let (engine, changed) = (self.clone(), self.changed.subscribe());
+        let new = futures_util::stream::unfold(
+            (engine, changed, id, lines.next),
+            move |(engine, mut changed, id, next)| async move {
+                loop {
+                    changed.borrow_and_update();
+                    let line = engine.state().line(&id, next, request.timestamps)?;
+                    if let Some(line) = line {
+                        return Some((Ok(line), (engine, changed, id, next + 1)));
+                    }
+                    changed.changed().await.ok()?;
+                }
+            },
+        );
+        Ok(printed.chain(new).boxed())
+    }
+
+    async fn usage(&self, container: &str) -> Result<Usage, Error> {
+        self.reached()?.usage(container)
+    }
+
+    async fn subnets(&self) -> Result<Vec<Ipv4Net>, Error> {
+        Ok(self.reached()?.networks.values().copied().collect())
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, AppName>, Error> {
+        drop(self.reached()?);
+        let (hints, changed) = (self.hints.subscribe(), self.changed.subscribe());
+        let hints = futures_util::stream::unfold(
+            (self.clone(), hints, changed),
+            async move |(engine, mut hints, mut changed)| {
+                loop {
+                    if engine.state().away {
+                        return None;
+                    }
+                    tokio::select! {
+                        hint = hints.recv() => match hint {
+                            Ok(app) => return Some((app, (engine, hints, changed))),
+                            // Hints can be lost.
+                            Err(broadcast::error::RecvError::Lagged(_)) => {}
+                            Err(broadcast::error::RecvError::Closed) => return None,
+                        },
+                        _ = changed.changed() => {}
+                    }
+                }
+            },
+        );
+        Ok(hints.boxed())
+    }
+}

@@ -1,0 +1,56 @@
+//! Images of the engine in memory, and how containers of them behave.
+
+use crate::ImageFacts;
+use doprax_core::blueprint::sha256_hex;
+
+/// An image of the engine in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FakeImage {
+    ports: Vec<u16>,
+    pub(super) printed: Vec<String>,
+    pub(super) crashes: bool,
+    pub(super) gets_ready: bool,
+}
+
+impl FakeImage {
+    /// An image that exposes these ports; its containers run and are ready.
+    pub fn new(ports: impl IntoIterator<Item = u16>) -> Self {
+        let mut ports: Vec<u16> = ports.into_iter().collect();
+        ports.sort_unstable();
+        Self {
+            ports,
+            printed: Vec::new(),
+            crashes: false,
+            gets_ready: true,
+        }
+    }
+
+    /// A container prints this line when it starts.
+    #[must_use]
+    pub fn prints(mut self, line: &str) -> Self {
+        self.printed.push(line.to_owned());
+        self
+    }
+
+    /// A container's process ends with 1 as soon as it starts.
+    #[must_use]
+    pub fn crashes(mut self) -> Self {
+        self.crashes = true;
+        self
+    }
+
+    /// A container runs, and every command that asks it whether it serves fails.
+    #[must_use]
+    pub fn never_ready(mut self) -> Self {
+        self.gets_ready = false;
+        self
+    }
+
+    pub(super) fn facts(&self) -> ImageFacts {
+        ImageFacts {
+            id: format!("sha256:{}", sha256_hex(format!("{self:?}").as_bytes())),
+            ports: self.ports.clone(),
+            size: 1 << 20,
+        }
+    }
+}

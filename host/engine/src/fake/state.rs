@@ -1,0 +1,573 @@
+//! Everything that exists on the engine in memory, and what acts do to it.
+
+use super::command::Command;
+use super::image::FakeImage;
+use super::{Fault, build};
+use crate::{Error, Exec, LogRequest, Material, Outcome, Output, Progress, Usage};
+use bytes::Bytes;
+use doprax_core::blueprint::{Container as Spec, Content};
+use doprax_core::name::{AppName, Instance, VolumeName};
+use doprax_core::observed::{self, Observed, ObservedContainer, State as Doing};
+use doprax_core::plan::Act;
+use doprax_core::text::Text;
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Everything that exists.
+pub(super) struct State {
+    instance: Instance,
+    pub(super) away: bool,
+    pub(super) acts: Vec<Act>,
+    pub(super) faults: BTreeMap<usize, Fault>,
+    pub(super) images: BTreeMap<String, FakeImage>,
+    pub(super) registry: BTreeMap<String, FakeImage>,
+    pub(super) networks: BTreeMap<AppName, Ipv4Net>,
+    volumes: BTreeSet<(AppName, VolumeName)>,
+    pub(super) containers: BTreeMap<String, Container>,
+    pub(super) exit_codes: BTreeMap<String, i64>,
+    /// How many ids were given away.
+    ids: u64,
+    /// The latest moment that was told, so that no two are the same.
+    clock_ms: i64,
+}
+
+/// A container.
+pub(super) struct Container {
+    pub(super) app: AppName,
+    id: String,
+    hash: String,
+    spec: Spec,
+    env: BTreeMap<String, String>,
+    files: BTreeMap<String, Vec<u8>>,
+    doing: Doing,
+    address: Option<Ipv4Addr>,
+    created_ms: i64,
+    started_ms: Option<i64>,
+    restarts: u32,
+    printed: Vec<(i64, String)>,
+}
+
+/// A part of a log.
+pub(super) struct Lines {
+    pub(super) lines: Vec<Output>,
+    /// Number of the line that comes after them.
+    pub(super) next: usize,
+}
+
+/// What the engine in memory refuses, as the real one does.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("it exists with the subnet {0}")]
+    OtherSubnet(Ipv4Net),
+    #[error("its subnet is another network's")]
+    Overlap,
+    #[error("its network does not exist")]
+    NoNetwork,
+    #[error("the network has running containers")]
+    NetworkInUse,
+    #[error("container {0} has it")]
+    VolumeInUse(String),
+    #[error("the name is taken")]
+    NameTaken,
+    #[error("the container is not running")]
+    NotRunning,
+    #[error("no address is free")]
+    NoAddress,
+}
+
+fn refused(action: impl Into<String>, refusal: Refusal) -> Error {
+    Error::Failed {
+        action: action.into(),
+        source: Box::new(refusal),
+    }
+}
+
+fn no_container(container: &str) -> Error {
+    Error::NoContainer {
+        container: container.to_owned(),
+    }
+}
+
+fn fill(text: &Text, material: &Material) -> Result<String, Error> {
+    text.fill(|name| material.secrets.get(name).map(String::as_str))
+        .map_err(|name| Error::NoMaterial {
+            name: name.to_string(),
+        })
+}
+
+impl State {
+    pub(super) fn new(instance: Instance) -> Self {
+        Self {
+            instance,
+            away: false,
+            acts: Vec::new(),
+            faults: BTreeMap::new(),
+            images: BTreeMap::new(),
+            registry: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            volumes: BTreeSet::new(),
+            containers: BTreeMap::new(),
+            exit_codes: BTreeMap::new(),
+            ids: 0,
+            clock_ms: 0,
+        }
+    }
+
+    fn now_ms(&mut self) -> i64 {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
+        self.clock_ms = i64::try_from(now)
+            .unwrap_or(i64::MAX)
+            .max(self.clock_ms + 1);
+        self.clock_ms
+    }
+
+    fn id(&mut self) -> String {
+        self.ids += 1;
+        format!("{:064x}", self.ids)
+    }
+
+    fn find(&mut self, name: &str) -> Result<&mut Container, Error> {
+        self.containers
+            .get_mut(name)
+            .ok_or_else(|| no_container(name))
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        app: &AppName,
+        act: &Act,
+        material: &Material,
+        progress: &Progress,
+    ) -> Result<Outcome, Error> {
+        match act {
+            Act::BuildImage {
+                reference,
+                source,
+                dockerfile,
+            } => {
+                if self.images.contains_key(reference) {
+                    return Ok(Outcome::AlreadyDone);
+                }
+                let archive = material
+                    .sources
+                    .get(source)
+                    .ok_or_else(|| Error::NoMaterial {
+                        name: format!("source {source}"),
+                    })?;
+                let image = build::build(archive, dockerfile, &self.images, progress)?;
+                self.images.insert(reference.clone(), image);
+            }
+            Act::PullImage { reference } => {
+                if self.images.contains_key(reference) {
+                    return Ok(Outcome::AlreadyDone);
+                }
+                let image = self
+                    .registry
+                    .get(reference)
+                    .ok_or_else(|| missing(reference))?;
+                self.images.insert(reference.clone(), image.clone());
+            }
+            Act::CreateNetwork { subnet } => return self.create_network(app, *subnet),
+            Act::RemoveNetwork => return self.remove_network(app),
+            Act::CreateVolume { volume } => {
+                if !self.volumes.insert((app.clone(), volume.clone())) {
+                    return Ok(Outcome::AlreadyDone);
+                }
+            }
+            Act::CreateContainer {
+                container,
+                hash,
+                spec,
+            } => {
+                return self.create(app, container, hash, spec, material);
+            }
+            Act::StartContainer { container } => {
+                if matches!(
+                    self.find(container)?.doing,
+                    Doing::Running | Doing::Restarting
+                ) {
+                    return Ok(Outcome::AlreadyDone);
+                }
+                self.start(container)?;
+            }
+            Act::RestartContainer { container, .. } => self.start(container)?,
+            Act::RenameContainer { from, to } => return self.rename(from, to),
+            Act::StopContainer { container, .. } => {
+                let Ok(found) = self.find(container) else {
+                    return Ok(Outcome::AlreadyDone);
+                };
+                if !matches!(
+                    found.doing,
+                    Doing::Running | Doing::Restarting | Doing::Paused
+                ) {
+                    return Ok(Outcome::AlreadyDone);
+                }
+                found.doing = Doing::Exited(i64::from(found.doing == Doing::Restarting));
+                found.address = None;
+            }
+            Act::RemoveContainer { container } => {
+                if self.containers.remove(container).is_none() {
+                    return Ok(Outcome::AlreadyDone);
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn create_network(&mut self, app: &AppName, subnet: Ipv4Net) -> Result<Outcome, Error> {
+        let refuse = |refusal| refused(format!("create the network of {app}"), refusal);
+        match self.networks.get(app) {
+            Some(found) if *found == subnet => return Ok(Outcome::AlreadyDone),
+            Some(found) => return Err(refuse(Refusal::OtherSubnet(*found))),
+            None => {}
+        }
+        let overlaps = |other: &Ipv4Net| {
+            other.contains(&subnet.network()) || subnet.contains(&other.network())
+        };
+        if self.networks.values().any(overlaps) {
+            return Err(refuse(Refusal::Overlap));
+        }
+        self.networks.insert(app.clone(), subnet);
+        Ok(Outcome::Done)
+    }
+
+    fn remove_network(&mut self, app: &AppName) -> Result<Outcome, Error> {
+        if self
+            .containers
+            .values()
+            .any(|found| found.app == *app && found.address.is_some())
+        {
+            return Err(refused(
+                format!("remove the network of {app}"),
+                Refusal::NetworkInUse,
+            ));
+        }
+        let removed = self.networks.remove(app);
+        Ok(if removed.is_some() {
+            Outcome::Done
+        } else {
+            Outcome::AlreadyDone
+        })
+    }
+
+    fn create(
+        &mut self,
+        app: &AppName,
+        name: &str,
+        hash: &str,
+        spec: &Spec,
+        material: &Material,
+    ) -> Result<Outcome, Error> {
+        let mut env = BTreeMap::new();
+        for (variable, value) in &spec.env {
+            env.insert(variable.clone(), fill(&value.value, material)?);
+        }
+        let mut files = BTreeMap::new();
+        for file in &spec.files {
+            let bytes = match &file.content {
+                Content::Text(text) => fill(text, material)?.into_bytes(),
+                Content::Blob { digest, source } => material
+                    .blobs
+                    .get(digest)
+                    .ok_or_else(|| Error::NoMaterial {
+                        name: source.clone(),
+                    })?
+                    .to_vec(),
+            };
+            files.insert(file.path.clone(), bytes);
+        }
+        match self.containers.get(name) {
+            Some(found) if found.hash == hash => return Ok(Outcome::AlreadyDone),
+            Some(_) => {
+                return Err(refused(
+                    format!("create container {name}"),
+                    Refusal::NameTaken,
+                ));
+            }
+            None => {}
+        }
+        let reference = spec.image.reference();
+        if !self.images.contains_key(reference) {
+            return Err(missing(reference));
+        }
+        for mount in &spec.mounts {
+            self.volumes.insert((app.clone(), mount.name.clone()));
+        }
+        let container = Container {
+            app: app.clone(),
+            id: self.id(),
+            hash: hash.to_owned(),
+            spec: spec.clone(),
+            env,
+            files,
+            doing: Doing::Created,
+            address: None,
+            created_ms: self.now_ms(),
+            started_ms: None,
+            restarts: 0,
+            printed: Vec::new(),
+        };
+        self.containers.insert(name.to_owned(), container);
+        Ok(Outcome::Done)
+    }
+
+    fn start(&mut self, name: &str) -> Result<(), Error> {
+        let now = self.now_ms();
+        let app = self.find(name)?.app.clone();
+        let refuse = |refusal| refused(format!("start container {name}"), refusal);
+        let subnet = self
+            .networks
+            .get(&app)
+            .ok_or_else(|| refuse(Refusal::NoNetwork))?;
+        let taken: BTreeSet<Ipv4Addr> = self
+            .containers
+            .values()
+            .filter_map(|found| found.address)
+            .collect();
+        // The first host is the gateway.
+        let address = subnet
+            .hosts()
+            .skip(1)
+            .find(|address| !taken.contains(address));
+        let address = address.ok_or_else(|| refuse(Refusal::NoAddress))?;
+        let images = self.images.clone();
+        let found = self.find(name)?;
+        let image = images.get(found.spec.image.reference());
+        let crashes = image.is_some_and(|image| image.crashes)
+            || found.spec.entrypoint.as_deref() == Some(&["false".to_owned()]);
+        let printed = image
+            .map(|image| image.printed.as_slice())
+            .unwrap_or_default();
+        found
+            .printed
+            .extend(printed.iter().map(|line| (now, line.clone())));
+        found.started_ms = Some(now);
+        found.restarts = 0;
+        found.doing = if crashes {
+            Doing::Restarting
+        } else {
+            Doing::Running
+        };
+        found.address = (!crashes).then_some(address);
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<Outcome, Error> {
+        let refuse = || {
+            refused(
+                format!("rename container {from} to {to}"),
+                Refusal::NameTaken,
+            )
+        };
+        match (
+            self.containers.contains_key(from),
+            self.containers.contains_key(to),
+        ) {
+            (false, true) => return Ok(Outcome::AlreadyDone),
+            (false, false) => return Err(no_container(from)),
+            (true, true) => return Err(refuse()),
+            (true, false) => {}
+        }
+        if let Some(found) = self.containers.remove(from) {
+            self.containers.insert(to.to_owned(), found);
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn remove_volume(
+        &mut self,
+        app: &AppName,
+        volume: &VolumeName,
+    ) -> Result<Outcome, Error> {
+        let has = |found: &Container| {
+            found.app == *app && found.spec.mounts.iter().any(|mount| mount.name == *volume)
+        };
+        if let Some((name, _)) = self.containers.iter().find(|(_, found)| has(found)) {
+            let refusal = Refusal::VolumeInUse(name.clone());
+            return Err(refused(format!("remove volume {volume} of {app}"), refusal));
+        }
+        let removed = self.volumes.remove(&(app.clone(), volume.clone()));
+        Ok(if removed {
+            Outcome::Done
+        } else {
+            Outcome::AlreadyDone
+        })
+    }
+
+    pub(super) fn prune_images(&mut self, app: &AppName, keep: &[String]) {
+        let ours = self.instance.image(app, "");
+        let used: BTreeSet<String> = self
+            .containers
+            .values()
+            .map(|found| found.spec.image.reference().to_owned())
+            .collect();
+        self.images.retain(|reference, _| {
+            !reference.starts_with(&ours) || keep.contains(reference) || used.contains(reference)
+        });
+    }
+
+    pub(super) fn crash(&mut self, name: &str) -> Option<AppName> {
+        let now = self.now_ms();
+        let found = self.containers.get_mut(name)?;
+        found.restarts += 1;
+        found.started_ms = Some(now);
+        Some(found.app.clone())
+    }
+
+    /// What exists by app; with the restarts and starts of containers if asked for.
+    pub(super) fn observe(&mut self, in_full: bool) -> BTreeMap<AppName, Observed> {
+        let mut apps: BTreeMap<AppName, Observed> = BTreeMap::new();
+        for (app, subnet) in &self.networks {
+            apps.entry(app.clone()).or_default().network =
+                Some(observed::Network { subnet: *subnet });
+        }
+        for (app, volume) in &self.volumes {
+            apps.entry(app.clone())
+                .or_default()
+                .volumes
+                .insert(volume.clone());
+        }
+        let names: Vec<String> = self.containers.keys().cloned().collect();
+        for name in names {
+            let Some(mut seen) = self.observed_container(&name) else {
+                continue;
+            };
+            if !in_full {
+                (seen.started_ms, seen.restarts) = (None, 0);
+            }
+            let app = self.containers[&name].app.clone();
+            apps.entry(app).or_default().containers.push(seen);
+        }
+        apps
+    }
+
+    /// One container. One that crashes has done so once more since it was last seen.
+    pub(super) fn observed_container(&mut self, name: &str) -> Option<ObservedContainer> {
+        let found = self.containers.get_mut(name)?;
+        if found.doing == Doing::Restarting {
+            found.restarts += 1;
+        }
+        Some(ObservedContainer {
+            id: found.id.clone(),
+            name: name.to_owned(),
+            service: found.spec.name.clone(),
+            hash: found.hash.clone(),
+            state: found.doing,
+            address: found.address,
+            created: found.created_ms / 1000,
+            started_ms: found.started_ms,
+            restarts: found.restarts,
+            image: found.spec.image.reference().to_owned(),
+        })
+    }
+
+    pub(super) fn exec(&mut self, name: &str, exec: &Exec) -> Result<(String, Command), Error> {
+        let id = self.id();
+        let images = self.images.clone();
+        let found = self.find(name)?;
+        if found.doing != Doing::Running {
+            return Err(refused(
+                format!("run a command in {name}"),
+                Refusal::NotRunning,
+            ));
+        }
+        let image = images.get(found.spec.image.reference());
+        let gets_ready = image.is_none_or(|image| image.gets_ready);
+        Ok((
+            id,
+            Command::new(exec, found.env.clone(), found.files.clone(), gets_ready),
+        ))
+    }
+
+    pub(super) fn print(&mut self, name: &str, line: &str) {
+        let now = self.now_ms();
+        if let Some(found) = self.containers.get_mut(name) {
+            found.printed.push((now, line.to_owned()));
+        }
+    }
+
+    /// The wanted part of a log, and the container's id.
+    pub(super) fn log(
+        &mut self,
+        name: &str,
+        request: LogRequest,
+    ) -> Result<(String, Lines), Error> {
+        let found = self.find(name)?;
+        let since = request
+            .since
+            .map_or(i64::MIN, |since| since.saturating_mul(1000));
+        let new = found.printed.iter().filter(|(at, _)| *at >= since);
+        let mut lines: Vec<Output> = new
+            .map(|(at, line)| output(*at, line, request.timestamps))
+            .collect();
+        if let Some(tail) = request.tail {
+            lines.drain(..lines.len().saturating_sub(tail as usize));
+        }
+        Ok((
+            found.id.clone(),
+            Lines {
+                lines,
+                next: found.printed.len(),
+            },
+        ))
+    }
+
+    /// A line of a log by its number, nothing inside if it is not printed yet;
+    /// nothing at all if the container of this id is gone.
+    pub(super) fn line(&self, id: &str, number: usize, timestamps: bool) -> Option<Option<Output>> {
+        let found = self.containers.values().find(|found| found.id == id)?;
+        Some(
+            found
+                .printed
+                .get(number)
+                .map(|(at, line)| output(*at, line, timestamps)),
+        )
+    }
+
+    pub(super) fn usage(&mut self, name: &str) -> Result<Usage, Error> {
+        let is_running = self.find(name)?.doing == Doing::Running;
+        let memory = if is_running { 8 << 20 } else { 0 };
+        Ok(Usage {
+            memory,
+            memory_limit: 1 << 30,
+            cpu_ns: 1_000_000,
+        })
+    }
+}
+
+fn missing(reference: &str) -> Error {
+    Error::ImageMissing {
+        reference: reference.to_owned(),
+        reason: "no such image".to_owned(),
+    }
+}
+
+fn output(at_ms: i64, line: &str, timestamps: bool) -> Output {
+    let text = match timestamps {
+        true => {
+            let at = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000);
+            let at = at.unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+            let (date, time) = (at.date(), at.time());
+            format!(
+                "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z {line}\n",
+                date.year(),
+                u8::from(date.month()),
+                date.day(),
+                time.hour(),
+                time.minute(),
+                time.second(),
+                time.nanosecond(),
+            )
+        }
+        false => format!("{line}\n"),
+    };
+    Output {
+        stderr: false,
+        bytes: Bytes::from(text),
+    }
+}

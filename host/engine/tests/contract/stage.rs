@@ -1,0 +1,289 @@
+//! A place for one test: an engine with an instance of its own, and the words to
+//! say what should be on it.
+
+use doprax_core::blueprint::{Container, Env, Image, Stage as Turn};
+use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
+use doprax_core::observed::{Observed, ObservedContainer};
+use doprax_core::plan::Act;
+use doprax_core::resources::Resources;
+use doprax_core::spec::Strategy;
+use doprax_core::text::Text;
+use doprax_engine::{
+    Docker, Engine, Error, Event, Exec, Fake, FakeImage, Material, Outcome, Progress,
+};
+use futures_util::{FutureExt as _, StreamExt as _};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+
+/// An image that both engines have: a real Redis on one, its likeness on the other.
+pub(crate) const REDIS: &str = "doprax-test/redis:7";
+
+/// An image with a shell, for builds.
+pub(crate) const DEBIAN: &str = "doprax-test/debian:bookworm";
+
+/// How long anything may take that is waited for.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Stage {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) instance: Instance,
+    pub(crate) app: AppName,
+    pub(crate) material: Material,
+    pub(crate) progress: Progress,
+    pub(crate) events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Stage {
+    fn new(engine: Arc<dyn Engine>, instance: Instance) -> Self {
+        let events = Arc::<Mutex<Vec<Event>>>::default();
+        let seen = Arc::clone(&events);
+        Self {
+            engine,
+            instance,
+            app: AppName::new("shop").unwrap(),
+            material: Material::default(),
+            progress: Arc::new(move |event| seen.lock().unwrap().push(event)),
+            events,
+        }
+    }
+
+    /// A stage on the engine that keeps everything in memory.
+    pub(crate) fn fake(name: &str) -> Self {
+        let instance = instance(name);
+        let fake = Fake::new(instance.clone());
+        let redis = FakeImage::new([6379]).prints("* Ready to accept connections");
+        fake.add_image(REDIS, redis);
+        fake.add_image(DEBIAN, FakeImage::new([]));
+        Self::new(Arc::new(fake), instance)
+    }
+
+    /// A stage on the engine that `DOPRAX_TEST_ENGINE` names, if it does.
+    pub(crate) fn docker(name: &str) -> Option<Self> {
+        let Ok(address) = std::env::var("DOPRAX_TEST_ENGINE") else {
+            // The test harness would keep an `eprintln!` of a passing test to itself.
+            let note = format!("SKIPPED {name}: DOPRAX_TEST_ENGINE names no engine\n");
+            std::io::stderr().write_all(note.as_bytes()).unwrap();
+            return None;
+        };
+        let instance = instance(name);
+        let docker = Docker::connect(&address, instance.clone());
+        Some(Self::new(Arc::new(docker), instance))
+    }
+
+    /// Runs a test on the stage and clears it, first and last, also when it fails.
+    pub(crate) async fn run<F: Future<Output = ()>>(self, test: impl FnOnce(Arc<Self>) -> F) {
+        let stage = Arc::new(self);
+        stage.clear().await;
+        let result = AssertUnwindSafe(test(Arc::clone(&stage)))
+            .catch_unwind()
+            .await;
+        stage.clear().await;
+        if let Err(panic) = result {
+            resume_unwind(panic);
+        }
+    }
+
+    async fn clear(&self) {
+        for (app, observed) in self.engine.observe_all().await.unwrap() {
+            for container in observed.containers {
+                let act = Act::RemoveContainer {
+                    container: container.name,
+                };
+                self.apply_to(&app, &act).await.unwrap();
+            }
+            if observed.network.is_some() {
+                self.apply_to(&app, &Act::RemoveNetwork).await.unwrap();
+            }
+            for volume in observed.volumes {
+                self.engine.remove_volume(&app, &volume).await.unwrap();
+            }
+            self.engine.prune_images(&app, &[]).await.unwrap();
+        }
+        self.engine.prune_images(&self.app, &[]).await.unwrap();
+    }
+
+    pub(crate) async fn apply_to(&self, app: &AppName, act: &Act) -> Result<Outcome, Error> {
+        self.engine
+            .apply(app, act, &self.material, &self.progress)
+            .await
+    }
+
+    pub(crate) async fn apply(&self, act: &Act) -> Result<Outcome, Error> {
+        self.apply_to(&self.app, act).await
+    }
+
+    /// Does an act of which something must be left to do.
+    pub(crate) async fn must(&self, act: Act) {
+        assert_eq!(self.apply(&act).await.unwrap(), Outcome::Done, "{act:?}");
+    }
+
+    /// Creates a network whose subnet no other test uses: its third number comes
+    /// from the instance's name.
+    pub(crate) async fn network(&self) -> ipnet::Ipv4Net {
+        let mut digest = 0u8;
+        for byte in self.instance.label().bytes() {
+            digest = digest.wrapping_mul(31).wrapping_add(byte);
+        }
+        for offset in 0..=u8::MAX {
+            let third = digest.wrapping_add(offset);
+            let subnet = format!("10.219.{third}.0/24").parse().unwrap();
+            match self.apply(&Act::CreateNetwork { subnet }).await {
+                Ok(_) => return subnet,
+                Err(Error::Failed { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("no subnet is free");
+    }
+
+    pub(crate) fn name(&self, service: &str) -> String {
+        self.instance
+            .container(&self.app, &ServiceName::new(service).unwrap())
+    }
+
+    pub(crate) fn create(&self, spec: &Container) -> Act {
+        let container = self.instance.container(&self.app, &spec.name);
+        Act::CreateContainer {
+            container,
+            hash: hash(spec),
+            spec: Box::new(spec.clone()),
+        }
+    }
+
+    /// Creates and starts a container; returns its name.
+    pub(crate) async fn start(&self, spec: &Container) -> String {
+        self.must(self.create(spec)).await;
+        let container = self.name(spec.name.as_str());
+        self.must(Act::StartContainer {
+            container: container.clone(),
+        })
+        .await;
+        container
+    }
+
+    pub(crate) async fn observe(&self) -> Observed {
+        self.engine.observe(&self.app).await.unwrap()
+    }
+
+    pub(crate) async fn container(&self, name: &str) -> ObservedContainer {
+        let observed = self.observe().await;
+        let found = observed
+            .containers
+            .iter()
+            .find(|container| container.name == name);
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("no {name} in {observed:?}"))
+    }
+
+    /// Runs a command to its end; returns its exit code, output and error output.
+    pub(crate) async fn run_in(
+        &self,
+        container: &str,
+        exec: Exec,
+        input: &str,
+    ) -> (i64, String, String) {
+        let mut session = self.engine.exec(container, &exec).await.unwrap();
+        if exec.stdin {
+            session.input.write_all(input.as_bytes()).await.unwrap();
+            session.input.shutdown().await.unwrap();
+        }
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        while let Some(piece) = session.output.next().await {
+            let piece = piece.unwrap();
+            if piece.stderr { &mut err } else { &mut out }.extend_from_slice(&piece.bytes);
+        }
+        let code = self.engine.exec_exit_code(&session.id).await.unwrap();
+        (
+            code,
+            String::from_utf8_lossy(&out).into_owned(),
+            String::from_utf8_lossy(&err).into_owned(),
+        )
+    }
+
+    /// What a command without input printed; it must succeed.
+    pub(crate) async fn output_of(&self, container: &str, command: &[&str]) -> String {
+        let (code, out, err) = self.run_in(container, command_of(command), "").await;
+        assert_eq!(code, 0, "{command:?}: {out}{err}");
+        out
+    }
+}
+
+/// Waits until `check` gives something.
+pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = check().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, found)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not in time"))
+}
+
+fn instance(name: &str) -> Instance {
+    let label = format!("test-{}", name.replace('_', "-"));
+    Instance::named(AppName::new(label).unwrap())
+}
+
+pub(crate) fn command_of(command: &[&str]) -> Exec {
+    Exec {
+        command: command.iter().map(ToString::to_string).collect(),
+        ..Exec::default()
+    }
+}
+
+pub(crate) fn hash(spec: &Container) -> String {
+    spec.hash(&BTreeMap::new())
+}
+
+pub(crate) fn volume(name: &str) -> VolumeName {
+    VolumeName::new(name).unwrap()
+}
+
+pub(crate) fn literal(value: &str) -> Env {
+    Env {
+        value: Text::literal(value),
+        masked: false,
+    }
+}
+
+/// A container of the image, with everything else left to it.
+pub(crate) fn container(name: &str, image: &str) -> Container {
+    Container {
+        name: ServiceName::new(name).unwrap(),
+        plugin: None,
+        stage: Turn::Service,
+        image: Image::Pull {
+            reference: image.to_owned(),
+        },
+        env: BTreeMap::new(),
+        entrypoint: None,
+        command: None,
+        user: None,
+        files: Vec::new(),
+        mounts: Vec::new(),
+        aliases: vec![name.to_owned()],
+        port: None,
+        port_reason: String::new(),
+        probes: Vec::new(),
+        ready_timeout_ms: 60_000,
+        judged: false,
+        reload: None,
+        strategy: Strategy::Rolling,
+        resources: Resources::default(),
+        shm_size: None,
+        ulimits: Vec::new(),
+        capabilities: Vec::new(),
+        stop_signal: None,
+        stop_grace_ms: 1_000,
+        outputs: BTreeMap::new(),
+    }
+}
