@@ -3,6 +3,24 @@
 use doprax_core::diagnostic::Diagnostic;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The engine's address is not one.
+    #[error(transparent)]
+    Engine(#[from] doprax_engine::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] doprax_store::Error),
+    /// The plugins cannot be loaded.
+    #[error(transparent)]
+    Plugins(#[from] doprax_plugin::Error),
+    /// The ingress cannot listen.
+    #[error(transparent)]
+    Ingress(#[from] doprax_ingress::Error),
+}
+
 /// Why the host could not do what was asked. Texts hold no values of secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,6 +107,25 @@ pub enum Error {
         /// The last lines of its log.
         log: Vec<String>,
     },
+    /// A container did not take notice of its moved neighbours.
+    #[error("{command} in {container} failed: {reason}")]
+    Reload {
+        /// The container.
+        container: ServiceName,
+        /// The command.
+        command: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A wait was given up because another step failed.
+    #[error("given up because another step failed")]
+    GivenUp,
+    /// The app has no release that could be started or stopped.
+    #[error("app {app} was never deployed successfully")]
+    NotDeployed {
+        /// The app.
+        app: AppName,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] doprax_engine::Error),
@@ -107,4 +144,78 @@ pub enum Error {
     /// The host is ending.
     #[error("the host is shutting down")]
     ShuttingDown,
+}
+
+impl Error {
+    /// What failed and its causes, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let next = error.to_string();
+            // Some libraries repeat the cause in their own text.
+            if !text.contains(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            cause = error.source();
+        }
+        text
+    }
+
+    /// What a person can do about it.
+    pub fn help(&self) -> Option<String> {
+        use doprax_engine::Error as Engine;
+        let help = match self {
+            Self::Unplannable { help, .. } => return help.clone(),
+            Self::NoApp { .. } => "doprax apps lists what is deployed".to_owned(),
+            Self::NoContainer { known, .. } => {
+                let known: Vec<&str> = known.iter().map(ServiceName::as_str).collect();
+                format!("it has {}", known.join(", "))
+            }
+            Self::NoVolume { .. } => "doprax volume list shows every volume".to_owned(),
+            Self::VolumeInUse { app, .. } => {
+                format!("take it out of doprax.yaml and deploy, or remove the app (doprax remove {app}), then remove the volume")
+            }
+            Self::Busy { operation, .. } => format!("follow it with doprax operation {operation}"),
+            Self::NotReady { container, .. } => format!(
+                "look at the log above; where {container} only needs longer, raise its timeout \
+                 (main: health: {{ timeout: 120s }})"
+            ),
+            Self::NotDeployed { .. } => "deploy it with doprax up".to_owned(),
+            Self::Engine(Engine::Unreachable { .. }) => {
+                "is Docker running? doprax doctor tells more".to_owned()
+            }
+            Self::Engine(Engine::ImageMissing { .. }) => {
+                "check the name and the tag; an image that exists only here must be built or loaded on this machine".to_owned()
+            }
+            Self::Engine(Engine::BuildFailed { .. }) => {
+                "correct the Dockerfile or what it copies, then run doprax up again".to_owned()
+            }
+            _ => return None,
+        };
+        Some(help)
+    }
+
+    /// The last lines of the log or build that show why.
+    pub fn log(&self) -> &[String] {
+        match self {
+            Self::NotReady { log, .. } => log,
+            Self::Engine(doprax_engine::Error::BuildFailed { output, .. }) => output,
+            _ => &[],
+        }
+    }
+
+    /// The event that ends an operation with this error.
+    pub(crate) fn report(&self) -> crate::report::What {
+        let mut error = self.chain();
+        if let Self::Manifest { diagnostics } = self {
+            error = doprax_core::diagnostic::render(diagnostics, false);
+        }
+        crate::report::What::Failed {
+            error,
+            help: self.help(),
+            log: self.log().to_vec(),
+        }
+    }
 }

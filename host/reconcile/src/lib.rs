@@ -1,1 +1,39 @@
-//! To be written.
+//! The host: takes wishes, plans, applies, and keeps what runs as it should be.
+//!
+//! ```text
+//! request ─propose→ blueprint ─execute→ engine ─ready→ routes ─publish→ ingress
+//! ```
+//!
+//! Owns the order of things: what is journaled before what, who may work on an app,
+//! and when the ingress learns of it. Knows neither HTTP APIs nor terminals.
+
+mod config;
+mod control;
+mod deploy;
+mod doctor;
+mod error;
+mod execute;
+mod host;
+mod journal;
+mod keep;
+mod logs;
+mod probe;
+mod propose;
+mod ready;
+mod remove;
+mod routes;
+mod secret;
+mod source;
+mod status;
+mod subnet;
+mod variable;
+mod volume;
+
+pub mod report;
+pub mod request;
+
+pub use config::Config;
+pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
+pub use error::{Error, StartError};
+pub use host::Host;
+pub use logs::LogLine;

@@ -3,6 +3,7 @@
 use doprax_core::diagnostic::Diagnostic;
 use doprax_core::diff::Diff;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
+pub use doprax_core::operation::{Operation, OperationId, OperationKind, OperationState};
 use serde::{Deserialize, Serialize};
 
 /// What a deploy would do.
@@ -18,54 +19,6 @@ pub struct Proposal {
     pub needs_source: bool,
     /// Warnings about the manifest.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// An operation's identifier, a UUID.
-pub type OperationId = String;
-
-/// What an operation does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OperationKind {
-    /// A deploy.
-    Deploy,
-    /// Starting what was stopped.
-    Start,
-    /// Stopping.
-    Stop,
-    /// Restarting.
-    Restart,
-    /// Removing an app, volumes excepted.
-    Remove,
-}
-
-/// How far an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OperationState {
-    /// Under way.
-    Running,
-    /// Ended well.
-    Done,
-    /// Ended badly; the app is as it was before, as far as that was possible.
-    Failed,
-}
-
-/// An operation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Operation {
-    /// Its identifier.
-    pub id: OperationId,
-    /// The app.
-    pub app: AppName,
-    /// What it does.
-    pub kind: OperationKind,
-    /// How far it is.
-    pub state: OperationState,
-    /// Unix time in milliseconds at which it began.
-    pub started_ms: i64,
-    /// Unix time in milliseconds at which it ended.
-    pub ended_ms: Option<i64>,
 }
 
 /// A numbered event of an operation; numbers ascend, so that a client that comes

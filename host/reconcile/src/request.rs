@@ -29,6 +29,7 @@ pub struct DeployRequest {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ConfigFile {
     /// Its bytes.
+    #[serde(with = "base64_bytes")]
     pub content: Bytes,
     /// Permission bits.
     pub mode: u32,
@@ -48,3 +49,23 @@ pub enum Control {
 
 /// Which containers of an app: one, or all.
 pub type Selection = Option<ServiceName>;
+
+/// Bytes as base64 in JSON, where an array of numbers would be four times as long.
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD
+            .decode(text)
+            .map(Bytes::from)
+            .map_err(serde::de::Error::custom)
+    }
+}

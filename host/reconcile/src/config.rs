@@ -1,0 +1,26 @@
+//! How a host is set up.
+
+use doprax_core::name::Instance;
+use ipnet::Ipv4Net;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a host is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of everything that the host remembers.
+    pub state: PathBuf,
+    /// The engine's address, such as `unix:///var/run/docker.sock`.
+    pub engine: String,
+    /// Tells this host's objects from those of another host on the same engine.
+    pub instance: Instance,
+    /// Apps are reached as `APP.` followed by this domain.
+    pub base_domain: String,
+    /// Addresses on which the ingress takes plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// Where the apps' subnets are taken from.
+    pub pool: Vec<Ipv4Net>,
+    /// How often desired and observed are compared where no hint calls for it.
+    pub interval: Duration,
+}

@@ -1,0 +1,213 @@
+//! A deploy: secrets, images, containers, release; and the way back.
+//!
+//! Flow: what the request means → secrets written → images built and pulled → plan →
+//! steps → release remembered → old images and archives removed.
+//! Guarantees: until the release is remembered, the release before it is what the
+//! host keeps up; a failure goes back to it, or to nothing where there is none. Done
+//! again from the start after a crash, it finds what is done already.
+
+use crate::execute::{Emit, Run};
+use crate::journal::{Live, now_ms};
+use crate::propose::{Images, Understood};
+use crate::report::What;
+use crate::request::DeployRequest;
+use crate::secret;
+use crate::{Error, Host};
+use doprax_core::blueprint::{Blueprint, Content, Image};
+use doprax_core::name::AppName;
+use doprax_core::plan::{Act, Plan, PlannedStep, Step};
+use doprax_core::planner;
+use doprax_core::route::Target;
+use doprax_engine::Material;
+use doprax_store::{AppRecord, Build, NewRelease};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+impl Host {
+    /// Carries out a deploy. Returns where the app can be reached.
+    pub(crate) async fn run_deploy(
+        &self,
+        live: &Arc<Live>,
+        request: &DeployRequest,
+    ) -> Result<Option<String>, Error> {
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let emit: Emit = {
+            let (live, notes) = (Arc::clone(live), Arc::clone(&notes));
+            Arc::new(move |what| {
+                if let What::Note { text } = &what {
+                    notes
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(text.clone());
+                }
+                live.emit(what);
+            })
+        };
+        let record = self.record_for(request).await?;
+        let understood = self.understand(request, record.as_ref())?;
+        let app = understood.app().clone();
+        let record = match record {
+            Some(record) => record,
+            None => self.add_app(&app).await?,
+        };
+        if record.release.is_none() {
+            self.set_target(&app, &BTreeSet::new(), Target::Starting);
+        }
+
+        let stored = self.secrets(&app).await?;
+        let new = self.needed_secrets(&understood, request, &stored)?;
+        self.store().put_secrets(&app, &new.values).await?;
+        let revisions = secret::revisions(&stored, &new.values);
+        for file in request.files.values() {
+            let digest = doprax_core::blueprint::sha256_hex(&file.content);
+            self.store().put_blob(&digest, &file.content).await?;
+        }
+
+        let images = self.provide_images(&understood, request, &emit).await?;
+        let blueprint = self
+            .blueprint(&understood, request, record.subnet, &revisions, &images)
+            .await?;
+        if !record.stopped.is_empty() {
+            self.store().set_stopped(&app, &BTreeSet::new()).await?;
+        }
+        let observed = self.engine().observe(&app).await?;
+        let plan = self.plan_to(&blueprint, observed, &images, &BTreeSet::new());
+        let run = self.run_for(&blueprint, Arc::clone(&emit)).await?;
+        if let Err(error) = self.execute(&run, &plan).await {
+            emit(What::GoingBack);
+            self.go_back(&record, emit).await?;
+            return Err(error);
+        }
+
+        let notes = notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let new = NewRelease {
+            manifest: &understood.manifest.spec,
+            spec: &understood.merged.spec,
+            blueprint: &blueprint,
+            source: &request.source,
+            created_ms: now_ms(),
+            notes: &notes,
+        };
+        self.store().add_release(&app, &new).await?;
+        self.clean_up(&app, &blueprint).await;
+        Ok(Some(self.url(&app)))
+    }
+
+    /// Builds main's image and pulls the others, as far as they are missing.
+    async fn provide_images(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+        emit: &Emit,
+    ) -> Result<Images, Error> {
+        let app = understood.app();
+        let images = self.images(understood, request).await?;
+        let built = self.config().instance.image(app, &request.source);
+        let mut acts: Vec<Act> = understood
+            .references()
+            .into_iter()
+            .filter(|reference| !images.present.contains(*reference))
+            .map(|reference| Act::PullImage {
+                reference: reference.to_owned(),
+            })
+            .collect();
+        if images.main.is_none() {
+            acts.push(Act::BuildImage {
+                reference: built.clone(),
+                source: request.source.clone(),
+                dockerfile: "Dockerfile".to_owned(),
+            });
+        }
+        if acts.is_empty() {
+            return Ok(images);
+        }
+        let steps = acts
+            .into_iter()
+            .map(|act| PlannedStep {
+                step: Step::Engine(act),
+                after: Vec::new(),
+            })
+            .collect();
+        let run = Run::for_images(app, self.source_material(&request.source), Arc::clone(emit));
+        self.execute(&run, &Plan { steps }).await?;
+        if images.main.is_none() {
+            let facts = self
+                .engine()
+                .image(&built)
+                .await?
+                .ok_or_else(|| Error::Unplannable {
+                    message: "the image that was just built is gone".to_owned(),
+                    help: Some("something removes images from the engine; deploy again".to_owned()),
+                })?;
+            let build = Build {
+                image: facts.id,
+                ports: facts.ports,
+            };
+            self.store().put_build(app, &request.source, &build).await?;
+        }
+        self.images(understood, request).await
+    }
+
+    /// Makes the app what it was before a deploy that failed.
+    async fn go_back(&self, record: &AppRecord, emit: Emit) -> Result<(), Error> {
+        let observed = self.engine().observe(&record.name).await?;
+        let Some(release) = &record.release else {
+            let run = Run::for_images(&record.name, Material::default(), emit);
+            return self.execute(&run, &planner::removal(&observed, None)).await;
+        };
+        let images = Images::all_present(&release.blueprint);
+        let plan = self.plan_to(&release.blueprint, observed, &images, &record.stopped);
+        self.store()
+            .set_stopped(&record.name, &record.stopped)
+            .await?;
+        let run = self.run_for(&release.blueprint, emit).await?;
+        self.execute(&run, &plan).await
+    }
+
+    /// Removes what no release needs any more. Failing at it harms nothing: the next
+    /// deploy tries again.
+    async fn clean_up(&self, app: &AppName, blueprint: &Blueprint) {
+        let keep: Vec<String> = blueprint
+            .containers
+            .values()
+            .map(|container| container.image.reference().to_owned())
+            .collect();
+        if let Err(error) = self.engine().prune_images(app, &keep).await {
+            tracing::warn!(%app, %error, "old images were not removed");
+        }
+        if let Err(error) = self.store().prune_sources(&self.sources_in_use()).await {
+            tracing::warn!(%error, "old source archives were not removed");
+        }
+    }
+
+    /// All that is needed to carry out steps towards a blueprint.
+    pub(crate) async fn run_for(&self, blueprint: &Blueprint, emit: Emit) -> Result<Run, Error> {
+        let mut material = Material::default();
+        for (name, secret) in self.secrets(&blueprint.app).await? {
+            material.secrets.insert(name, secret.value);
+        }
+        for container in blueprint.containers.values() {
+            for file in &container.files {
+                if let Content::Blob { digest, .. } = &file.content
+                    && let Some(bytes) = self.store().blob(digest).await?
+                {
+                    material.blobs.insert(digest.clone(), bytes.into());
+                }
+            }
+            if let Image::Build { source, .. } = &container.image {
+                material
+                    .sources
+                    .extend(self.source_material(source).sources);
+            }
+        }
+        Ok(Run::for_blueprint(blueprint.clone(), material, emit))
+    }
+
+    fn source_material(&self, source: &str) -> Material {
+        let path = self.store().source_path(source);
+        Material {
+            sources: [(source.to_owned(), path)].into(),
+            ..Material::default()
+        }
+    }
+}

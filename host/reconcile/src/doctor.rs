@@ -1,0 +1,191 @@
+//! What keeps a host from working well, each with its remedy.
+
+use crate::report::{Finding, Level};
+use crate::subnet::machine_routes;
+use crate::{Error, Host};
+use doprax_core::subnet::{PREFIX, allocate};
+use std::net::SocketAddr;
+
+/// The oldest API that the host is tested with: Engine 20.10.
+const OLDEST_API: (u32, u32) = (1, 41);
+
+fn good(subject: &str, text: String) -> Finding {
+    Finding {
+        subject: subject.to_owned(),
+        level: Level::Good,
+        text,
+        remedy: None,
+    }
+}
+
+fn finding(level: Level, subject: &str, text: String, remedy: &str) -> Finding {
+    Finding {
+        subject: subject.to_owned(),
+        level,
+        text,
+        remedy: Some(remedy.to_owned()),
+    }
+}
+
+impl Host {
+    /// Looks at everything that the host depends on.
+    pub async fn doctor(&self) -> Vec<Finding> {
+        let mut findings = self.look_at_engine().await;
+        findings.push(self.look_at_pool().await);
+        findings.push(self.look_at_ingress());
+        findings.push(self.look_at_names().await);
+        findings
+    }
+
+    async fn look_at_engine(&self) -> Vec<Finding> {
+        let facts = match self.engine().facts().await {
+            Ok(facts) => facts,
+            Err(error) => {
+                let text = Error::from(error).chain();
+                let remedy = "start it (systemctl start docker), or say where it is: doprax serve --engine unix:///PATH";
+                return vec![finding(Level::Bad, "engine", text, remedy)];
+            }
+        };
+        let version = format!(
+            "Docker {}, API {}, {}",
+            facts.version, facts.api_version, facts.system
+        );
+        let mut findings = Vec::new();
+        let api = facts.api_version.split_once('.');
+        let api = api.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        if api.is_none_or(|api: (u32, u32)| api < OLDEST_API) {
+            findings.push(finding(
+                Level::Bad,
+                "engine",
+                version,
+                "update it to Docker 20.10 or newer",
+            ));
+        } else {
+            findings.push(good("engine", version));
+        }
+        if !facts.buildkit {
+            findings.push(finding(
+                Level::Warning,
+                "builds",
+                "the engine builds without BuildKit: no cache mounts, slower builds".to_owned(),
+                "update Docker",
+            ));
+        }
+        let limits = [
+            ("memory", facts.memory_limit),
+            ("cpu", facts.cpu_limit),
+            ("process count", facts.pids_limit),
+        ];
+        let missing: Vec<&str> = limits
+            .iter()
+            .filter(|(_, can)| !can)
+            .map(|(name, _)| *name)
+            .collect();
+        if missing.is_empty() {
+            findings.push(good(
+                "limits",
+                "memory, cpu and process count can be limited".to_owned(),
+            ));
+        } else {
+            findings.push(finding(
+                Level::Warning,
+                "limits",
+                format!(
+                    "the kernel does not let the engine limit: {}",
+                    missing.join(", ")
+                ),
+                "enable the cgroup controllers in the kernel's command line",
+            ));
+        }
+        findings.push(if facts.disk_limit {
+            good(
+                "disk quota",
+                "the size of containers can be limited".to_owned(),
+            )
+        } else {
+            finding(
+                Level::Warning,
+                "disk quota",
+                "the engine cannot limit the disk that a container uses; `disk` is ignored"
+                    .to_owned(),
+                "put the engine's data on XFS mounted with pquota",
+            )
+        });
+        findings
+    }
+
+    async fn look_at_pool(&self) -> Finding {
+        let pool = &self.config().pool;
+        let pools = pool
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let own = match self.store().subnets().await {
+            Ok(own) => own,
+            Err(error) => {
+                return finding(
+                    Level::Bad,
+                    "pool",
+                    error.to_string(),
+                    "check the state folder's disk",
+                );
+            }
+        };
+        let conflict = machine_routes().into_iter().find(|route| {
+            let overlaps = |net: &ipnet::Ipv4Net| net.contains(route) || route.contains(net);
+            pool.iter().any(overlaps) && !own.iter().any(overlaps)
+        });
+        let mut taken = own.clone();
+        taken.extend(machine_routes());
+        match (allocate(pool, PREFIX, &taken), conflict) {
+            (Err(error), _) => finding(
+                Level::Bad,
+                "pool",
+                error.to_string(),
+                "doprax serve --pool with a larger network",
+            ),
+            (Ok(_), Some(route)) => finding(
+                Level::Warning,
+                "pool",
+                format!(
+                    "the machine's route {route} lies in the pool {pools}; its addresses are left out"
+                ),
+                "choose a pool that nothing else uses: doprax serve --pool CIDR",
+            ),
+            (Ok(_), None) => good("pool", format!("{pools}, {} apps use it", own.len())),
+        }
+    }
+
+    fn look_at_ingress(&self) -> Finding {
+        let addresses: Vec<String> = self
+            .ingress()
+            .addresses()
+            .iter()
+            .map(SocketAddr::to_string)
+            .collect();
+        good("ingress", format!("listens on {}", addresses.join(", ")))
+    }
+
+    async fn look_at_names(&self) -> Finding {
+        let host = format!("doctor.{}", self.config().base_domain);
+        match tokio::net::lookup_host((host.as_str(), 80)).await {
+            Ok(mut found) => match found.next() {
+                Some(address) => good("names", format!("{host} leads to {}", address.ip())),
+                None => finding(
+                    Level::Warning,
+                    "names",
+                    format!("{host} leads nowhere"),
+                    REMEDY,
+                ),
+            },
+            Err(error) => {
+                let text = format!("{host} does not resolve here: {error}");
+                finding(Level::Warning, "names", text, REMEDY)
+            }
+        }
+    }
+}
+
+const REMEDY: &str =
+    "browsers resolve *.localhost by themselves; for another base domain add a wildcard DNS record";

@@ -1,0 +1,233 @@
+//! Carrying out a plan.
+//!
+//! Flow: every step whose predecessors are done runs, as many at a time as the
+//! engine takes well; each ends in an event.
+//! Guarantees: after a failure nothing new begins, waits end at once, and what the
+//! engine was already told is waited for, so that what is observed next is final.
+//! Assumes: steps are idempotent, and nobody else works on the app meanwhile.
+
+use crate::report::What;
+use crate::{Error, Host};
+use doprax_core::blueprint::Blueprint;
+use doprax_core::name::{AppName, ServiceName};
+use doprax_core::plan::{Plan, Step};
+use doprax_core::route::Target;
+use doprax_engine::{Event, Exec, Material, Progress};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Acts on the engine at the same time. More make an engine slower, not faster.
+const ACTS_AT_ONCE: usize = 8;
+
+/// Longest wait for requests that still run in a container that was replaced.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Longest run of a reload command.
+const RELOAD: Duration = Duration::from_secs(30);
+
+/// Receives what happens.
+pub(crate) type Emit = Arc<dyn Fn(What) + Send + Sync>;
+
+/// What the steps of a plan work on.
+pub(crate) struct Run {
+    pub(crate) app: AppName,
+    /// What the steps lead to; absent while only images are provided or everything
+    /// is removed.
+    pub(crate) blueprint: Option<Blueprint>,
+    pub(crate) material: Material,
+    pub(crate) emit: Emit,
+    pub(crate) failed: CancellationToken,
+    acts: Semaphore,
+}
+
+impl Run {
+    pub(crate) fn for_blueprint(blueprint: Blueprint, material: Material, emit: Emit) -> Self {
+        let app = blueprint.app.clone();
+        Self {
+            blueprint: Some(blueprint),
+            ..Self::for_images(&app, material, emit)
+        }
+    }
+
+    pub(crate) fn for_images(app: &AppName, material: Material, emit: Emit) -> Self {
+        Self {
+            app: app.clone(),
+            blueprint: None,
+            material,
+            emit,
+            failed: CancellationToken::new(),
+            acts: Semaphore::new(ACTS_AT_ONCE),
+        }
+    }
+}
+
+impl Host {
+    /// Carries out a plan, or as much of it as goes before the first failure, which
+    /// is returned.
+    pub(crate) async fn execute(&self, run: &Run, plan: &Plan) -> Result<(), Error> {
+        if plan.steps.is_empty() {
+            return Ok(());
+        }
+        (run.emit)(What::Planned {
+            steps: plan
+                .steps
+                .iter()
+                .map(|planned| planned.step.to_string())
+                .collect(),
+        });
+        let mut missing: Vec<usize> = plan
+            .steps
+            .iter()
+            .map(|planned| planned.after.len())
+            .collect();
+        let mut next: Vec<Vec<usize>> = vec![Vec::new(); plan.steps.len()];
+        for (index, planned) in plan.steps.iter().enumerate() {
+            for before in &planned.after {
+                next[*before].push(index);
+            }
+        }
+        let mut ready: Vec<usize> = (0..missing.len())
+            .filter(|index| missing[*index] == 0)
+            .collect();
+        let mut running = FuturesUnordered::new();
+        let mut failure = None;
+        loop {
+            if failure.is_none() {
+                for index in ready.drain(..) {
+                    running.push(self.step(run, index, &plan.steps[index].step));
+                }
+            }
+            match running.next().await {
+                None => break,
+                Some((index, Ok(()))) => {
+                    for after in &next[index] {
+                        missing[*after] -= 1;
+                        if missing[*after] == 0 {
+                            ready.push(*after);
+                        }
+                    }
+                }
+                Some((_, Err(error))) => {
+                    run.failed.cancel();
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn step(&self, run: &Run, index: usize, step: &Step) -> (usize, Result<(), Error>) {
+        let permit = match step {
+            Step::Engine(_) => Some(run.acts.acquire().await),
+            _ => None,
+        };
+        if run.failed.is_cancelled() {
+            return (index, Ok(()));
+        }
+        (run.emit)(What::StepStarted { step: index });
+        let begin = Instant::now();
+        let result = self.carry_out_step(run, step).await;
+        drop(permit);
+        match &result {
+            Ok(()) => (run.emit)(What::StepDone {
+                step: index,
+                ms: begin.elapsed().as_millis() as u64,
+            }),
+            Err(error) => (run.emit)(What::StepFailed {
+                step: index,
+                error: error.chain(),
+            }),
+        }
+        (index, result)
+    }
+
+    async fn carry_out_step(&self, run: &Run, step: &Step) -> Result<(), Error> {
+        match step {
+            Step::Engine(act) => {
+                let emit = Arc::clone(&run.emit);
+                let progress: Progress = Arc::new(move |event| {
+                    emit(match event {
+                        Event::Build(line) => What::Build { line },
+                        Event::Pull { image, done, total } => What::Pull { image, done, total },
+                        Event::Note(text) => What::Note { text },
+                    });
+                });
+                self.engine()
+                    .apply(&run.app, act, &run.material, &progress)
+                    .await?;
+                Ok(())
+            }
+            Step::AwaitReady { service, container } => {
+                self.await_ready(run, service, container).await
+            }
+            Step::PublishRoute { container, port } => {
+                let address = self.address(run, container).await?;
+                let domains = run.blueprint.as_ref().map(|blueprint| &blueprint.domains);
+                let target = Target::Address(SocketAddr::new(address.into(), *port));
+                self.set_target(&run.app, domains.unwrap_or(&Default::default()), target);
+                Ok(())
+            }
+            Step::RetireConnections => {
+                self.ingress().retire_connections(&run.app);
+                Ok(())
+            }
+            Step::Reload {
+                service,
+                container,
+                command,
+            } => self.reload(service, container, command).await,
+            Step::Drain => {
+                let left = self.ingress().drain(&run.app, DRAIN).await;
+                if left > 0 {
+                    let seconds = DRAIN.as_secs();
+                    let text = format!("{left} requests had not ended after {seconds} s");
+                    (run.emit)(What::Note { text });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn address(&self, run: &Run, container: &str) -> Result<std::net::Ipv4Addr, Error> {
+        let observed = self.engine().observe(&run.app).await?;
+        observed
+            .containers
+            .iter()
+            .find(|found| found.name == container)
+            .and_then(|found| found.address)
+            .ok_or_else(|| {
+                doprax_engine::Error::NoContainer {
+                    container: container.to_owned(),
+                }
+                .into()
+            })
+    }
+
+    async fn reload(
+        &self,
+        service: &ServiceName,
+        container: &str,
+        command: &[String],
+    ) -> Result<(), Error> {
+        let exec = Exec {
+            command: command.to_vec(),
+            ..Exec::default()
+        };
+        let ran = tokio::time::timeout(RELOAD, self.run_in(container, &exec)).await;
+        let reason = match ran {
+            Ok(Ok(ran)) if ran.exit_code == 0 => return Ok(()),
+            Ok(Ok(ran)) => format!("exit code {}: {}", ran.exit_code, ran.output.trim()),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => format!("it did not end within {} s", RELOAD.as_secs()),
+        };
+        Err(Error::Reload {
+            container: service.clone(),
+            command: command.join(" "),
+            reason,
+        })
+    }
+}

@@ -1,0 +1,342 @@
+//! The host itself: what it is made of, how it starts and ends.
+
+use crate::config::Config;
+use crate::error::{Error, StartError};
+use crate::journal::{Journal, Live, now_ms};
+use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
+use crate::request::{Control, DeployRequest, Selection};
+use crate::routes::RoutesByApp;
+use doprax_core::name::AppName;
+use doprax_engine::{Docker, Engine, Facts};
+use doprax_ingress::Ingress;
+use doprax_plugin::Plugins;
+use doprax_store::{AppRecord, Store};
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+/// A running host.
+pub struct Host {
+    config: Config,
+    engine: Arc<dyn Engine>,
+    plugins: Arc<Plugins>,
+    ingress: Ingress,
+    store: Store,
+    journal: Arc<Journal>,
+    apps: Mutex<HashMap<AppName, Arc<App>>>,
+    pub(crate) routes: Mutex<RoutesByApp>,
+    /// Held while a subnet is chosen and written down.
+    pub(crate) allocation: tokio::sync::Mutex<()>,
+    facts: OnceCell<Facts>,
+    ending: CancellationToken,
+}
+
+/// What the host holds of an app while it runs.
+#[derive(Default)]
+pub(crate) struct App {
+    /// Held by whoever changes the app's containers.
+    pub(crate) work: tokio::sync::Mutex<()>,
+    /// The operation under way, and the digest of the source that it deploys.
+    operation: Mutex<(Option<Operation>, Option<String>)>,
+}
+
+/// What is journaled of an operation: all that is needed to do it again.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    Deploy(Box<DeployRequest>),
+    Control {
+        selection: Selection,
+        control: Control,
+    },
+    Remove,
+}
+
+impl Host {
+    /// Opens the store, the plugins and the ingress, resumes operations that were
+    /// under way, and begins to keep apps as they should be. The engine need not be
+    /// reachable yet.
+    pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+        let engine = Docker::connect(&config.engine, config.instance.clone());
+        Self::start_on(config, Arc::new(engine)).await
+    }
+
+    /// The same on a given engine.
+    pub async fn start_on(
+        config: Config,
+        engine: Arc<dyn Engine>,
+    ) -> Result<Arc<Self>, StartError> {
+        let store = Store::open(&config.state).await?;
+        let plugins = Arc::new(Plugins::open(&config.state.join("plugins"))?);
+        let ingress = Ingress::start(doprax_ingress::Config::new(config.http.clone()))?;
+        let host = Arc::new(Self {
+            config,
+            engine,
+            plugins,
+            ingress,
+            store,
+            journal: Arc::default(),
+            apps: Mutex::default(),
+            routes: Mutex::default(),
+            allocation: tokio::sync::Mutex::default(),
+            facts: OnceCell::new(),
+            ending: CancellationToken::new(),
+        });
+        for (operation, wish) in host.store.unfinished::<Wish>().await? {
+            tracing::info!(app = %operation.app, operation = operation.id, "resuming");
+            let app = host.app(&operation.app);
+            app.set_operation(Some(operation.clone()), wish.source());
+            host.run(app, operation, wish).await?;
+        }
+        tokio::spawn(Arc::clone(&host).keep());
+        Ok(host)
+    }
+
+    /// Ends the host. Apps go on running; operations under way are resumed by the
+    /// next start.
+    pub async fn shutdown(&self) {
+        self.ending.cancel();
+        let cut = self.ingress.stop(std::time::Duration::from_secs(10)).await;
+        if cut > 0 {
+            tracing::info!(connections = cut, "connections were cut");
+        }
+        self.store.close().await;
+    }
+
+    /// The plugins that services may name.
+    pub fn plugins(&self) -> Arc<Plugins> {
+        Arc::clone(&self.plugins)
+    }
+
+    /// How the host is set up.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Begins a deploy. The source archive must have been received unless the source
+    /// was built before.
+    pub async fn deploy(self: &Arc<Self>, request: DeployRequest) -> Result<OperationId, Error> {
+        let app = self.app_of(&request)?;
+        let built = self.main_image(&app, &request.source).await?.is_some();
+        if !built && !self.store.source_path(&request.source).exists() {
+            let reason = "was not sent".to_owned();
+            return Err(Error::Source { digest: request.source, reason });
+        }
+        let wish = Wish::Deploy(Box::new(request));
+        self.begin(&app, OperationKind::Deploy, wish).await
+    }
+
+    /// Begins to start, stop or restart containers.
+    pub async fn control(
+        self: &Arc<Self>,
+        app: &AppName,
+        selection: Selection,
+        control: Control,
+    ) -> Result<OperationId, Error> {
+        let record = self.record(app).await?;
+        self.check_selection(&record, selection.as_ref())?;
+        let kind = match control {
+            Control::Start => OperationKind::Start,
+            Control::Stop => OperationKind::Stop,
+            Control::Restart => OperationKind::Restart,
+        };
+        self.begin(app, kind, Wish::Control { selection, control })
+            .await
+    }
+
+    /// Begins to remove an app; its volumes stay.
+    pub async fn remove(self: &Arc<Self>, app: &AppName) -> Result<OperationId, Error> {
+        self.record(app).await?;
+        self.begin(app, OperationKind::Remove, Wish::Remove).await
+    }
+
+    /// One operation.
+    pub async fn operation(&self, id: &str) -> Result<Operation, Error> {
+        self.store
+            .operation(id)
+            .await?
+            .ok_or_else(|| Error::NoOperation {
+                operation: id.chars().take(64).collect(),
+            })
+    }
+
+    /// The events of an operation whose number is above `after`; ends after the
+    /// operation has ended.
+    pub async fn operation_events(
+        &self,
+        id: &str,
+        after: u64,
+    ) -> Result<BoxStream<'static, OperationEvent>, Error> {
+        self.operation(id).await?;
+        Ok(self.journal.follow(&self.store, id, after).await?)
+    }
+
+    async fn begin(
+        self: &Arc<Self>,
+        name: &AppName,
+        kind: OperationKind,
+        wish: Wish,
+    ) -> Result<OperationId, Error> {
+        if self.ending.is_cancelled() {
+            return Err(Error::ShuttingDown);
+        }
+        let operation = Operation {
+            id: uuid::Uuid::new_v4().to_string(),
+            app: name.clone(),
+            kind,
+            state: OperationState::Running,
+            started_ms: now_ms(),
+            ended_ms: None,
+        };
+        let app = self.app(name);
+        app.claim(&operation, wish.source())?;
+        let id = operation.id.clone();
+        let begun = async {
+            self.store.add_operation(&operation, &wish).await?;
+            self.run(Arc::clone(&app), operation, wish).await
+        };
+        if let Err(error) = begun.await {
+            app.set_operation(None, None);
+            return Err(error.into());
+        }
+        Ok(id)
+    }
+
+    /// Runs a journaled operation in a task of its own.
+    async fn run(
+        self: &Arc<Self>,
+        app: Arc<App>,
+        operation: Operation,
+        wish: Wish,
+    ) -> Result<(), doprax_store::Error> {
+        let live = self.journal.open(&self.store, operation).await?;
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            let ending = host.ending.clone();
+            // What is dropped here was journaled, and is done again by the next start.
+            if ending
+                .run_until_cancelled(host.carry_out(&app, &live, wish))
+                .await
+                .is_none()
+            {
+                tracing::info!(app = %live.operation().app, "an operation waits for the next start");
+            }
+        });
+        Ok(())
+    }
+
+    async fn carry_out(&self, app: &App, live: &Arc<Live>, wish: Wish) {
+        let _work = app.work.lock().await;
+        let name = &live.operation().app;
+        let result = match wish {
+            Wish::Deploy(request) => self.run_deploy(live, &request).await,
+            Wish::Control { selection, control } => {
+                self.run_control(live, selection.as_ref(), control).await
+            }
+            Wish::Remove => self.run_remove(live).await.map(|()| None),
+        };
+        let outcome = match result {
+            Ok(url) => What::Done { url },
+            Err(error) => {
+                let failed = error.report();
+                if let What::Failed { error, .. } = &failed
+                    && let Err(error) = self.store.set_last_error(name, Some(error)).await
+                {
+                    tracing::error!(%error, "the failure was not written down");
+                }
+                failed
+            }
+        };
+        app.set_operation(None, None);
+        if let Err(error) = self.journal.close(&self.store, live, outcome).await {
+            tracing::error!(%error, "the end of an operation was not written down");
+        }
+        if let Err(error) = self.look_after(name).await {
+            tracing::warn!(app = %name, %error, "routes were not renewed");
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    pub(crate) fn ingress(&self) -> &Ingress {
+        &self.ingress
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn ending(&self) -> &CancellationToken {
+        &self.ending
+    }
+
+    /// Digests of the sources that operations under way were asked to deploy.
+    pub(crate) fn sources_in_use(&self) -> Vec<String> {
+        let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.values()
+            .filter_map(|app| app.lock().1.clone())
+            .collect()
+    }
+
+    /// What the engine can do; asked once.
+    pub(crate) async fn facts(&self) -> Result<&Facts, Error> {
+        Ok(self.facts.get_or_try_init(|| self.engine.facts()).await?)
+    }
+
+    pub(crate) async fn record(&self, app: &AppName) -> Result<AppRecord, Error> {
+        self.store
+            .app(app)
+            .await?
+            .ok_or_else(|| Error::NoApp { app: app.clone() })
+    }
+
+    pub(crate) fn app(&self, name: &AppName) -> Arc<App> {
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(apps.entry(name.clone()).or_default())
+    }
+}
+
+impl App {
+    /// The operation under way.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        self.lock().0.clone()
+    }
+
+    /// Takes the app for an operation, or says which one has it.
+    fn claim(&self, operation: &Operation, source: Option<String>) -> Result<(), Error> {
+        let mut current = self.lock();
+        if let (Some(other), _) = &*current {
+            return Err(Error::Busy {
+                app: operation.app.clone(),
+                operation: other.id.clone(),
+            });
+        }
+        *current = (Some(operation.clone()), source);
+        Ok(())
+    }
+
+    fn set_operation(&self, operation: Option<Operation>, source: Option<String>) {
+        *self.lock() = (operation, source);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Option<Operation>, Option<String>)> {
+        self.operation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wish {
+    /// Digest of the source that it deploys.
+    fn source(&self) -> Option<String> {
+        match self {
+            Self::Deploy(request) => Some(request.source.clone()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! From a request to a blueprint and a plan, without changing anything.
+
+use crate::report::Proposal;
+use crate::request::DeployRequest;
+use crate::secret::{self, NewValues};
+use crate::{Error, Host};
+use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble};
+use doprax_core::blueprint::{Blueprint, Image, sha256_hex};
+use doprax_core::diagnostic::Severity;
+use doprax_core::diff;
+use doprax_core::manifest::{self, Manifest};
+use doprax_core::merge::{Merged, merge};
+use doprax_core::name::{AppName, PluginName, ServiceName};
+use doprax_core::observed::Observed;
+use doprax_core::planner::{self, Context};
+use doprax_core::service::{AppContext, DescribeRequest, ServiceDescription};
+use doprax_core::source::Source;
+use doprax_core::spec::{AppSpec, ServiceSpec, VolumeMount};
+use doprax_core::{dockerfile, plan::Plan};
+use doprax_plugin::DescribeError;
+use doprax_store::{AppRecord, StoredSecret};
+use futures_util::future::try_join_all;
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A request that was understood: what it means for the app as it is.
+pub(crate) struct Understood {
+    /// The manifest as it was read.
+    pub(crate) manifest: Manifest,
+    /// Its meaning merged with what was set by hand.
+    pub(crate) merged: Merged,
+    /// What the plugins say about the services.
+    pub(crate) descriptions: BTreeMap<ServiceName, ServiceDescription>,
+    plugin_names: BTreeMap<PluginName, Vec<PluginName>>,
+    files: BTreeMap<String, SourceFile>,
+}
+
+/// The images that an app's containers need, as far as the engine has them.
+#[derive(Default)]
+pub(crate) struct Images {
+    /// References that the engine has.
+    pub(crate) present: BTreeSet<String>,
+    ports: BTreeMap<String, Vec<u16>>,
+    /// Main's image, if its source was built.
+    pub(crate) main: Option<MainImage>,
+}
+
+/// Main's image.
+pub(crate) struct MainImage {
+    reference: String,
+    ports: Vec<u16>,
+}
+
+impl Understood {
+    pub(crate) fn app(&self) -> &AppName {
+        &self.merged.spec.app
+    }
+
+    /// References of the services' images.
+    pub(crate) fn references(&self) -> BTreeSet<&str> {
+        let services = &self.merged.spec.services;
+        self.descriptions
+            .iter()
+            .map(|(name, description)| {
+                let named = services
+                    .get(name)
+                    .and_then(|service| service.image.as_deref());
+                named.unwrap_or(&description.image)
+            })
+            .collect()
+    }
+}
+
+impl Images {
+    /// As if the engine had every image of a blueprint that ran before. One that is
+    /// gone is found out by the step that needs it.
+    pub(crate) fn all_present(blueprint: &Blueprint) -> Self {
+        let references = blueprint
+            .containers
+            .values()
+            .map(|container| container.image.reference().to_owned());
+        Self {
+            present: references.collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Host {
+    /// What a deploy would do. Changes nothing.
+    pub async fn plan(&self, request: &DeployRequest) -> Result<Proposal, Error> {
+        let record = self.record_for(request).await?;
+        let understood = self.understand(request, record.as_ref())?;
+        let app = understood.app();
+        let (stored, observed) = tokio::try_join!(self.secrets(app), async {
+            Ok(self.engine().observe(app).await?)
+        })?;
+        let NewValues { values, .. } = self.needed_secrets(&understood, request, &stored)?;
+        let revisions = secret::revisions(&stored, &values);
+        let subnet = match &record {
+            Some(record) => record.subnet,
+            None => self.free_subnet().await?,
+        };
+        let images = self.images(&understood, request).await?;
+        let blueprint = self
+            .blueprint(&understood, request, subnet, &revisions, &images)
+            .await?;
+        let plan = self.plan_to(&blueprint, observed, &images, &BTreeSet::new());
+
+        let previous = record.as_ref().and_then(|record| record.release.as_ref());
+        let unchanged = previous.is_some_and(|release| release.blueprint == blueprint)
+            && record.as_ref().is_some_and(|record| {
+                record.manifest.as_ref() == Some(&understood.manifest.spec)
+                    && record.stopped.is_empty()
+            });
+        let diff = diff::diff(
+            previous.map(|release| &release.blueprint),
+            &blueprint,
+            &plan,
+        );
+        Ok(Proposal {
+            app: app.clone(),
+            diff,
+            changes: !plan.steps.is_empty() || !unchanged,
+            needs_source: images.main.is_none()
+                && !self.store().source_path(&request.source).exists(),
+            warnings: understood.manifest.warnings,
+        })
+    }
+
+    /// The app that a request is for.
+    pub(crate) fn app_of(&self, request: &DeployRequest) -> Result<AppName, Error> {
+        if !doprax_core::source::is_digest(&request.source) {
+            let digest = request.source.chars().take(64).collect();
+            return Err(Error::Source { digest, reason: "has no valid digest".to_owned() });
+        }
+        Ok(self.read_manifest(request)?.spec.app)
+    }
+
+    /// What the host remembers of the app that a request is for.
+    pub(crate) async fn record_for(
+        &self,
+        request: &DeployRequest,
+    ) -> Result<Option<AppRecord>, Error> {
+        Ok(self.store().app(&self.app_of(request)?).await?)
+    }
+
+    fn read_manifest(&self, request: &DeployRequest) -> Result<Manifest, Error> {
+        let plugins = self.plugins().known_names();
+        let context = manifest::Context {
+            file_name: &request.file_name,
+            default_app: request.default_app.as_ref(),
+            plugins: &plugins,
+        };
+        manifest::parse(request.manifest.as_bytes(), &context).map_err(|refused| Error::Manifest {
+            diagnostics: refused.diagnostics,
+        })
+    }
+
+    /// Reads the manifest, merges it with what was set by hand, and asks the plugins.
+    pub(crate) fn understand(
+        &self,
+        request: &DeployRequest,
+        record: Option<&AppRecord>,
+    ) -> Result<Understood, Error> {
+        let manifest = self.read_manifest(request)?;
+        let merged = merge(
+            record.and_then(|record| record.manifest.as_ref()),
+            record.and_then(|record| record.spec.as_ref()),
+            &manifest.spec,
+        );
+        let mut diagnostics = Vec::new();
+        let mut descriptions = BTreeMap::new();
+        for (name, service) in &merged.spec.services {
+            let asked = describe_request(&merged.spec, name, service);
+            match self.plugins().describe(&service.plugin, &asked) {
+                Ok(description) => {
+                    descriptions.insert(name.clone(), description);
+                }
+                Err(DescribeError::Refused(objections)) => diagnostics.extend(
+                    objections
+                        .iter()
+                        .map(|objection| manifest.objection(name, objection)),
+                ),
+                Err(error) => {
+                    return Err(Error::Plugin {
+                        service: name.clone(),
+                        source: error.into(),
+                    });
+                }
+            }
+        }
+        let files = source_files(&merged.spec, request, &manifest, &mut diagnostics);
+        if !diagnostics.is_empty() {
+            return Err(Error::Manifest { diagnostics });
+        }
+        let plugin_names = merged
+            .spec
+            .services
+            .values()
+            .map(|service| {
+                (
+                    service.plugin.clone(),
+                    self.plugins().names_of(&service.plugin),
+                )
+            })
+            .collect();
+        Ok(Understood {
+            manifest,
+            merged,
+            descriptions,
+            plugin_names,
+            files,
+        })
+    }
+
+    pub(crate) async fn secrets(
+        &self,
+        app: &AppName,
+    ) -> Result<BTreeMap<doprax_core::secret::SecretName, StoredSecret>, Error> {
+        Ok(self.store().secrets(app).await?)
+    }
+
+    /// The secrets that have to be written, or an error that names all variables
+    /// without a value.
+    pub(crate) fn needed_secrets(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+        stored: &BTreeMap<doprax_core::secret::SecretName, StoredSecret>,
+    ) -> Result<NewValues, Error> {
+        let spec = &understood.merged.spec;
+        let mut wanted = spec.secrets.clone();
+        for description in understood.descriptions.values() {
+            wanted.extend(description.secrets.iter().cloned());
+        }
+        let new = secret::new_values(&wanted, stored, &request.variables);
+        if new.missing.is_empty() {
+            return Ok(new);
+        }
+        let names = new.missing.join(", ");
+        let first = &new.missing[0];
+        Err(Error::Unplannable {
+            message: format!(
+                "{} takes values from outside that nobody gave: {names}",
+                request.file_name
+            ),
+            help: Some(format!(
+                "set them in the environment of this command ({first}=… doprax up), or keep them \
+                 with the app: doprax secret set {} {first}",
+                spec.app
+            )),
+        })
+    }
+
+    /// Which of the app's images the engine has.
+    pub(crate) async fn images(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+    ) -> Result<Images, Error> {
+        let references = understood.references();
+        let looks = references.into_iter().map(|reference| async move {
+            Ok::<_, Error>((reference, self.engine().image(reference).await?))
+        });
+        let (found, main) = tokio::try_join!(
+            try_join_all(looks),
+            self.main_image(understood.app(), &request.source)
+        )?;
+        let mut images = Images {
+            main,
+            ..Images::default()
+        };
+        for (reference, facts) in found {
+            if let Some(facts) = facts {
+                images.present.insert(reference.to_owned());
+                images.ports.insert(reference.to_owned(), facts.ports);
+            }
+        }
+        images
+            .present
+            .extend(images.main.iter().map(|main| main.reference.clone()));
+        Ok(images)
+    }
+
+    /// The image that was built from a source, if the engine still has it.
+    pub(crate) async fn main_image(
+        &self,
+        app: &AppName,
+        source: &str,
+    ) -> Result<Option<MainImage>, Error> {
+        let Some(build) = self.store().build(app, source).await? else {
+            return Ok(None);
+        };
+        // The reference under which the same image was first built: containers made
+        // from it need not be made anew because another source gives the same image.
+        let first = self.store().first_source(app, &build.image).await?;
+        let reference = self
+            .config()
+            .instance
+            .image(app, first.as_deref().unwrap_or(source));
+        let present = self.engine().image(&reference).await?;
+        Ok(present
+            .filter(|facts| facts.id == build.image)
+            .map(|facts| MainImage {
+                reference,
+                ports: facts.ports,
+            }))
+    }
+
+    /// The blueprint of the app.
+    pub(crate) async fn blueprint(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+        subnet: Ipv4Net,
+        revisions: &BTreeMap<doprax_core::secret::SecretName, u64>,
+        images: &Images,
+    ) -> Result<Blueprint, Error> {
+        let source = Source {
+            digest: request.source.clone(),
+            dockerfile: "Dockerfile".to_owned(),
+        };
+        let main_ports = match &images.main {
+            Some(main) => MainPorts::Known(main.ports.clone()),
+            None => MainPorts::Unbuilt(dockerfile::exposed_ports(&request.dockerfile)),
+        };
+        let input = Input {
+            instance: &self.config().instance,
+            spec: &understood.merged.spec,
+            descriptions: &understood.descriptions,
+            plugin_names: &understood.plugin_names,
+            images: &images.ports,
+            source: &source,
+            main_ports: &main_ports,
+            files: &understood.files,
+            subnet,
+            revisions,
+            disk_limit: self.facts().await?.disk_limit,
+        };
+        let mut blueprint = assemble(&input).map_err(|errors| unplannable(&errors))?;
+        if let (Some(main), Some(container)) = (
+            &images.main,
+            blueprint.containers.get_mut(&ServiceName::main()),
+        ) && let Image::Build { reference, .. } = &mut container.image
+        {
+            reference.clone_from(&main.reference);
+        }
+        Ok(blueprint)
+    }
+
+    /// The steps from what is observed to a blueprint.
+    pub(crate) fn plan_to(
+        &self,
+        blueprint: &Blueprint,
+        mut observed: Observed,
+        images: &Images,
+        stopped: &BTreeSet<ServiceName>,
+    ) -> Plan {
+        observed.images.clone_from(&images.present);
+        let context = Context {
+            instance: &self.config().instance,
+            stopped,
+        };
+        planner::plan(blueprint, &observed, &context)
+    }
+}
+
+fn unplannable(errors: &[assemble::Error]) -> Error {
+    let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Error::Unplannable {
+        message: messages.join("\n"),
+        help: None,
+    }
+}
+
+fn describe_request(spec: &AppSpec, name: &ServiceName, service: &ServiceSpec) -> DescribeRequest {
+    let mounts = |volumes: &BTreeMap<String, doprax_core::name::VolumeName>| {
+        volumes
+            .iter()
+            .map(|(path, name)| VolumeMount {
+                name: name.clone(),
+                path: path.clone(),
+            })
+            .collect()
+    };
+    DescribeRequest {
+        name: name.clone(),
+        version: service.tag.clone(),
+        image: service.image.clone(),
+        settings: serde_json::Value::Object(service.settings.clone()),
+        port: service.port,
+        env_names: service.container.env.keys().cloned().collect(),
+        volumes: mounts(&service.container.volumes),
+        file_paths: service.container.files.keys().cloned().collect(),
+        app: AppContext {
+            name: spec.app.to_string(),
+            main_volumes: mounts(&spec.main.container.volumes),
+            services: spec
+                .services
+                .iter()
+                .map(|(name, service)| (name.clone(), service.plugin.to_string()))
+                .collect(),
+        },
+    }
+}
+
+/// The files of the source that containers get. One that did not come with the
+/// request is an objection.
+fn source_files(
+    spec: &AppSpec,
+    request: &DeployRequest,
+    manifest: &Manifest,
+    diagnostics: &mut Vec<doprax_core::diagnostic::Diagnostic>,
+) -> BTreeMap<String, SourceFile> {
+    let mut files = BTreeMap::new();
+    let services = spec
+        .services
+        .iter()
+        .map(|(name, service)| (name.as_str(), &service.container));
+    let main = std::iter::once((doprax_core::name::MAIN, &spec.main.container));
+    for (owner, container) in main.chain(services) {
+        for (path, file) in &container.files {
+            if let Some(sent) = request.files.get(&file.source) {
+                let sha256 = sha256_hex(&sent.content);
+                files.insert(
+                    file.source.clone(),
+                    SourceFile {
+                        sha256,
+                        mode: sent.mode,
+                    },
+                );
+                continue;
+            }
+            let place = if owner == doprax_core::name::MAIN {
+                vec!["main", "files", path]
+            } else {
+                vec!["services", owner, "files", path]
+            };
+            diagnostics.push(
+                manifest.places.diagnostic(
+                    Severity::Error,
+                    &place,
+                    format!("there is no file {} in the source folder", file.source),
+                    Some(
+                        "add it, or correct `source`; it is a path below the folder of doprax.yaml"
+                            .to_owned(),
+                    ),
+                ),
+            );
+        }
+    }
+    files
+}

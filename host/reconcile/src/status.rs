@@ -1,0 +1,204 @@
+//! How apps are.
+
+use crate::report::{AppState, AppStatus, AppSummary, ContainerStatus, VolumeStatus};
+use crate::volume::mounts;
+use crate::{Error, Host};
+use doprax_core::blueprint::Container;
+use doprax_core::name::AppName;
+use doprax_core::observed::{Observed, ObservedContainer, State};
+use doprax_core::text::Part;
+use doprax_engine::{Exec, ExecSession};
+use doprax_store::AppRecord;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+
+impl Host {
+    /// One line about every app.
+    pub async fn apps(&self) -> Result<Vec<AppSummary>, Error> {
+        let (records, observed) = tokio::try_join!(
+            async { Ok::<_, Error>(self.store().apps().await?) },
+            async { Ok(self.engine().observe_all().await?) }
+        )?;
+        let nothing = Observed::default();
+        Ok(records
+            .iter()
+            .map(|record| self.summary(record, observed.get(&record.name).unwrap_or(&nothing)))
+            .collect())
+    }
+
+    /// All about one app.
+    pub async fn status(&self, app: &AppName) -> Result<AppStatus, Error> {
+        let record = self.record(app).await?;
+        let observed = self.engine().observe(app).await?;
+        let blueprint = record.release.as_ref().map(|release| &release.blueprint);
+        let mut wanted: Vec<&Container> = blueprint
+            .into_iter()
+            .flat_map(|blueprint| blueprint.containers.values())
+            .collect();
+        wanted.sort_by_key(|container| (!container.name.is_main(), container.stage));
+        let containers = join_all(
+            wanted
+                .into_iter()
+                .map(|spec| self.container(&record, spec, &observed)),
+        )
+        .await;
+        let volumes = observed
+            .volumes
+            .iter()
+            .map(|name| VolumeStatus {
+                app: app.clone(),
+                name: name.clone(),
+                mounts: mounts(blueprint, name),
+            })
+            .collect();
+        let noted = blueprint
+            .into_iter()
+            .flat_map(|blueprint| &blueprint.notes)
+            .map(|note| match &note.service {
+                Some(service) => format!("{service}: {}", note.text),
+                None => note.text.clone(),
+            });
+        Ok(AppStatus {
+            summary: self.summary(&record, &observed),
+            subnet: record.subnet.to_string(),
+            released_ms: record.release.as_ref().map(|release| release.created_ms),
+            containers,
+            volumes,
+            operation: self.app(app).operation(),
+            notes: noted.chain(record.notes.iter().cloned()).collect(),
+            last_error: record.last_error,
+        })
+    }
+
+    /// Starts a command in a container.
+    pub async fn exec(
+        &self,
+        app: &AppName,
+        container: &doprax_core::name::ServiceName,
+        exec: &Exec,
+    ) -> Result<ExecSession, Error> {
+        let record = self.record(app).await?;
+        self.check_selection(&record, Some(container))?;
+        let name = self.config().instance.container(app, container);
+        Ok(self.engine().exec(&name, exec).await?)
+    }
+
+    /// Tells a command's terminal its new size.
+    pub async fn exec_resize(&self, id: &str, columns: u16, rows: u16) -> Result<(), Error> {
+        Ok(self.engine().exec_resize(id, columns, rows).await?)
+    }
+
+    /// The exit code of an ended command.
+    pub async fn exec_exit_code(&self, id: &str) -> Result<i64, Error> {
+        Ok(self.engine().exec_exit_code(id).await?)
+    }
+
+    fn summary(&self, record: &AppRecord, observed: &Observed) -> AppSummary {
+        let copies = self.serving(&record.name, observed);
+        let blueprint = record.release.as_ref().map(|release| &release.blueprint);
+        let wanted = blueprint.map_or(0, |blueprint| {
+            blueprint
+                .containers
+                .keys()
+                .filter(|name| !record.stopped.contains(*name))
+                .count()
+        });
+        let running = blueprint.map_or(0, |blueprint| {
+            let runs = |name| {
+                copies
+                    .get(name)
+                    .is_some_and(|copy| copy.state == State::Running)
+            };
+            blueprint
+                .containers
+                .keys()
+                .filter(|name| runs(name.as_str()))
+                .count()
+        });
+        let busy = self.app(&record.name).operation().is_some();
+        let state = match blueprint {
+            None if busy => AppState::Starting,
+            None => AppState::Failed,
+            Some(_) if wanted == 0 => AppState::Stopped,
+            Some(_) if running >= wanted => AppState::Running,
+            Some(_) if busy => AppState::Starting,
+            Some(_) => AppState::Degraded,
+        };
+        AppSummary {
+            app: record.name.clone(),
+            state,
+            release: record.release.as_ref().map(|release| release.number),
+            url: self.url(&record.name),
+            running: (running, wanted),
+        }
+    }
+
+    /// The copy of each container that has its name.
+    fn serving<'a>(
+        &self,
+        app: &AppName,
+        observed: &'a Observed,
+    ) -> BTreeMap<&'a str, &'a ObservedContainer> {
+        let instance = &self.config().instance;
+        observed
+            .containers
+            .iter()
+            .filter(|copy| copy.name == instance.container(app, &copy.service))
+            .map(|copy| (copy.service.as_str(), copy))
+            .collect()
+    }
+
+    async fn container(
+        &self,
+        record: &AppRecord,
+        spec: &Container,
+        observed: &Observed,
+    ) -> ContainerStatus {
+        let copies = self.serving(&record.name, observed);
+        let copy = copies.get(spec.name.as_str()).copied();
+        let stopped = record.stopped.contains(&spec.name);
+        let state = match copy.map(|copy| copy.state) {
+            Some(State::Running) => "running".to_owned(),
+            Some(State::Restarting) => "restarting".to_owned(),
+            Some(State::Paused) => "paused".to_owned(),
+            Some(State::Exited(_) | State::Created) | None if stopped => "stopped".to_owned(),
+            Some(State::Exited(code)) => format!("exited ({code})"),
+            Some(State::Created) => "created".to_owned(),
+            Some(State::Dead) => "dead".to_owned(),
+            None => "missing".to_owned(),
+        };
+        let running = copy.filter(|copy| copy.state == State::Running);
+        let memory = match running {
+            Some(copy) => self
+                .engine()
+                .usage(&copy.name)
+                .await
+                .ok()
+                .map(|usage| usage.memory),
+            None => None,
+        };
+        let masked = |part: &Part| match part {
+            Part::Literal(text) => text.clone(),
+            Part::Secret(_) => "••••".to_owned(),
+        };
+        ContainerStatus {
+            name: spec.name.clone(),
+            plugin: spec.plugin.clone(),
+            image: spec.image.reference().to_owned(),
+            state,
+            address: copy
+                .and_then(|copy| copy.address)
+                .map(|address| address.to_string()),
+            port: spec.port,
+            restarts: copy.map_or(0, |copy| copy.restarts),
+            started_ms: running.and_then(|copy| copy.started_ms),
+            memory,
+            memory_limit: spec.resources.memory,
+            outputs: spec
+                .outputs
+                .iter()
+                .map(|(name, text)| (name.clone(), text.0.iter().map(masked).collect()))
+                .collect(),
+        }
+    }
+}
