@@ -104,6 +104,12 @@ pub fn app_name_from_folder(folder: &str) -> Option<AppName> {
     AppName::new(name.trim_end_matches('-')).ok()
 }
 
+/// Whether a variable of this name and value holds a credential, and so is masked
+/// wherever it is shown.
+pub fn is_credential(name: &str, text: &str) -> bool {
+    env::is_credential(name, text)
+}
+
 impl Manifest {
     /// A plugin's objection to the settings of `service`, placed in the file.
     pub fn objection(&self, service: &ServiceName, objection: &SettingDiagnostic) -> Diagnostic {

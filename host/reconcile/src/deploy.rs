@@ -30,6 +30,17 @@ impl Host {
         live: &Arc<Live>,
         request: &DeployRequest,
     ) -> Result<Option<String>, Error> {
+        let record = self.record_for(request).await?;
+        self.deploy_over(live, request, record).await
+    }
+
+    /// Carries out a deploy of an app that is remembered as `record`.
+    pub(crate) async fn deploy_over(
+        &self,
+        live: &Arc<Live>,
+        request: &DeployRequest,
+        record: Option<AppRecord>,
+    ) -> Result<Option<String>, Error> {
         let notes = Arc::new(Mutex::new(Vec::new()));
         let emit: Emit = {
             let (live, notes) = (Arc::clone(live), Arc::clone(&notes));
@@ -43,7 +54,6 @@ impl Host {
                 live.emit(what);
             })
         };
-        let record = self.record_for(request).await?;
         let understood = self.understand(request, record.as_ref())?;
         let app = understood.app().clone();
         let record = match record {
@@ -87,6 +97,7 @@ impl Host {
             source: &request.source,
             created_ms: now_ms(),
             notes: &notes,
+            request,
         };
         self.store().add_release(&app, &new).await?;
         self.clean_up(&app, &blueprint).await;

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, StartError};
 use crate::journal::{Journal, Live, now_ms};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
-use crate::request::{Control, DeployRequest, Selection};
+use crate::request::{Control, DeployRequest, Edit, Selection};
 use crate::routes::RoutesByApp;
 use doprax_core::name::AppName;
 use doprax_engine::{Docker, Engine, Facts};
@@ -52,6 +52,7 @@ enum Wish {
         selection: Selection,
         control: Control,
     },
+    Edit(Edit),
     Remove,
 }
 
@@ -147,6 +148,13 @@ impl Host {
             .await
     }
 
+    /// Begins to change a container by hand, as a deploy of the same source.
+    pub async fn edit(self: &Arc<Self>, app: &AppName, edit: Edit) -> Result<OperationId, Error> {
+        let record = self.record(app).await?;
+        self.check_selection(&record, Some(&edit.container))?;
+        self.begin(app, OperationKind::Deploy, Wish::Edit(edit)).await
+    }
+
     /// Begins to remove an app; its volumes stay.
     pub async fn remove(self: &Arc<Self>, app: &AppName) -> Result<OperationId, Error> {
         self.record(app).await?;
@@ -236,6 +244,7 @@ impl Host {
             Wish::Control { selection, control } => {
                 self.run_control(live, selection.as_ref(), control).await
             }
+            Wish::Edit(edit) => self.run_edit(live, &edit).await,
             Wish::Remove => self.run_remove(live).await.map(|()| None),
         };
         let outcome = match result {

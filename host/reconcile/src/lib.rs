@@ -11,6 +11,7 @@ mod config;
 mod control;
 mod deploy;
 mod doctor;
+mod edit;
 mod error;
 mod execute;
 mod host;

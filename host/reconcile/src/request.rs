@@ -47,6 +47,15 @@ pub enum Control {
     Restart,
 }
 
+/// A change by hand to one container of an app.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Edit {
+    /// The container.
+    pub container: ServiceName,
+    /// Variables that get a value, or lose theirs.
+    pub env: BTreeMap<String, Option<String>>,
+}
+
 /// Which containers of an app: one, or all.
 pub type Selection = Option<ServiceName>;
 

@@ -5,6 +5,7 @@ CREATE TABLE apps (
     subnet          TEXT NOT NULL UNIQUE,
     sealed_manifest BLOB,              -- the spec as the last applied manifest gave it
     sealed_spec     BLOB,              -- the spec with what was set by hand
+    sealed_request  BLOB,              -- the request of the current release
     release         INTEGER,           -- number of the current release
     stopped         TEXT NOT NULL DEFAULT '[]',
     last_error      TEXT,

@@ -45,8 +45,7 @@ pub struct Release {
 }
 
 /// A deployment that has succeeded and is to be remembered.
-#[derive(Debug)]
-pub struct NewRelease<'a> {
+pub struct NewRelease<'a, T> {
     /// What the manifest meant.
     pub manifest: &'a AppSpec,
     /// The same with what was set by hand.
@@ -59,6 +58,8 @@ pub struct NewRelease<'a> {
     pub created_ms: i64,
     /// Remarks about it.
     pub notes: &'a [String],
+    /// What was asked, so that it can be asked again with a change made by hand.
+    pub request: &'a T,
 }
 
 /// What came of building a source.
@@ -146,7 +147,11 @@ impl Store {
     }
 
     /// Remembers a successful deployment as the current one and returns its number.
-    pub async fn add_release(&self, app: &AppName, new: &NewRelease<'_>) -> Result<u64, Error> {
+    pub async fn add_release<T: serde::Serialize + Sync>(
+        &self,
+        app: &AppName,
+        new: &NewRelease<'_, T>,
+    ) -> Result<u64, Error> {
         let doing = doing("remember a release");
         let mut transaction = self.writer.begin().await.map_err(&doing)?;
         let number: i64 =
@@ -169,11 +174,12 @@ impl Store {
         .await
         .map_err(&doing)?;
         sqlx::query(
-            "UPDATE apps SET sealed_manifest = ?, sealed_spec = ?, release = ?, last_error = NULL,
-             notes = ? WHERE name = ?",
+            "UPDATE apps SET sealed_manifest = ?, sealed_spec = ?, sealed_request = ?, release = ?,
+             last_error = NULL, notes = ? WHERE name = ?",
         )
         .bind(self.seal.seal_json(&manifest_purpose(app), new.manifest))
         .bind(self.seal.seal_json(&spec_purpose(app), new.spec))
+        .bind(self.seal.seal_json(&request_purpose(app), new.request))
         .bind(number)
         .bind(serde_json::to_string(new.notes).expect("a list of texts serializes"))
         .bind(app.as_str())
@@ -182,6 +188,25 @@ impl Store {
         .map_err(&doing)?;
         transaction.commit().await.map_err(&doing)?;
         Ok(number as u64)
+    }
+
+    /// What was asked for the app's current release.
+    pub async fn request<T: serde::de::DeserializeOwned>(
+        &self,
+        app: &AppName,
+    ) -> Result<Option<T>, Error> {
+        let row = sqlx::query(
+            "SELECT sealed_request FROM apps WHERE name = ? AND sealed_request IS NOT NULL",
+        )
+        .bind(app.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(doing("read what was deployed"))?;
+        row.map(|row| {
+            let sealed: Vec<u8> = row.get("sealed_request");
+            self.seal.unseal_json(&request_purpose(app), &sealed)
+        })
+        .transpose()
     }
 
     /// Remembers which containers their owner stopped.
@@ -326,6 +351,10 @@ impl Store {
 
 fn manifest_purpose(app: &AppName) -> String {
     format!("the manifest of app {app}")
+}
+
+fn request_purpose(app: &AppName) -> String {
+    format!("the request of app {app}")
 }
 
 fn spec_purpose(app: &AppName) -> String {

@@ -61,6 +61,7 @@ async fn release(store: &Store) -> u64 {
         source: &"a".repeat(64),
         created_ms: 1_700_000_000_000,
         notes: &["memlock is left out".to_owned()],
+        request: &LITERAL,
     };
     store.add_release(&shop(), &new).await.unwrap()
 }
@@ -104,6 +105,8 @@ async fn an_app_and_its_release_are_there_after_opening_again() {
     assert_eq!(app.spec, Some(spec()));
     assert_eq!(app.manifest, Some(spec()));
     assert_eq!(app.stopped, stopped);
+    let request: Option<String> = store.request(&shop()).await.unwrap();
+    assert_eq!(request.as_deref(), Some(LITERAL));
     assert_eq!(app.last_error, None);
     assert_eq!(app.notes, ["memlock is left out"]);
     let release = app.release.unwrap();

@@ -255,7 +255,7 @@ fn check_meaning(reader: &mut Reader<'_>, at: &At<'_>, name: &str, text: &str, i
             let help = "a `#` after a blank begins a comment: put the value in quotes, or move the comment above";
             reader.warn(at.key_span, &at.path, "the value is empty", help);
         }
-    } else if credential::is_placeholder(name, text) {
+    } else if credential::is_placeholder(name, text, is_secret) {
         let message = format!("`{}` looks like a placeholder", cut(text));
         let help = format!(
             "write `{name}: random_1` for a generated value; the same word is the same value everywhere in the file",
@@ -367,4 +367,9 @@ fn with_variables(text: &str) -> Vec<TemplatePart> {
         parts.push(TemplatePart::Literal(literal));
     }
     parts
+}
+
+/// Whether a variable of this name and value holds a credential.
+pub(super) fn is_credential(name: &str, text: &str) -> bool {
+    credential::is_name(name) || credential::is_url(text)
 }
