@@ -28,6 +28,7 @@ pub mod secret;
 pub mod service;
 pub mod source;
 pub mod spec;
+pub mod subnet;
 pub mod text;
 pub mod text_file;
 pub mod yaml;

@@ -4,6 +4,7 @@ use crate::blueprint::Container;
 use crate::name::{ServiceName, VolumeName};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Ordered steps. Each names the steps that must be done before it; steps without
 /// an order between them may run at the same time.
@@ -130,4 +131,38 @@ pub enum Act {
     },
     /// Remove the app's network.
     RemoveNetwork,
+}
+
+impl fmt::Display for Step {
+    /// What is done, in a few words for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine(act) => act.fmt(f),
+            Self::AwaitReady { service, .. } => write!(f, "wait until {service} is ready"),
+            Self::PublishRoute { container, port } => {
+                write!(f, "send requests to {container} port {port}")
+            }
+            Self::RetireConnections => f.write_str("retire kept connections"),
+            Self::Reload { service, .. } => write!(f, "reload {service}"),
+            Self::Drain => f.write_str("wait for requests under way"),
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuildImage { dockerfile, .. } => write!(f, "build main from {dockerfile}"),
+            Self::PullImage { reference } => write!(f, "pull {reference}"),
+            Self::CreateNetwork { subnet } => write!(f, "create network {subnet}"),
+            Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
+            Self::CreateContainer { container, .. } => write!(f, "create {container}"),
+            Self::StartContainer { container } => write!(f, "start {container}"),
+            Self::RestartContainer { container, .. } => write!(f, "restart {container}"),
+            Self::RenameContainer { from, to } => write!(f, "rename {from} to {to}"),
+            Self::StopContainer { container, .. } => write!(f, "stop {container}"),
+            Self::RemoveContainer { container } => write!(f, "remove {container}"),
+            Self::RemoveNetwork => f.write_str("remove the network"),
+        }
+    }
 }
