@@ -8,8 +8,9 @@ use crate::host::Host;
 use crate::limiter::Admission;
 use crate::page::{Format, Page};
 use crate::table::Found;
+use crate::tunnel::{self, Quiet};
+use crate::upstream;
 use crate::worker::Local;
-use crate::{tunnel, upstream};
 use doprax_core::route::Target;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
@@ -86,13 +87,13 @@ impl Client {
             let container = hyper::upgrade::on(&mut response);
             self.facts.begin_tunnel();
             let admission = Arc::clone(&self.admission);
-            self.local.tasks.spawn(tunnel::run(
-                client,
-                container,
-                limits.quiet_timeout,
-                flight,
-                admission,
-            ));
+            let quiet = Quiet {
+                open: limits.quiet_timeout,
+                closing: limits.stall_timeout,
+            };
+            self.local
+                .tasks
+                .spawn(tunnel::run(client, container, quiet, flight, admission));
             return Ok(response.map(|_| ResponseBody::Page {
                 page: bytes::Bytes::new(),
             }));

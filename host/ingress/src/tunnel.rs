@@ -11,17 +11,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::sync::Notify;
 
 /// Bytes buffered in each direction.
 const BUFFER_BYTES: usize = 8 * 1024;
 
-/// Carries bytes both ways until both sides have closed, or neither has sent anything
-/// for `idle` (at most for twice as long). Counts as one request of the app and as an
-/// open connection of the client until then.
+/// How long a tunnel may be without traffic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quiet {
+    /// While both sides are there.
+    pub(crate) open: Duration,
+    /// Once one of them has closed its direction.
+    pub(crate) closing: Duration,
+}
+
+/// Carries bytes both ways until both sides have closed, or nothing has passed for as
+/// long as `quiet` allows (at most for twice as long). Counts as one request of the
+/// app and as an open connection of the client until then.
 pub(crate) async fn run(
     client: OnUpgrade,
     container: OnUpgrade,
-    idle: Duration,
+    quiet: Quiet,
     flight: Flight,
     admission: Arc<Admission>,
 ) {
@@ -29,32 +39,61 @@ pub(crate) async fn run(
         Ok(both) => both,
         Err(error) => return tracing::debug!(%error, "a tunnel could not begin"),
     };
-    let busy = AtomicBool::new(true);
+    let traffic = Traffic::default();
     let mut client = Watched {
         io: TokioIo::new(client),
-        busy: &busy,
+        traffic: &traffic,
     };
-    let mut container = TokioIo::new(container);
+    let mut container = Watched {
+        io: TokioIo::new(container),
+        traffic: &traffic,
+    };
     let copy =
         copy_bidirectional_with_sizes(&mut client, &mut container, BUFFER_BYTES, BUFFER_BYTES);
-    let quiet = async {
-        while busy.swap(false, Ordering::Relaxed) {
-            tokio::time::sleep(idle).await;
-        }
-    };
     tokio::select! {
         copied = copy => if let Err(error) = copied {
             tracing::debug!(%error, app = %flight.backend().app, "a tunnel broke");
         },
-        () = quiet => tracing::debug!(app = %flight.backend().app, "a tunnel was idle for too long"),
+        () = traffic.ceased(quiet) => {
+            tracing::debug!(app = %flight.backend().app, "a tunnel was quiet for too long");
+        }
     }
     drop((flight, admission));
 }
 
-/// Notes that bytes passed.
+/// What passes through a tunnel.
+#[derive(Debug, Default)]
+struct Traffic {
+    passed: AtomicBool,
+    half_closed: AtomicBool,
+    closing: Notify,
+}
+
+impl Traffic {
+    async fn ceased(&self, quiet: Quiet) {
+        loop {
+            let limit = if self.half_closed.load(Ordering::Relaxed) {
+                quiet.closing
+            } else {
+                quiet.open
+            };
+            self.passed.store(false, Ordering::Relaxed);
+            tokio::select! {
+                () = tokio::time::sleep(limit) => {
+                    if !self.passed.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                () = self.closing.notified() => {}
+            }
+        }
+    }
+}
+
+/// A side of a tunnel that notes what passes.
 struct Watched<'a, S> {
     io: S,
-    busy: &'a AtomicBool,
+    traffic: &'a Traffic,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
@@ -63,9 +102,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() {
-            self.busy.store(true, Ordering::Relaxed);
+            self.traffic.passed.store(true, Ordering::Relaxed);
+            if buf.filled().len() == before {
+                self.traffic.half_closed.store(true, Ordering::Relaxed);
+                self.traffic.closing.notify_one();
+            }
         }
         read
     }
@@ -79,7 +123,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         if written.is_ready() {
-            self.busy.store(true, Ordering::Relaxed);
+            self.traffic.passed.store(true, Ordering::Relaxed);
         }
         written
     }

@@ -1,0 +1,12 @@
+//! The ingress against real clients and real servers, on loopback.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod drain;
+mod http1;
+mod limits;
+mod pages;
+mod rig;
+mod stop;
+mod streams;
+mod tunnels;
+mod upstreams;

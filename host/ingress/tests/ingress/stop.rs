@@ -1,0 +1,85 @@
+//! The end of an ingress.
+
+use crate::rig::{Origin, Rig, app, read_all, read_head, soon, text, until};
+use doprax_core::route::Target;
+use hyper::Response;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+const LONG: Duration = Duration::from_secs(20);
+const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: shop.localhost\r\n\r\n";
+
+#[tokio::test]
+async fn a_stop_lets_requests_end_and_closes_idle_connections() {
+    let go = Arc::new(Notify::new());
+    let wait = Arc::clone(&go);
+    let origin = Origin::new(move |_| {
+        let go = Arc::clone(&wait);
+        async move {
+            go.notified().await;
+            Response::new(text("ok"))
+        }
+    })
+    .await;
+    let rig = Arc::new(Rig::new(origin.target()));
+    go.notify_one();
+    let mut idle = rig.connect().await;
+    idle.write_all(ASK).await.unwrap();
+    assert!(read_head(&mut idle).await.starts_with("HTTP/1.1 200 "));
+
+    let mut busy = rig.connect().await;
+    busy.write_all(ASK).await.unwrap();
+    until("a request is in flight", || {
+        rig.ingress.in_flight(&app()) == 1
+    })
+    .await;
+    let stopping = {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.ingress.stop(LONG).await })
+    };
+    assert_eq!(
+        read_all(idle).await,
+        "ok".get(2..).unwrap(),
+        "the idle connection closes"
+    );
+    assert!(!stopping.is_finished());
+    go.notify_one();
+    let answer = read_all(busy).await;
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert_eq!(soon("the stop", stopping).await.unwrap(), 0);
+    assert!(TcpStream::connect(rig.address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_does_not_end_within_the_grace_is_cut_and_counted() {
+    let origin = Origin::new(|_| std::future::pending()).await;
+    let rig = Rig::new(origin.target());
+    let mut busy = rig.connect().await;
+    busy.write_all(ASK).await.unwrap();
+    until("a request is in flight", || {
+        rig.ingress.in_flight(&app()) == 1
+    })
+    .await;
+    assert_eq!(
+        soon("the stop", rig.ingress.stop(Duration::from_millis(50))).await,
+        1
+    );
+    assert_eq!(rig.ingress.in_flight(&app()), 0);
+}
+
+#[tokio::test]
+async fn a_dropped_ingress_frees_its_port() {
+    let rig = Rig::new(Target::Stopped);
+    let address = rig.address;
+    drop(rig);
+    let mut refused = false;
+    let wait = async {
+        while !refused {
+            refused = TcpStream::connect(address).await.is_err();
+        }
+    };
+    soon("the port is free", wait).await;
+}

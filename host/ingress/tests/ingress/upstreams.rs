@@ -1,0 +1,163 @@
+//! Connections to containers: kept, dead, refused, slow.
+
+use crate::rig::{Origin, Rig, empty, read_head, request, text};
+use doprax_core::route::Target;
+use http_body_util::BodyExt;
+use hyper::{Response, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[tokio::test]
+async fn connections_are_kept_and_used_again() {
+    for length in [0, 2, 100_000] {
+        let origin =
+            Origin::new(move |_| async move { Response::new(text(vec![b'x'; length])) }).await;
+        let rig = Rig::new(origin.target());
+        let mut client = rig.client().await;
+        for _ in 0..20 {
+            client.ready().await.unwrap();
+            let answer = client
+                .send_request(request("GET", "/", empty()))
+                .await
+                .unwrap();
+            assert_eq!(
+                answer.into_body().collect().await.unwrap().to_bytes().len(),
+                length
+            );
+        }
+        assert_eq!(origin.accepted(), 1, "{length} bytes");
+    }
+}
+
+/// Answers the first request of each connection, then reads the second and closes.
+async fn closes_on_the_second(asked: Arc<AtomicUsize>) -> Origin {
+    Origin::raw(move |mut stream| {
+        let asked = Arc::clone(&asked);
+        async move {
+            if read_head(&mut stream).await.is_empty() {
+                return;
+            }
+            asked.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(OK).await.unwrap();
+            if !read_head(&mut stream).await.is_empty() {
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dead_kept_connection_costs_an_idempotent_request_nothing() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let origin = closes_on_the_second(Arc::clone(&asked)).await;
+    let rig = Rig::new(origin.target());
+    let mut client = rig.client().await;
+    for _ in 0..4 {
+        client.ready().await.unwrap();
+        let answer = client
+            .send_request(request("GET", "/", empty()))
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.into_body().collect().await.unwrap();
+    }
+    assert!(origin.accepted() > 1);
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_worked_on_is_not_sent_twice() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let origin = closes_on_the_second(Arc::clone(&asked)).await;
+    let rig = Rig::new(origin.target());
+    let mut client = rig.client().await;
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        client.ready().await.unwrap();
+        let answer = client
+            .send_request(request("POST", "/", empty()))
+            .await
+            .unwrap();
+        statuses.push(answer.status());
+        answer.into_body().collect().await.unwrap();
+    }
+    assert_eq!(statuses, [StatusCode::OK, StatusCode::BAD_GATEWAY]);
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_restarted_container_is_found_again() {
+    let serve = |listener: TcpListener| async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        assert!(!read_head(&mut stream).await.is_empty());
+        stream.write_all(OK).await.unwrap();
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let rig = Rig::new(Target::Address(address));
+    let mut client = rig.client().await;
+    let mut listener = Some(listener);
+    for _ in 0..5 {
+        let listener = match listener.take() {
+            Some(listener) => listener,
+            None => TcpListener::bind(address).await.unwrap(),
+        };
+        let server = tokio::spawn(serve(listener));
+        client.ready().await.unwrap();
+        let answer = client
+            .send_request(request("GET", "/", empty()))
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.into_body().collect().await.unwrap();
+        server.await.unwrap();
+    }
+    client.ready().await.unwrap();
+    let answer = client
+        .send_request(request("GET", "/", empty()))
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 502);
+    let page = answer.into_body().collect().await.unwrap().to_bytes();
+    let page = String::from_utf8(page.to_vec()).unwrap();
+    assert!(page.starts_with("shop cannot be reached"), "{page}");
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_answer_in_time_is_given_up() {
+    let origin = Origin::new(|_| std::future::pending()).await;
+    let rig = Rig::with(origin.target(), |limits| {
+        limits.response_timeout = Duration::from_millis(100);
+    });
+    let answer = rig
+        .get("shop.localhost", "/", "Accept: application/json\r\n")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert!(answer.contains("\"app\":\"shop\""), "{answer}");
+}
+
+#[tokio::test]
+async fn nonsense_from_a_container_is_a_bad_gateway() {
+    for nonsense in [
+        &b"hello\r\n\r\n"[..],
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+    ] {
+        let origin = Origin::raw(move |mut stream| async move {
+            let _ = read_head(&mut stream).await;
+            stream.write_all(nonsense).await.unwrap();
+            let _ = stream.shutdown().await;
+            let _ = stream.read(&mut [0]).await;
+        })
+        .await;
+        let rig = Rig::new(origin.target());
+        let answer = rig.get("shop.localhost", "/", "").await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    }
+}
