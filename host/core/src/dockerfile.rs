@@ -42,19 +42,19 @@ pub fn exposed_ports(text: &str) -> Vec<u16> {
     ports.into_iter().collect()
 }
 
-fn parse_ports(word: &str) -> std::ops::RangeInclusive<u16> {
-    // An empty range.
-    let none = 1..=0;
+fn parse_ports(word: &str) -> Vec<u16> {
     let (ports, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
-    if !protocol.eq_ignore_ascii_case("tcp") {
-        return none;
-    }
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
     match (first.parse::<u16>(), last.parse::<u16>()) {
-        (Ok(first), Ok(last)) if first > 0 && last >= first && last - first < WIDEST_RANGE => {
-            first..=last
+        (Ok(first), Ok(last))
+            if protocol.eq_ignore_ascii_case("tcp")
+                && first > 0
+                && last >= first
+                && last - first < WIDEST_RANGE =>
+        {
+            (first..=last).collect()
         }
-        _ => none,
+        _ => Vec::new(),
     }
 }
 

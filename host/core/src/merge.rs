@@ -24,7 +24,8 @@ pub struct Merged {
     pub spec: AppSpec,
     /// What was done by hand and stays.
     pub kept: Vec<Change>,
-    /// What the manifest had and has no more.
+    /// What goes: what the manifest had and has no more, and what was done by hand where
+    /// it cannot stay beside the new manifest.
     pub removed: Vec<Change>,
 }
 
@@ -82,9 +83,11 @@ pub fn merge(base: Option<&AppSpec>, current: Option<&AppSpec>, new: &AppSpec) -
         .expect("every part of the merge comes from a spec, at its own place");
 
     let Merge {
-        mut kept, removed, ..
+        mut kept,
+        mut removed,
+        ..
     } = merge;
-    drop_mounts_below_files(&mut spec, &mut kept);
+    drop_mounts_below_files(&mut spec, &mut kept, &mut removed);
     spec.secrets = new.secrets.clone();
     for name in named_secrets(&spec) {
         let source = current
@@ -195,8 +198,9 @@ impl Merge {
     }
 }
 
-/// A mount by hand gives way where the manifest puts a file on its path.
-fn drop_mounts_below_files(spec: &mut AppSpec, kept: &mut Vec<Change>) {
+/// What was mounted by hand gives way where the manifest mounts something else on its
+/// path.
+fn drop_mounts_below_files(spec: &mut AppSpec, kept: &mut Vec<Change>, removed: &mut Vec<Change>) {
     let services = spec.services.iter_mut();
     let services = services.map(|(name, service)| {
         (
@@ -216,13 +220,18 @@ fn drop_mounts_below_files(spec: &mut AppSpec, kept: &mut Vec<Change>) {
             let part = |what: &str| [owner.as_slice(), &[what.to_owned(), path.clone()]].concat();
             let (file, volume) = (part("files"), part("volumes"));
             // One of the two was kept; the manifest's own parts never clash.
-            if kept.iter().any(|change| change.path == file) {
+            let by_hand = if kept.iter().any(|change| change.path == file) {
                 container.files.remove(&path);
-                kept.retain(|change| change.path != file);
+                file
             } else {
                 container.volumes.remove(&path);
-                kept.retain(|change| change.path != volume);
-            }
+                volume
+            };
+            kept.retain(|change| change.path != by_hand);
+            removed.push(Change {
+                path: by_hand,
+                kind: ChangeKind::Removed,
+            });
         }
     }
 }

@@ -22,6 +22,9 @@ pub const MAX_DEPTH: usize = 64;
 /// Most nodes, the copies that aliases make included.
 pub const MAX_NODES: usize = 100_000;
 
+/// Tags that say what a node is anyway (YAML 1.2 section 10.3.2).
+const CORE_TAGS: [&str; 7] = ["str", "int", "float", "bool", "null", "seq", "map"];
+
 /// Most errors told at once.
 pub(crate) const MOST_ERRORS: usize = 20;
 
@@ -105,7 +108,7 @@ impl Node {
 
 fn plain_json(text: &str) -> serde_json::Value {
     match text {
-        "" | "null" => return serde_json::Value::Null,
+        "" | "~" | "null" => return serde_json::Value::Null,
         "true" => return true.into(),
         "false" => return false.into(),
         _ => {}
@@ -392,18 +395,16 @@ impl<'a> Builder<'a> {
         if self.stack.len() + height <= MAX_DEPTH {
             return Ok(());
         }
-        Err(self.refuse(
-            span,
-            format!("more than {MAX_DEPTH} levels of nesting"),
-            "no key of this file needs more than a few levels: look for a bracket or an indentation too many",
-        ))
+        Err(Box::new(refusal::too_deep(self.file, span, &self.path())))
     }
 
     fn check_tag(&self, tag: Option<&Tag>, span: Span) -> Step {
         match tag {
-            // A plain `!!str` says what every scalar here is anyway.
-            Some(tag) if !tag.is_yaml_core_schema() => Err(self.needs_quotes(span, '!')),
-            _ => Ok(()),
+            Some(tag) if tag.is_yaml_core_schema() && CORE_TAGS.contains(&tag.suffix.as_str()) => {
+                Ok(())
+            }
+            Some(_) => Err(self.needs_quotes(span, '!')),
+            None => Ok(()),
         }
     }
 
@@ -422,7 +423,7 @@ impl<'a> Builder<'a> {
                 span,
                 format!(
                     "more than {} MiB of text, what aliases (`*`) repeat included",
-                    2 * MAX_BYTES >> 20
+                    (2 * MAX_BYTES) >> 20
                 ),
                 "write the entries out, or move long texts to files (`config_file`)",
             ));
@@ -432,9 +433,23 @@ impl<'a> Builder<'a> {
 
     /// Where the reading is now.
     fn path(&self) -> KeyPath {
+        self.path_of(Span {
+            line: 0,
+            column: 0,
+            length: 0,
+        })
+    }
+
+    /// Where the reading is now, or that of the item read last if it begins at `span`.
+    fn path_of(&self, span: Span) -> KeyPath {
+        let begins_at =
+            |node: &Node| (node.span.line, node.span.column) == (span.line, span.column);
         let mut path = KeyPath::root();
         for frame in &self.stack {
             path = match &frame.content {
+                Content::Sequence(items) if items.last().is_some_and(begins_at) => {
+                    path.index(items.len() - 1)
+                }
                 Content::Sequence(items) => path.index(items.len()),
                 Content::Mapping {
                     pending: Some((key, _)),
@@ -447,11 +462,8 @@ impl<'a> Builder<'a> {
     }
 
     fn key_is_no_text(&self, span: Span) -> Box<Diagnostic> {
-        self.refuse(
-            span,
-            "a key must be a text".to_owned(),
-            "a value that begins with `[`, `{` or `?` needs quotes",
-        )
+        let path = self.path().to_string();
+        Box::new(refusal::key_is_no_text(self.file, span, path))
     }
 
     fn needs_quotes(&self, span: Span, mark: char) -> Box<Diagnostic> {
@@ -474,7 +486,7 @@ impl<'a> Builder<'a> {
     fn unreadable(&self, error: &ScanError) -> Box<Diagnostic> {
         Box::new(refusal::unreadable(
             self.file,
-            self.path().to_string(),
+            |span| self.path_of(span),
             error,
         ))
     }

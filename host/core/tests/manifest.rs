@@ -1,5 +1,7 @@
 //! Manifests as files: what each means, or why it is refused.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use doprax_core::diagnostic;
 use doprax_core::manifest::{self, Context, KnownPlugin, Manifest, Refused};
 use doprax_core::name::{AppName, PluginName};

@@ -202,6 +202,16 @@ fn read_services<'a>(
 ) -> IndexMap<ServiceName, ServiceSpec> {
     reader.places.note(&["services"], at.key_span, &at.path);
     let mut services = IndexMap::new();
+    if let Kind::Mapping(entries) = &at.node.kind
+        && let Some(first) = entries.first()
+    {
+        let help = format!(
+            "begin each service with `- `, as in `- {}:`",
+            hint::cut(&first.key)
+        );
+        reader.error(first.key_span, &at.path, "services are a list", help);
+        return services;
+    }
     let mut lines: BTreeMap<ServiceName, usize> = BTreeMap::new();
     for (index, item) in reader.items(at, "- redis:").into_iter().enumerate() {
         if index == MAX_SERVICES {

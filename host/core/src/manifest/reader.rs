@@ -195,6 +195,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn unknown_key(&mut self, entry: &Entry, path: &KeyPath, known: &[&str]) {
+        if self.errors >= MOST_ERRORS {
+            // Only counted: what is not shown needs no hint.
+            self.errors += 1;
+            return;
+        }
         let message = format!("`{}` is not known here", hint::cut(&entry.key));
         self.error(
             entry.key_span,

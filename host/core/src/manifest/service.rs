@@ -79,6 +79,7 @@ pub(super) fn read<'a>(
     };
     let owner = ["services", name.as_str()];
     reader.places.note(&owner, at.key_span, &at.path);
+    let has_image = fields.get("image").is_some();
     for (key, at) in fields.into_all() {
         reader
             .places
@@ -94,7 +95,7 @@ pub(super) fn read<'a>(
     }
     container::check_paths(reader, &owner, &spec.container);
     if spec.plugin.as_str() == CONTAINER_PLUGIN {
-        check_container(reader, &at, &spec);
+        check_container(reader, &at, &spec, has_image);
     }
     Some(Found {
         name,
@@ -189,8 +190,8 @@ fn plugin(
     let image = match (scalar("image"), scalar("tag")) {
         (Some(image), _) => image.to_owned(),
         (None, Some(tag)) if tag.contains(':') => tag.to_owned(),
-        (None, Some(tag)) => format!("{key}:{tag}"),
-        (None, None) => key.to_owned(),
+        (None, Some(tag)) => format!("{}:{tag}", key.to_lowercase()),
+        (None, None) => key.to_lowercase(),
     };
     let hostname = super::app_name_from_folder(image::split_tag(key).0)
         .map_or("worker".to_owned(), |name| name.to_string());
@@ -303,8 +304,10 @@ fn note_places<'a>(reader: &mut Reader<'a>, at: &At<'a>, steps: &[&str]) {
 }
 
 /// What only a service without a plugin of its own can lack.
-fn check_container(reader: &mut Reader<'_>, at: &At<'_>, spec: &ServiceSpec) {
+fn check_container(reader: &mut Reader<'_>, at: &At<'_>, spec: &ServiceSpec, has_image: bool) {
     match (&spec.image, &spec.tag) {
+        // An image that was refused already.
+        (None, _) if has_image => {}
         (None, Some(tag)) => {
             let help = format!("write the whole reference: `image: NAME:{tag}`");
             reader.error(

@@ -61,7 +61,7 @@ fn volume<'a>(reader: &mut Reader<'a>, item: &At<'a>) -> Option<(VolumeName, At<
         let text = reader.text(at, "name: data")?;
         VolumeName::new(text)
             .map_err(|error| {
-                let help = "choose another name; blanks within it and capitals are fine";
+                let help = "choose another name; capitals are fine, and so are blanks, but not at its ends";
                 reader.error(at.value_span(), &at.path, error.to_string(), help);
             })
             .ok()

@@ -56,10 +56,12 @@ pub(super) fn is_url(text: &str) -> bool {
     })
 }
 
-/// Whether the author of a file forgot to replace `text`.
-pub(super) fn is_placeholder(name: &str, text: &str) -> bool {
+/// Whether the author of a file forgot to replace `text`, the value of the variable
+/// `name`; `is_secret` where the file says that it holds a credential.
+pub(super) fn is_placeholder(name: &str, text: &str, is_secret: bool) -> bool {
     let upper = name.to_ascii_uppercase();
-    let holds_credential = is_name(name)
+    let holds_credential = is_secret
+        || is_name(name)
         || upper
             .split('_')
             .any(|word| matches!(word, "USER" | "USERNAME" | "LOGIN"));
