@@ -1,7 +1,7 @@
 //! An engine that keeps everything in memory, for tests: it does what Docker does,
 //! as far as a host can tell, and fails when told to.
 //!
-//! It is no mock: nothing is scripted but faults. The tests under `tests/contract`
+//! It is no mock: nothing is scripted but faults. The tests under `tests/engine`
 //! hold it to the same expectations as the real engine.
 
 use crate::{

@@ -20,8 +20,12 @@ use tokio_util::io::ReaderStream;
 /// The first version that takes a terminal's size with the command.
 const SIZED: ApiVersion = ApiVersion::new(1, 42);
 
-/// The output of a command ends a moment before the engine knows its exit code.
-const EXIT_POLL: Duration = Duration::from_millis(10);
+/// Pause between two tries. The engine knows a moment later than its client that a
+/// command has begun or ended.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How often a new command is told the size of its terminal.
+const RESIZES: usize = 50;
 
 impl Docker {
     /// Starts a command and connects to it.
@@ -75,18 +79,11 @@ impl Docker {
         let action = format!("read from a command in {container}");
         let broken = move |error: std::io::Error| Failure::away(error).error(&address, &*action);
         let output: BoxStream<'static, Result<Output, Error>> = match exec.terminal {
-            None => FramedRead::new(output, Demux::default())
-                .map_err(broken)
-                .boxed(),
+            None => FramedRead::new(output, Demux).map_err(broken).boxed(),
             Some((columns, rows)) => {
-                if self
-                    .transport
-                    .version()
-                    .await
-                    .is_ok_and(|version| version < SIZED)
-                {
-                    // The command may have ended already.
-                    let _ = self.resize_exec(&id, columns, rows).await;
+                let version = self.transport.version().await.map_err(failed)?;
+                if version < SIZED {
+                    tokio::spawn(self.clone().resize_soon(id.clone(), columns, rows));
                 }
                 ReaderStream::new(output)
                     .map_ok(|bytes| Output {
@@ -102,6 +99,18 @@ impl Docker {
             output,
             input: Box::pin(input),
         })
+    }
+
+    /// Tells a new command's terminal its size. The engine answered before it started
+    /// the command, and refuses until it has.
+    async fn resize_soon(self, id: String, columns: u16, rows: u16) {
+        for _ in 0..RESIZES {
+            if self.resize_exec(&id, columns, rows).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        tracing::debug!(id, "a command ended before its terminal had a size");
     }
 
     /// Tells a command's terminal its size.
@@ -123,7 +132,7 @@ impl Docker {
                 if let (Some(false), Some(code)) = (found.running, found.exit_code) {
                     return Ok::<_, Failure>(code);
                 }
-                tokio::time::sleep(EXIT_POLL).await;
+                tokio::time::sleep(POLL).await;
             }
         };
         self.within(LOOK, ended)

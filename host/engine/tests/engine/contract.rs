@@ -494,7 +494,10 @@ pub(crate) async fn a_failed_build_shows_the_step_and_its_last_lines(stage: Arc<
 }
 
 /// A build of a source that is only this Dockerfile.
-fn build_of(stage: &Stage, dockerfile: &str) -> (Act, doprax_engine::Material, tempfile::TempDir) {
+pub(crate) fn build_of(
+    stage: &Stage,
+    dockerfile: &str,
+) -> (Act, doprax_engine::Material, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("source.tar");
     let mut archive = tar::Builder::new(std::fs::File::create(&path).unwrap());

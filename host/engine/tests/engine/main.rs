@@ -1,0 +1,89 @@
+//! The same expectations of every engine: of the one in memory always, of a real one
+//! where `DOPRAX_TEST_ENGINE` has its address, such as `unix:///var/run/docker.sock`.
+//! A real one needs the images of `tests/images`.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+mod contract;
+mod docker_only;
+mod latency;
+mod proxy;
+mod stage;
+
+macro_rules! on_the_fake {
+    ($($case:ident)*) => {
+        mod fake {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::stage::Stage::fake(stringify!($case)).run(crate::contract::$case).await;
+            })*
+        }
+    };
+}
+
+macro_rules! on_docker {
+    ($group:ident, $cases:ident: $($case:ident)*) => {
+        mod $group {
+            $(#[tokio::test]
+            async fn $case() {
+                if let Some(stage) = crate::stage::Stage::docker(stringify!($case)) {
+                    stage.run(crate::$cases::$case).await;
+                }
+            })*
+        }
+    };
+}
+
+macro_rules! on_both {
+    ($($case:ident)*) => {
+        on_the_fake! { $($case)* }
+        on_docker! { docker, contract: $($case)* }
+    };
+}
+
+on_both! {
+    an_engine_says_what_it_is
+    a_network_is_made_once
+    a_volume_has_any_name_and_outlives_containers
+    a_container_goes_through_its_life
+    a_missing_container_is_named
+    another_container_of_the_name_is_no_success
+    a_missing_image_is_told_apart
+    an_image_has_its_ports
+    secrets_and_files_are_filled_in
+    a_command_has_input_output_and_an_exit_code
+    a_log_is_read_from_its_end
+    a_crash_is_seen_and_restarted
+    every_app_is_seen_by_its_own_instance
+    changes_are_hinted_at
+    an_image_is_built_from_source
+    a_failed_build_shows_the_step_and_its_last_lines
+}
+
+on_docker! { real, docker_only:
+    a_hostname_moves_with_the_name
+    two_apps_do_not_reach_each_other
+    a_container_is_hardened_and_limited
+    files_leave_the_folders_of_the_image_alone
+    a_creation_cut_short_is_never_taken_for_done
+    a_refused_ulimit_is_left_out_and_noted
+    only_volumes_without_a_name_go_with_the_container
+    a_foreign_container_of_the_name_is_left_alone
+    a_terminal_has_a_size_and_any_byte
+    much_output_comes_through_in_order
+    a_pull_without_a_registry_ends_with_a_reason
+    an_engine_that_comes_back_is_reached_again
+    a_build_leaves_no_connection
+    a_dropped_build_ends
+    buildkits_own_syntax_works
+    a_wrong_dockerfile_is_a_failed_build
+    a_followed_log_goes_on_after_a_crash
+}
+
+#[tokio::test]
+#[ignore = "a measurement: run it alone, with --ignored"]
+async fn latency() {
+    if let Some(stage) = stage::Stage::docker("latency") {
+        stage.run(latency::measure).await;
+    }
+}
