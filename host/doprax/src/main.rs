@@ -1,1 +1,76 @@
-fn main() {}
+//! The Doprax binary: the host (`doprax serve`) and the command line that asks it.
+//!
+//! Everything a person sees is said here. Commands ask the host through its API and
+//! nothing else; only `serve` knows the host itself, and only `check` and
+//! `plugin inspect` load plugins.
+
+mod args;
+mod command;
+mod confirm;
+mod context;
+mod failure;
+mod output;
+mod paint;
+mod progress;
+mod since;
+mod source;
+mod state;
+mod terminal;
+mod units;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use context::Context;
+use failure::{Failure, Result};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context::new(&cli.global);
+    match run(&context, cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(context.output.json, context.output.error_paint),
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Serve(serve) => {
+            runtime(tokio::runtime::Builder::new_multi_thread())?.block_on(serve.run(context))
+        }
+        Command::Check(check) => check.run(context),
+        Command::Schema(schema) => schema.run(context),
+        Command::Completion(completion) => completion.run(),
+        Command::Up(up) => ask(up.run(context)),
+        Command::Plan(plan) => ask(plan.run(context)),
+        Command::Apps(apps) => ask(apps.run(context)),
+        Command::Status(status) => ask(status.run(context)),
+        Command::Logs(logs) => ask(logs.run(context)),
+        Command::Shell(shell) => ask(shell.run(context)),
+        Command::Start(start) => ask(start.run(context)),
+        Command::Stop(stop) => ask(stop.run(context)),
+        Command::Restart(restart) => ask(restart.run(context)),
+        Command::Remove(remove) => ask(remove.run(context)),
+        Command::Volume(volume) => ask(volume.run(context)),
+        Command::Secret(secret) => ask(secret.run(context)),
+        Command::Operation(operation) => ask(operation.run(context)),
+        Command::Plugin(plugin) => ask(plugin.run(context)),
+        Command::Doctor(doctor) => ask(doctor.run(context)),
+    }
+}
+
+/// Runs a command that asks a host. One thread is enough, and starts faster.
+fn ask(command: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = runtime(tokio::runtime::Builder::new_current_thread())?;
+    let result = runtime.block_on(command);
+    // A thread may still wait for a key that nobody will press.
+    runtime.shutdown_background();
+    result
+}
+
+fn runtime(mut builder: tokio::runtime::Builder) -> Result<tokio::runtime::Runtime> {
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("cannot start").because(&error))
+}

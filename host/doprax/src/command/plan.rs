@@ -1,0 +1,158 @@
+//! `doprax plan`: what a deploy would do; and what `up` needs for it, too.
+
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::source::{MANIFEST, Source, Tree, config_files};
+use doprax_api::client::Client;
+use doprax_api::wire::{self, DeployRequest, Proposal};
+use doprax_core::diagnostic::{self, Diagnostic};
+use doprax_core::manifest::{self, KnownPlugin, Manifest};
+use doprax_core::name::PluginName;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Show what `up` would do
+///
+/// Reads the same files and asks the same host as `doprax up`, and changes nothing. `+`
+/// is new, `~` changes, `-` goes away. Volumes never go away with a deploy.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax plan                      what would `up` do here?
+  doprax plan shop --json          the same for ./shop, for a script")]
+pub(crate) struct Plan {
+    /// The app's source folder
+    #[arg(default_value = ".", hide_default_value = true)]
+    dir: PathBuf,
+}
+
+impl Plan {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let client = context.client()?;
+        let Prepared { proposal, .. } = prepare(context, &client, &self.dir).await?;
+        if context.output.json {
+            return context.output.json(&proposal);
+        }
+        show(context, &proposal)
+    }
+}
+
+/// A deploy, ready to begin.
+pub(super) struct Prepared {
+    pub(super) request: DeployRequest,
+    pub(super) tree: Tree,
+    pub(super) proposal: Proposal,
+}
+
+/// Reads the folder and asks the host what a deploy would do.
+pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -> Result<Prepared> {
+    let source = Source::open(folder)?;
+    // The folder is read while the host answers.
+    let root = source.folder.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let tree = Tree::walk(&root)?;
+        let digest = tree.digest()?;
+        Ok::<_, Failure>((tree, digest))
+    });
+    let plugins = known_plugins(client.plugins().await?);
+    let manifest = read_manifest(&source, &plugins)?;
+    let files = config_files(&source.folder, &manifest).map_err(refused)?;
+    let variables = variables(&manifest);
+    let (tree, digest) = reading
+        .await
+        .map_err(|error| Failure::new("cannot read the source folder").because(&error))??;
+    let request = DeployRequest {
+        default_app: source.default_app,
+        file_name: MANIFEST.to_owned(),
+        manifest: String::from_utf8(source.manifest)
+            .map_err(|error| Failure::new(format!("{MANIFEST} is not UTF-8")).because(&error))?,
+        source: digest,
+        dockerfile: source.dockerfile,
+        files,
+        variables,
+    };
+    let proposal = client.plan(&request).await?;
+    if context.output.verbose > 0 {
+        let (files, size) = (tree.count(), crate::units::bytes(tree.bytes));
+        context.output.remark(format!(
+            "the source has {files} entries, {size}, digest {}",
+            request.source
+        ));
+    }
+    Ok(Prepared {
+        request,
+        tree,
+        proposal,
+    })
+}
+
+/// Shows the warnings and the changes.
+pub(super) fn show(context: &Context, proposal: &Proposal) -> Result<()> {
+    let output = &context.output;
+    warn(context, proposal);
+    if !proposal.changes {
+        return output.line(format!(
+            "{}: nothing to do",
+            output.paint.bold(proposal.app.as_str())
+        ));
+    }
+    output.line(proposal.diff.render(output.paint.colour()).trim_end())
+}
+
+/// Shows the warnings.
+pub(super) fn warn(context: &Context, proposal: &Proposal) {
+    if !proposal.warnings.is_empty() && !context.output.json {
+        let colour = context.output.error_paint.colour();
+        context
+            .output
+            .remark(diagnostic::render(&proposal.warnings, colour));
+    }
+}
+
+/// The plugins of a host, as the manifest needs to know them.
+fn known_plugins(plugins: Vec<wire::Plugin>) -> Vec<KnownPlugin> {
+    plugins
+        .into_iter()
+        .filter_map(|plugin| {
+            let name = PluginName::new(plugin.id).ok()?;
+            let aliases = plugin
+                .aliases
+                .into_iter()
+                .filter_map(|alias| PluginName::new(alias).ok())
+                .collect();
+            Some(KnownPlugin { name, aliases })
+        })
+        .collect()
+}
+
+/// What the manifest means, as far as the command must know it: which files and
+/// variables it names. The host reads it again and has the last word.
+fn read_manifest(source: &Source, plugins: &[KnownPlugin]) -> Result<Manifest> {
+    let context = manifest::Context {
+        file_name: MANIFEST,
+        default_app: source.default_app.as_ref(),
+        plugins,
+    };
+    manifest::parse(&source.manifest, &context).map_err(|error| refused(error.diagnostics))
+}
+
+/// A manifest that is refused.
+pub(super) fn refused(diagnostics: Vec<Diagnostic>) -> Failure {
+    Failure::Failed(Box::new(wire::Failure {
+        error: format!("{MANIFEST} was refused"),
+        diagnostics,
+        ..wire::Failure::default()
+    }))
+}
+
+/// Those variables of the command's environment that the manifest names.
+fn variables(manifest: &Manifest) -> BTreeMap<String, String> {
+    let names = manifest
+        .spec
+        .secrets
+        .keys()
+        .filter_map(|name| name.as_variable());
+    names
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect()
+}

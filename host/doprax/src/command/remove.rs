@@ -1,0 +1,77 @@
+//! `doprax remove`: take an app away, and keep its volumes.
+
+use crate::confirm::confirm;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::progress;
+use doprax_core::name::AppName;
+
+/// Remove an app; its volumes stay
+///
+/// Stops and removes the app's containers and its network, and forgets its releases. What
+/// its volumes hold stays, and the next deploy of an app of this name finds it again.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax remove shop               show what goes and what stays, ask, remove
+  doprax remove shop --yes         do not ask
+  doprax volume remove shop data   afterwards: remove a volume and what is in it")]
+pub(crate) struct Remove {
+    /// The app's name
+    app: AppName,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Do not wait for the end
+    #[arg(short, long)]
+    detach: bool,
+}
+
+impl Remove {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let output = &context.output;
+        let client = context.client()?;
+        let (proposal, app) =
+            tokio::try_join!(client.plan_removal(&self.app), client.app(&self.app))?;
+        if !output.json {
+            output.line(proposal.diff.render(output.paint.colour()).trim_end())?;
+            for volume in &app.volumes {
+                output.line(format!(
+                    "  {} volume {:?}",
+                    output.paint.green("keeps"),
+                    volume.name.as_str()
+                ))?;
+            }
+        }
+        if !self.yes && !confirm(output, &format!("Remove {}?", self.app), "--yes")? {
+            output.remark("nothing was done");
+            return Err(Failure::Silent(1));
+        }
+        let started = client.remove(&self.app).await?;
+        if self.detach {
+            return if output.json {
+                output.json(&started)
+            } else {
+                output.line(format!(
+                    "begun; follow it with `doprax operation {}`",
+                    started.operation
+                ))
+            };
+        }
+        progress::follow(context, &client, &started.operation).await?;
+        if output.json {
+            return Ok(());
+        }
+        output.line(format!(
+            "{} is removed",
+            output.paint.bold(self.app.as_str())
+        ))?;
+        if !app.volumes.is_empty() {
+            output.remark(format!(
+                "its volumes stay; `doprax volume remove {} NAME` removes one and what is in it",
+                self.app
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,318 @@
+//! `doprax serve`: the host.
+//!
+//! Order: the state folder and its lock, then the host (which brings everything back to
+//! its blueprint), then the API. On the way out the API goes first. Apps go on running
+//! in both directions.
+
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::state;
+use doprax_api::listen;
+use doprax_api::server::{self, Listeners};
+use doprax_api::token::Token;
+use doprax_core::name::{AppName, Instance};
+use doprax_reconcile::{Config, Host};
+use ipnet::Ipv4Net;
+use rustix::fs::{FlockOperation, Mode};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Where the engine is on nearly every machine.
+const ENGINE: &str = "unix:///var/run/docker.sock";
+/// How often desired and observed are compared where no hint calls for it.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// The port of the ingress where none is named.
+const HTTP_PORT: u16 = 8080;
+
+/// Run the host
+///
+/// Keeps apps as they should be, takes wishes on a Unix socket in the state folder, and
+/// serves apps by HTTP as APP.BASE-DOMAIN. Run it under a service manager; it stops on
+/// SIGTERM and SIGINT. Apps outlive it: when it is back, it finds them and mends what
+/// changed in between.
+///
+/// Whoever may write to the socket may do everything. Other ways in need --api and the
+/// token that it makes.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax serve
+      apps at http://APP.localhost:8080, for this machine only
+  doprax serve --http 0.0.0.0:80 --base-domain apps.example.com
+      apps at http://APP.apps.example.com, for everyone
+  doprax serve --group docker
+      members of the group may use it without sudo
+  doprax serve --api 127.0.0.1:7070
+      also by TCP, for those with the token: DOPRAX_HOST=http://127.0.0.1:7070
+      DOPRAX_TOKEN=$(cat /var/lib/doprax/api-token) doprax apps")]
+pub(crate) struct Serve {
+    /// Address on which apps are served by HTTP [default: port 8080 of this machine]
+    #[arg(long, value_name = "ADDRESS")]
+    http: Vec<SocketAddr>,
+    /// Apps are reached as APP. followed by this
+    #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
+    base_domain: String,
+    /// The container engine [default: DOCKER_HOST, else unix:///var/run/docker.sock]
+    #[arg(long, value_name = "ADDRESS")]
+    engine: Option<String>,
+    /// Where apps' networks are taken from, a /23 each; may be given several times
+    #[arg(long, value_name = "CIDR", default_value = "10.192.0.0/11")]
+    pool: Vec<Ipv4Net>,
+    /// Tells this host from others on the same engine
+    #[arg(long, value_name = "NAME")]
+    instance: Option<AppName>,
+    /// Serve the API on a TCP port too; opened by the token in STATE/api-token
+    #[arg(long, value_name = "ADDRESS")]
+    api: Option<SocketAddr>,
+    /// Members of this group (name or number) may use the socket too
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+}
+
+/// A domain in lower case, without a dot at its end.
+fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim_end_matches('.').to_ascii_lowercase();
+    match domain
+        .split('.')
+        .try_for_each(|label| AppName::new(label).map(drop))
+    {
+        Ok(()) => Ok(domain),
+        Err(_) => Err("a domain such as localhost or apps.example.com is wanted".to_owned()),
+    }
+}
+
+impl Serve {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        log_to_standard_error(context);
+        let folder = context.state()?;
+        let group = self.group.as_deref().map(group_number).transpose()?;
+        prepare(&folder, group)?;
+        let _lock = lock(&folder)?;
+        let http = if self.http.is_empty() {
+            local_addresses()
+        } else {
+            self.http.clone()
+        };
+        let config = Config {
+            state: folder.clone(),
+            engine: self.engine.clone().unwrap_or_else(engine),
+            instance: self
+                .instance
+                .clone()
+                .map(Instance::named)
+                .unwrap_or_default(),
+            base_domain: self.base_domain.clone(),
+            http: http.clone(),
+            pool: self.pool.clone(),
+            interval: INTERVAL,
+        };
+        let host = Host::start(config)
+            .await
+            .map_err(|error| Failure::from_error(&error))?;
+        let ended = self.serve(context, &host, &folder, group, &http).await;
+        host.shutdown().await;
+        ended
+    }
+
+    /// Serves the API until a signal ends it.
+    async fn serve(
+        &self,
+        context: &Context,
+        host: &Arc<Host>,
+        folder: &Path,
+        group: Option<u32>,
+        http: &[SocketAddr],
+    ) -> Result<()> {
+        let cannot_watch =
+            |error: std::io::Error| Failure::new("cannot watch for signals").because(&error);
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot_watch)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_watch)?;
+        let socket = folder.join(state::SOCKET);
+        let unix = listen::unix(&socket, group).await.map_err(|error| {
+            Failure::from_error(&error)
+                .help("name another state folder with --state, or end the other host")
+        })?;
+        let tcp = match self.api {
+            None => None,
+            Some(address) => {
+                let token = Token::load_or_create(&folder.join(state::TOKEN))
+                    .map_err(|error| Failure::from_error(&error))?;
+                let listener = TcpListener::bind(address).await.map_err(|error| {
+                    Failure::new(format!("cannot serve the API on {address}")).because(&error)
+                })?;
+                Some((listener, token))
+            }
+        };
+        self.announce(context, &socket, http);
+        let stop = CancellationToken::new();
+        let mut serving = std::pin::pin!(server::serve(
+            Arc::clone(host),
+            Listeners { unix, tcp },
+            stop.clone()
+        ));
+        tokio::select! {
+            () = &mut serving => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        context.output.remark("ending; apps go on running");
+        stop.cancel();
+        serving.await;
+        Ok(())
+    }
+
+    fn announce(&self, context: &Context, socket: &Path, http: &[SocketAddr]) {
+        let output = &context.output;
+        output.remark(format!(
+            "doprax {} serves on {}",
+            env!("CARGO_PKG_VERSION"),
+            output
+                .error_paint
+                .bold(&format!("unix://{}", socket.display()))
+        ));
+        if let Some(address) = self.api {
+            output.remark(format!(
+                "the API also on http://{address}, with the token in {}",
+                state::TOKEN
+            ));
+        }
+        if let Some(address) = http.first() {
+            let port = if address.port() == 80 {
+                String::new()
+            } else {
+                format!(":{}", address.port())
+            };
+            output.remark(format!("apps at http://APP.{}{port}", self.base_domain));
+        }
+    }
+}
+
+/// What the host notes goes to standard error; `RUST_LOG` chooses.
+fn log_to_standard_error(context: &Context) {
+    use tracing_subscriber::EnvFilter;
+    let usual = match context.output.verbose {
+        0 => "warn,doprax=info",
+        1 => "info,doprax=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(context.output.error_paint.colour());
+    if context.output.json {
+        builder.json().init()
+    } else {
+        builder.init()
+    }
+}
+
+/// The engine's address where none was given.
+fn engine() -> String {
+    std::env::var("DOCKER_HOST")
+        .ok()
+        .filter(|address| !address.is_empty())
+        .unwrap_or_else(|| ENGINE.to_owned())
+}
+
+/// This machine's own addresses: those that browsers take `localhost` for. A machine
+/// without IPv6 has one of them.
+fn local_addresses() -> Vec<SocketAddr> {
+    let addresses = [
+        SocketAddr::from(([127, 0, 0, 1], HTTP_PORT)),
+        SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], HTTP_PORT)),
+    ];
+    let exists = |address: &SocketAddr| std::net::TcpListener::bind((address.ip(), 0)).is_ok();
+    addresses.into_iter().filter(exists).collect()
+}
+
+/// Makes the state folder, open to nobody else; the group may pass through it.
+fn prepare(folder: &Path, group: Option<u32>) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!(
+            "cannot set up the state folder {}",
+            folder.display()
+        ))
+        .because(&error)
+        .help("run as root, or name a folder of your own with --state")
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut mode = Mode::RWXU;
+    if let Some(group) = group {
+        mode |= Mode::XGRP;
+        rustix::fs::chown(folder, None, Some(rustix::fs::Gid::from_raw(group)))
+            .map_err(|error| failed(error.into()))?;
+    }
+    rustix::fs::chmod(folder, mode).map_err(|error| failed(error.into()))
+}
+
+/// Takes the state folder for this process, as long as the file is open.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::new(format!("cannot take the state folder {}", folder.display())).because(error)
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|error| failed(&error))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Failure::new(format!("another host runs with the state folder {}", folder.display()))
+                .help("end it first, or name another folder with --state (and another --instance on the same engine)"))
+        }
+        Err(error) => Err(failed(&std::io::Error::from(error))),
+    }
+}
+
+/// The number of a group, from its name in /etc/group (group(5)) or as it is.
+fn group_number(name: &str) -> Result<u32> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let groups = std::fs::read_to_string("/etc/group")
+        .map_err(|error| Failure::new("cannot read /etc/group").because(&error))?;
+    let number = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name))
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
+    });
+    number.ok_or_else(|| {
+        Failure::usage(format!("there is no group {name} in /etc/group")).help("a number works too")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_domain_is_one() {
+        assert_eq!(
+            domain("Apps.Example.com."),
+            Ok("apps.example.com".to_owned())
+        );
+        for wrong in ["", ".", "a..b", "http://x", "x:80", "*.x"] {
+            assert!(domain(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn one_process_has_the_state_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock(folder.path()).unwrap();
+        assert!(lock(folder.path()).is_err());
+        drop(first);
+        assert!(lock(folder.path()).is_ok());
+    }
+}

@@ -1,0 +1,136 @@
+//! `doprax up`: deploy the app in a folder.
+
+use super::plan::{Prepared, prepare};
+use crate::confirm::confirm;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::progress;
+use crate::source::{Tree, pack};
+use crate::units;
+use doprax_api::client::Client;
+use doprax_api::wire::Proposal;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Sources from this size on show how far their sending is, in bytes.
+const LARGE: u64 = 8 << 20;
+
+/// Deploy the app in a folder
+///
+/// Reads doprax.yaml and the Dockerfile in DIR, shows what would change, asks, and does
+/// it: builds main, pulls images, starts services, waits until everything is ready and
+/// points the app's address at it. What runs already and does not change is left alone;
+/// a new copy of main takes over without a failed request. If something does not become
+/// ready, the release before goes on serving.
+///
+/// `.dockerignore` says what is not sent. `${NAME}` in doprax.yaml is taken from the
+/// environment, or from `doprax secret set`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax up                        deploy the app in this folder
+  doprax up shop --yes             deploy the app in ./shop without asking
+  doprax up --yes --detach         begin, and do not wait for the end
+  API_KEY=… doprax up              give the manifest's ${API_KEY} its value
+
+Ctrl-C only stops watching; the deploy goes on. `doprax operation ID` comes back to it.")]
+pub(crate) struct Up {
+    /// The app's source folder
+    #[arg(default_value = ".", hide_default_value = true)]
+    dir: PathBuf,
+    /// Do not ask before changing anything
+    #[arg(short, long)]
+    yes: bool,
+    /// Do not wait for the end
+    #[arg(short, long)]
+    detach: bool,
+}
+
+impl Up {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let output = &context.output;
+        let client = context.client()?;
+        let Prepared {
+            request,
+            tree,
+            proposal,
+        } = prepare(context, &client, &self.dir).await?;
+        if !proposal.changes {
+            return nothing_to_do(context, &proposal);
+        }
+        if !output.json {
+            super::plan::show(context, &proposal)?;
+        }
+        if !self.yes && !confirm(output, "Apply?", "--yes")? {
+            output.remark("nothing was done");
+            return Err(Failure::Silent(1));
+        }
+        if proposal.needs_source {
+            send(context, &client, tree, &request.source).await?;
+        }
+        let started = client.deploy(&request).await?;
+        if self.detach {
+            if output.json {
+                return output.json(&started);
+            }
+            return output.line(format!(
+                "begun; follow it with `doprax operation {}`",
+                started.operation
+            ));
+        }
+        let url = progress::follow(context, &client, &started.operation).await?;
+        if output.json {
+            return Ok(());
+        }
+        let name = output.paint.bold(proposal.app.as_str());
+        match url {
+            Some(url) => output.line(format!("{name} runs at {}", output.paint.cyan(&url))),
+            None => output.line(format!("{name} runs")),
+        }
+    }
+}
+
+fn nothing_to_do(context: &Context, proposal: &Proposal) -> Result<()> {
+    let output = &context.output;
+    super::plan::warn(context, proposal);
+    if output.json {
+        return output.json(&json!({ "event": "done", "app": proposal.app, "changes": false }));
+    }
+    output.line(format!(
+        "{}: nothing to do",
+        output.paint.bold(proposal.app.as_str())
+    ))
+}
+
+/// Sends the source archive.
+async fn send(context: &Context, client: &Client, tree: Tree, digest: &str) -> Result<()> {
+    let output = &context.output;
+    let total = tree.bytes;
+    let sent = Arc::new(AtomicU64::new(0));
+    let pieces = pack(tree, Arc::clone(&sent));
+    let mut sending = std::pin::pin!(client.send_source(digest, pieces));
+    if total < LARGE {
+        return Ok(sending.await?);
+    }
+    if !output.animated() {
+        output.remark(format!("sending {} of source", units::bytes(total)));
+        return Ok(sending.await?);
+    }
+    let style =
+        ProgressStyle::with_template("{bar:24.cyan/dim} {bytes} of {total_bytes} of source sent")
+            .expect("the template is right");
+    let bar = ProgressBar::new(total).with_style(style);
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let ended = loop {
+        tokio::select! {
+            ended = &mut sending => break ended,
+            _ = tick.tick() => bar.set_position(sent.load(Ordering::Relaxed).min(total)),
+        }
+    };
+    bar.finish_and_clear();
+    Ok(ended?)
+}

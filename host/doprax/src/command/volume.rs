@@ -1,0 +1,127 @@
+//! `doprax volume`: list volumes, and remove one with all that is in it.
+
+use crate::confirm::confirm;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use doprax_api::wire;
+use doprax_core::name::{AppName, VolumeName};
+use serde_json::json;
+
+/// List volumes, or remove one
+///
+/// Volumes hold what must outlive containers. No deploy, removal or rollback takes one
+/// away: only `doprax volume remove` does.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Volume {
+    #[command(subcommand)]
+    command: VolumeCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum VolumeCommand {
+    List(List),
+    Remove(Remove),
+}
+
+/// List volumes and where they are mounted
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax volume list               those of all apps, also of removed ones
+  doprax volume list shop          those of one app")]
+struct List {
+    /// Only those of this app
+    app: Option<AppName>,
+}
+
+/// Remove a volume and everything in it
+///
+/// It cannot be brought back. A volume that a container mounts is not removed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax volume remove shop data
+  doprax volume remove shop \"new volume 01\" --yes")]
+struct Remove {
+    /// The app that it belongs to
+    app: AppName,
+    /// Its name in doprax.yaml
+    #[arg(value_parser = |text: &str| VolumeName::new(text))]
+    name: VolumeName,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Volume {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        match self.command {
+            VolumeCommand::List(list) => list.run(context).await,
+            VolumeCommand::Remove(remove) => remove.run(context).await,
+        }
+    }
+}
+
+impl List {
+    async fn run(self, context: &Context) -> Result<()> {
+        let output = &context.output;
+        let mut volumes = context.client()?.volumes().await?;
+        if let Some(app) = &self.app {
+            volumes.retain(|volume| volume.app == *app);
+        }
+        if output.json {
+            return output.json(&volumes);
+        }
+        if volumes.is_empty() {
+            output.remark("no volumes");
+            return Ok(());
+        }
+        let rows: Vec<Vec<String>> = volumes
+            .iter()
+            .map(|volume| {
+                vec![
+                    volume.app.to_string(),
+                    volume.name.to_string(),
+                    mounts(volume),
+                ]
+            })
+            .collect();
+        output.table(&["APP", "VOLUME", "MOUNTED AT"], &rows)
+    }
+}
+
+impl Remove {
+    async fn run(self, context: &Context) -> Result<()> {
+        let output = &context.output;
+        let question = format!(
+            "Remove volume {:?} of {} and everything in it for good?",
+            self.name.as_str(),
+            self.app
+        );
+        if !self.yes && !confirm(output, &question, "--yes")? {
+            output.remark("nothing was done");
+            return Err(Failure::Silent(1));
+        }
+        context
+            .client()?
+            .remove_volume(&self.app, &self.name)
+            .await?;
+        if output.json {
+            return output.json(&json!({ "app": self.app, "removed": self.name }));
+        }
+        output.line(format!(
+            "volume {:?} of {} is removed",
+            self.name.as_str(),
+            self.app
+        ))
+    }
+}
+
+/// Where a volume is mounted.
+pub(super) fn mounts(volume: &wire::Volume) -> String {
+    if volume.mounts.is_empty() {
+        "(nowhere)".to_owned()
+    } else {
+        volume.mounts.join(", ")
+    }
+}

@@ -1,0 +1,31 @@
+//! Asks before something happens.
+
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Asks, and returns whether the answer is yes. Where nobody can be asked, refuses and
+/// names `flag` as the way out.
+pub(crate) fn confirm(output: &Output, question: &str, flag: &str) -> Result<bool> {
+    if output.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(
+            Failure::usage("nobody can be asked here, so nothing was done")
+                .help(format!("say yes beforehand with {flag}")),
+        );
+    }
+    let mut error = io::stderr();
+    write!(
+        error,
+        "{} {} ",
+        output.error_paint.bold(question),
+        output.error_paint.dim("[y/N]")
+    )?;
+    error.flush()?;
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new("cannot read the answer").because(&error))?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}

@@ -1,0 +1,81 @@
+//! Progress as plain lines on standard error.
+
+use super::{printable, step_text};
+use crate::output::Output;
+use crate::units;
+use doprax_api::wire::What;
+use std::collections::BTreeMap;
+
+/// A pull says how far it is each time another of these many parts has arrived.
+const PULL_PARTS: u64 = 4;
+
+pub(super) struct Lines {
+    output: Output,
+    steps: Vec<String>,
+    /// What each container was last waited for.
+    waiting: BTreeMap<String, String>,
+    /// The last part of each image that was told.
+    pulled: BTreeMap<String, u64>,
+}
+
+impl Lines {
+    pub(super) fn new(output: &Output) -> Self {
+        Self {
+            output: *output,
+            steps: Vec::new(),
+            waiting: BTreeMap::new(),
+            pulled: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn remark(&self, text: &str) {
+        self.output.remark(text);
+    }
+
+    pub(super) fn show(&mut self, what: &What) {
+        let paint = self.output.error_paint;
+        match what {
+            What::Planned { steps } => self.steps.clone_from(steps),
+            What::StepStarted { step } => {
+                if self.output.verbose > 0 {
+                    self.remark(&format!(
+                        "{} {}",
+                        paint.dim("…"),
+                        step_text(&self.steps, *step)
+                    ));
+                }
+            }
+            What::StepDone { step, ms } => {
+                let text = step_text(&self.steps, *step);
+                let took = paint.dim(&units::duration(*ms));
+                self.remark(&format!("{} {text}  {took}", paint.green("✓")));
+            }
+            What::StepFailed { step, error } => {
+                let text = step_text(&self.steps, *step);
+                self.remark(&format!("{} {text}: {error}", paint.red("✗")));
+            }
+            What::Build { line } => {
+                self.remark(&format!("  {} {}", paint.dim("│"), printable(line)))
+            }
+            What::Pull { image, done, total } => {
+                let part = (done * PULL_PARTS).checked_div(*total).unwrap_or(0);
+                if self.pulled.get(image).is_none_or(|last| part > *last) {
+                    self.pulled.insert(image.clone(), part);
+                    let (done, total) = (units::bytes(*done), units::bytes(*total));
+                    self.remark(&format!("  {} {image}: {done} of {total}", paint.dim("↓")));
+                }
+            }
+            What::Waiting { container, reason } => {
+                let last = self.waiting.insert(container.to_string(), reason.clone());
+                if last.as_ref() != Some(reason) {
+                    self.remark(&format!("  {} {container}: {reason}", paint.dim("…")));
+                }
+            }
+            What::Note { text } => self.remark(&format!("  {} {text}", paint.yellow("note:"))),
+            What::GoingBack => {
+                self.remark(&paint.yellow("it failed; going back to what was there before"))
+            }
+            What::Done { .. } | What::Failed { .. } => {}
+        }
+    }
+}

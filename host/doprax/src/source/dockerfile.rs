@@ -1,0 +1,47 @@
+//! The Dockerfile at the root of a source folder.
+
+use super::{DOCKERFILE, read_limited, similar};
+use crate::failure::{Failure, Result};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Largest Dockerfile in bytes.
+const MAX: u64 = 1 << 20;
+
+/// Its text. A missing one and one in the wrong case are refused with the remedy.
+pub(super) fn read(folder: &Path) -> Result<String> {
+    let path = folder.join(DOCKERFILE);
+    let bytes = match read_limited(&path, MAX + 1) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(folder)),
+        Err(error) => {
+            return Err(Failure::new(format!("cannot read {}", path.display())).because(&error));
+        }
+    };
+    if bytes.len() as u64 > MAX {
+        return Err(Failure::new(format!(
+            "{} is larger than 1 MiB",
+            path.display()
+        )));
+    }
+    // A file system that takes any case for the name does not change what the engine,
+    // on another machine, wants.
+    if similar(folder, &[DOCKERFILE]).is_some_and(|found| found != DOCKERFILE) {
+        return Err(missing(folder));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        Failure::new(format!("{} is not UTF-8", path.display()))
+            .because(&error)
+            .help("save it as UTF-8")
+    })
+}
+
+fn missing(folder: &Path) -> Failure {
+    match similar(folder, &[DOCKERFILE, "Containerfile", "Dockerfile.txt"]) {
+        Some(found) => Failure::new(format!("the Dockerfile in {} is named {found}", folder.display()))
+            .help(format!("rename it: `mv {found} {DOCKERFILE}`")),
+        None => Failure::new(format!("there is no Dockerfile in {}", folder.display())).help(
+            "main is built from a Dockerfile beside doprax.yaml; it begins with a line such as `FROM python:3.13-slim`",
+        ),
+    }
+}

@@ -1,0 +1,340 @@
+//! The files, folders and links of a source, and the digest over them.
+
+use super::DOCKERFILE;
+use crate::failure::{Failure, Result};
+use doprax_core::ignore_file::IgnoreFile;
+use doprax_core::source::{self, SourceDigest};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{DirEntry, File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Most entries of a source.
+const MAX_ENTRIES: usize = 200_000;
+/// Most bytes of a source, below what the host takes.
+const MAX_BYTES: u64 = (4 << 30) - (64 << 20);
+
+/// What is sent of a source folder, in the order of the paths' bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree {
+    /// The folder.
+    pub(super) folder: PathBuf,
+    /// Entries by path below it, `/`-separated.
+    pub(super) entries: BTreeMap<String, Entry>,
+    /// Bytes of all files.
+    pub(crate) bytes: u64,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A folder.
+    Folder,
+    /// A file.
+    File {
+        /// Its size in bytes.
+        size: u64,
+        /// Whether its owner may execute it.
+        executable: bool,
+        /// When it was written, in seconds of Unix time.
+        modified: u64,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Where it points, as it is written.
+        target: String,
+    },
+}
+
+impl Tree {
+    /// What there is in `folder` that its `.dockerignore` does not leave out. The
+    /// Dockerfile is always there. Sockets, pipes and devices are passed over.
+    pub(crate) fn walk(folder: &Path) -> Result<Self> {
+        let ignore = ignore_file(folder)?;
+        let mut tree = Self {
+            folder: folder.to_owned(),
+            entries: BTreeMap::new(),
+            bytes: 0,
+        };
+        let mut folders = vec![String::new()];
+        while let Some(inside) = folders.pop() {
+            let path = folder.join(&inside);
+            let failed =
+                |error| Failure::new(format!("cannot list {}", path.display())).because(&error);
+            for entry in std::fs::read_dir(&path).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                tree.visit(&inside, &entry, &ignore, &mut folders)?;
+            }
+        }
+        Ok(tree)
+    }
+
+    fn visit(
+        &mut self,
+        inside: &str,
+        entry: &DirEntry,
+        ignore: &IgnoreFile,
+        folders: &mut Vec<String>,
+    ) -> Result<()> {
+        let name = utf8(&entry.path(), entry.file_name().into_string())?;
+        let path = if inside.is_empty() {
+            name
+        } else {
+            format!("{inside}/{name}")
+        };
+        let failed =
+            |error| Failure::new(format!("cannot read {}", entry.path().display())).because(&error);
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() && !ignore.excludes_all_below(&path) {
+            folders.push(path.clone());
+        }
+        if ignore.excludes(&path) {
+            return Ok(());
+        }
+        let entry = if kind.is_dir() {
+            Entry::Folder
+        } else if kind.is_symlink() {
+            let target = std::fs::read_link(entry.path()).map_err(failed)?;
+            Entry::Symlink {
+                target: utf8(&entry.path(), target.into_os_string().into_string())?,
+            }
+        } else if kind.is_file() {
+            file(&entry.metadata().map_err(failed)?)
+        } else {
+            return Ok(());
+        };
+        self.add(path, entry)
+    }
+
+    fn add(&mut self, path: String, entry: Entry) -> Result<()> {
+        if path.len() > source::MAX_PATH {
+            return Err(Failure::new(format!(
+                "the path {path} is longer than {} bytes",
+                source::MAX_PATH
+            )));
+        }
+        if let Entry::File { size, .. } = entry {
+            self.bytes = self.bytes.saturating_add(size);
+        }
+        // The folders around what was brought back.
+        for (at, _) in path.match_indices('/') {
+            if !self.entries.contains_key(&path[..at]) {
+                self.entries.insert(path[..at].to_owned(), Entry::Folder);
+            }
+        }
+        self.entries.insert(path, entry);
+        if self.entries.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
+            return Err(self.too_much());
+        }
+        Ok(())
+    }
+
+    /// Says what takes the room, so that it can be left out.
+    fn too_much(&self) -> Failure {
+        let mut by_top: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+        for (path, entry) in &self.entries {
+            let top = by_top
+                .entry(path.split('/').next().unwrap_or(path))
+                .or_default();
+            top.1 += 1;
+            if let Entry::File { size, .. } = entry {
+                top.0 += size;
+            }
+        }
+        let largest = by_top
+            .iter()
+            .max_by_key(|(_, measure)| **measure)
+            .map_or("", |(name, _)| name);
+        Failure::new(format!(
+            "the source in {} is too large: more than {MAX_ENTRIES} files or {} MiB",
+            self.folder.display(),
+            MAX_BYTES >> 20
+        ))
+        .help(format!(
+            "leave out what the build does not need in .dockerignore; {largest} takes the most"
+        ))
+    }
+
+    /// How many entries there are.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The digest of what the entries are; reads every file.
+    pub(crate) fn digest(&self) -> Result<String> {
+        let mut digest = SourceDigest::new();
+        let mut buffer = vec![0; 128 << 10];
+        for (path, entry) in &self.entries {
+            let entry = match entry {
+                Entry::Folder => source::Entry::Folder,
+                Entry::Symlink { target } => source::Entry::Symlink { target },
+                Entry::File { executable, .. } => source::Entry::File {
+                    executable: *executable,
+                    sha256: sha256(&self.folder.join(path), &mut buffer)?,
+                },
+            };
+            digest
+                .add(path, &entry)
+                .expect("a BTreeMap gives each path once, in the order of its bytes");
+        }
+        Ok(digest.finish())
+    }
+}
+
+/// The patterns that hold for `folder`: those made for its Dockerfile, else the usual.
+fn ignore_file(folder: &Path) -> Result<IgnoreFile> {
+    for name in ["Dockerfile.dockerignore", ".dockerignore"] {
+        let path = folder.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                return IgnoreFile::parse(&String::from_utf8_lossy(&bytes), DOCKERFILE)
+                    .map_err(|error| Failure::from_error(&error));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Failure::new(format!("cannot read {}", path.display())).because(&error));
+            }
+        }
+    }
+    Ok(IgnoreFile::default())
+}
+
+fn file(metadata: &Metadata) -> Entry {
+    Entry::File {
+        size: metadata.len(),
+        executable: metadata.permissions().mode() & 0o100 != 0,
+        modified: u64::try_from(metadata.mtime()).unwrap_or(0),
+    }
+}
+
+fn utf8(path: &Path, text: Result<String, std::ffi::OsString>) -> Result<String> {
+    text.map_err(|_| {
+        Failure::new(format!("the name {} is not UTF-8", path.display()))
+            .help("rename it, or leave it out in .dockerignore")
+    })
+}
+
+fn sha256(path: &Path, buffer: &mut [u8]) -> Result<[u8; 32]> {
+    let failed = |error| Failure::new(format!("cannot read {}", path.display())).because(&error);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    loop {
+        match file.read(buffer).map_err(failed)? {
+            0 => return Ok(hasher.finalize().into()),
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn write(folder: &Path, path: &str, text: &str) {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn paths(tree: &Tree) -> Vec<&str> {
+        tree.entries.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn the_ignore_file_decides_but_not_on_the_dockerfile() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [
+            "Dockerfile",
+            "a.md",
+            "keep/b.md",
+            "gone/c.py",
+            "gone/d.md",
+            "gone/deep/e.py",
+            "z-a",
+            "z/a",
+        ] {
+            write(folder.path(), path, path);
+        }
+        write(folder.path(), ".dockerignore", "*\n!**/*.md\n!z\n!z-a\n");
+        symlink("/etc/passwd", folder.path().join("z/link")).unwrap();
+        let tree = Tree::walk(folder.path()).unwrap();
+        assert_eq!(
+            paths(&tree),
+            [
+                ".dockerignore",
+                "Dockerfile",
+                "a.md",
+                "gone",
+                "gone/d.md",
+                "keep",
+                "keep/b.md",
+                "z",
+                "z-a",
+                "z/a",
+                "z/link"
+            ]
+        );
+        assert_eq!(
+            tree.entries["z/link"],
+            Entry::Symlink {
+                target: "/etc/passwd".to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn the_ignore_file_of_the_dockerfile_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("Dockerfile.dockerignore", "*"),
+            (".dockerignore", ""),
+            ("Dockerfile", ""),
+            ("a", ""),
+        ] {
+            write(folder.path(), path, text);
+        }
+        let tree = Tree::walk(folder.path()).unwrap();
+        assert_eq!(paths(&tree), [".dockerignore", "Dockerfile"]);
+    }
+
+    #[test]
+    fn sockets_and_pipes_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.path().join("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        write(folder.path(), "file", "");
+        let tree = Tree::walk(folder.path()).unwrap();
+        assert_eq!(paths(&tree), ["file"]);
+    }
+
+    #[test]
+    fn the_digest_is_of_what_files_are_and_not_of_when_they_were_written() {
+        let make = || {
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), "Dockerfile", "FROM scratch\n");
+            write(folder.path(), "src/main.py", "print()\n");
+            folder
+        };
+        let digest = |folder: &Path| Tree::walk(folder).unwrap().digest().unwrap();
+        let (one, other) = (make(), make());
+        File::options()
+            .write(true)
+            .open(other.path().join("Dockerfile"))
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(digest(one.path()), digest(other.path()));
+        write(other.path(), "src/main.py", "print(1)\n");
+        assert_ne!(digest(one.path()), digest(other.path()));
+    }
+}
