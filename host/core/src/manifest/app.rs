@@ -29,7 +29,7 @@ pub(super) fn read(
         Some(root) => read_root(&mut reader, root, context),
         None => without_content(&mut reader, context),
     };
-    let failed = reader.failed();
+    let failed = reader.errors() > 0;
     let (diagnostics, places) = reader.finish();
     match spec {
         Some(spec) if !failed => Ok(Manifest {
@@ -129,10 +129,15 @@ fn read_root<'a>(
     let mut secrets = Secrets::new();
     let app = app_name(reader, app.as_ref(), context);
     let main = main_section::read(reader, main.as_ref(), main_at_top, &mut secrets);
+    let errors = reader.errors();
     let services = services
         .map(|at| read_services(reader, &at, context, &mut secrets))
         .unwrap_or_default();
-    let front = front.and_then(|at| read_front(reader, &at, &services));
+    // A service that was refused is missing among those that a front can name.
+    let front = match front {
+        Some(at) if reader.errors() == errors => read_front(reader, &at, &services),
+        _ => None,
+    };
     let domains = domains
         .map(|at| domain::read(reader, &at))
         .unwrap_or_default();

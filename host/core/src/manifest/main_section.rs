@@ -18,7 +18,7 @@ pub(super) const KEYS: [&str; 8] = [
 ];
 
 /// Pause between two tries where the file names none, in milliseconds.
-const INTERVAL_MS: u32 = 500;
+const INTERVAL_MS: u32 = 100;
 /// How long main may take to become ready where the file says nothing, in milliseconds.
 const TIMEOUT_MS: u32 = 60_000;
 

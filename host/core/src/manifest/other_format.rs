@@ -3,7 +3,7 @@
 use crate::yaml::{Kind, Node};
 
 const COMPOSE: &str = "a Compose file";
-const COMPOSE_HELP: &str = "write it in the keys of doprax.yaml (`main` for what the Dockerfile builds, a list `services` for the rest), or let `doprax import` read it";
+const COMPOSE_HELP: &str = "write it in the keys of doprax.yaml (`main` for what the Dockerfile builds, a list `services` for the rest)";
 
 /// What the tree at `root` seems to be, and what to do about it.
 pub(super) fn recognise(root: &Node) -> Option<(&'static str, &'static str)> {

@@ -131,9 +131,9 @@ impl<'a> Reader<'a> {
         ));
     }
 
-    /// Whether an error was found so far.
-    pub(super) fn failed(&self) -> bool {
-        self.errors > 0
+    /// How many errors were found so far.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// What was found, in the order of the file, and where everything stands.

@@ -196,7 +196,7 @@ fn plugin(
     let hostname = super::app_name_from_folder(image::split_tag(key).0)
         .map_or("worker".to_owned(), |name| name.to_string());
     help.push_str(&format!(
-        "\n`doprax plugin install` adds others; to run an image without a plugin:\n- container:\n    name: {}\n    image: {}",
+        "\nto run an image without a plugin:\n- container:\n    name: {}\n    image: {}",
         hint::cut(&hostname),
         hint::cut(&image)
     ));
