@@ -11,10 +11,10 @@ use super::files::FileBytes;
 use super::transport::ALREADY;
 use super::{CHANGE, Docker, Failure, label, ulimit};
 use crate::{Error, Event, Material, Outcome, Progress};
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, ContainerCreateResponse};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-    RestartContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, RestartContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder,
 };
 use doprax_core::blueprint::{Container, Content};
 use doprax_core::name::AppName;
@@ -110,8 +110,10 @@ impl Docker {
     }
 
     async fn create(&self, name: &str, body: &ContainerCreateBody) -> Result<(), Failure> {
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let created = self.client.create_container(Some(options), body.clone());
+        let path = format!("/containers/create?name={name}");
+        let created = self
+            .transport
+            .post_json::<ContainerCreateResponse>(&path, body);
         self.within(CHANGE, created).await.map(drop)
     }
 

@@ -4,7 +4,7 @@ use super::demux::Demux;
 use super::transport::ApiVersion;
 use super::{CHANGE, Docker, Failure, LOOK};
 use crate::{Error, Exec, ExecSession, Output};
-use bollard::models::ExecConfig;
+use bollard::models::{ExecConfig, IdResponse};
 use bollard::query_parameters::ResizeExecOptionsBuilder;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -53,8 +53,9 @@ impl Docker {
             ..ExecConfig::default()
         };
         let failed = |failure| self.container_error(failure, "run a command in", container);
-        let created = self.within(CHANGE, self.client.create_exec(container, config));
-        let id = created.await.map_err(failed)?.id;
+        let path = format!("/containers/{container}/exec");
+        let created = self.transport.post_json::<IdResponse>(&path, &config);
+        let id = self.within(CHANGE, created).await.map_err(failed)?.id;
         let start = serde_json::json!({
             "Detach": false,
             "Tty": exec.terminal.is_some(),

@@ -1,10 +1,11 @@
 //! Files that are put into a container before it starts.
 
 use super::{CHANGE, Docker, Failure, LOOK};
-use bollard::body_full;
+use bollard::body_stream;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, UploadToContainerOptionsBuilder,
 };
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -67,7 +68,7 @@ impl Docker {
             .path(folder)
             .no_overwrite_dir_non_dir("true")
             .build();
-        let body = body_full(archive.into());
+        let body = body_stream(futures_util::stream::iter([Bytes::from(archive)]));
         self.within(
             CHANGE,
             self.client

@@ -8,7 +8,7 @@ use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
     ContainerSummaryStateEnum, EndpointSettings, Network, Volume,
 };
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State};
 use futures_util::future::join_all;
@@ -68,10 +68,8 @@ impl Docker {
         &self,
         container: &str,
     ) -> Result<Option<ContainerInspectResponse>, Failure> {
-        let answer = self
-            .client
-            .inspect_container(container, None::<InspectContainerOptions>);
-        match self.within(LOOK, answer).await {
+        let path = format!("/containers/{container}/json");
+        match self.within(LOOK, self.transport.get_json(&path)).await {
             Ok(found) => Ok(Some(found)),
             Err(failure) if failure.is(404) => Ok(None),
             Err(failure) => Err(failure),

@@ -2,13 +2,19 @@
 //! opened when a request needs it. So nothing has to be repaired when the engine
 //! was away, and dropping an answer closes the connection, by which the engine
 //! knows that a build or a log is no longer wanted.
+//!
+//! Bollard logs what it sends and receives. What holds secrets (a container's
+//! creation and inspection, a command's creation, files) therefore goes past it, by
+//! [`Transport::post_json`], [`Transport::get_json`] and streamed bodies.
 
 use super::failure::Failure;
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -202,6 +208,25 @@ impl Transport {
         self.send(request).await
     }
 
+    /// Sends `GET path` and reads the answer.
+    pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        read_json(self.get(path).await?).await
+    }
+
+    /// Sends `POST path` with a body and reads the answer.
+    pub(super) async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(Failure::other)?;
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::<Bytes>::from(body))
+            .map_err(Failure::other)?;
+        read_json(self.send(request).await?).await
+    }
+
     /// The bollard client that sends through this transport.
     pub(super) fn client(&self) -> bollard::Docker {
         let transport = self.clone();
@@ -291,6 +316,11 @@ impl Transport {
     fn known(&self) -> std::sync::MutexGuard<'_, Option<ApiVersion>> {
         self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn read_json<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Failure> {
+    let body = answer.into_body().collect().await.map_err(Failure::away)?;
+    serde_json::from_slice(&body.to_bytes()).map_err(Failure::other)
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

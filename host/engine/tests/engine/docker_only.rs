@@ -3,7 +3,7 @@
 
 use crate::contract::build_of;
 use crate::proxy::Proxy;
-use crate::stage::{DEBIAN, REDIS, Stage, command_of, container, hash, until, volume};
+use crate::stage::{DEBIAN, REDIS, Stage, command_of, container, hash, literal, until, volume};
 use bollard::query_parameters::ListVolumesOptions;
 use doprax_core::blueprint::{Container, Content, File};
 use doprax_core::name::{AppName, Instance};
@@ -627,4 +627,60 @@ pub(crate) async fn a_followed_log_goes_on_after_a_crash(stage: Arc<Stage>) {
     tokio::time::timeout(Duration::from_secs(10), rest)
         .await
         .expect("it ends with the container");
+}
+
+pub(crate) async fn no_secret_gets_into_a_log(stage: Arc<Stage>) {
+    let secret = "n0t-t0-be-l0gged";
+    Log::install();
+    stage.network().await;
+    let mut redis = container("redis", REDIS);
+    redis.env.insert("PASS".to_owned(), literal(secret));
+    redis.files = vec![file("/etc/pass.conf", 0o600, secret)];
+    redis.ulimits = vec![Ulimit {
+        name: "memlock".to_owned(),
+        soft: -1,
+        hard: -1,
+    }];
+    let name = stage.start(&redis).await;
+    let exec = Exec {
+        env: vec![("PASS".to_owned(), secret.to_owned())],
+        ..command_of(&["printenv", "PASS"])
+    };
+    assert_eq!(stage.run_in(&name, exec, "").await.1.trim(), secret);
+    stage.observe().await;
+    redis.env.insert("OTHER".to_owned(), literal(secret));
+    let failed = stage.apply(&stage.create(&redis)).await;
+    let failed = format!("{:?}", failed.unwrap_err());
+    let logged = Log::text();
+    assert!(logged.contains(&name), "nothing was logged");
+    assert!(!logged.contains(secret) && !failed.contains(secret));
+}
+
+/// Everything that this process logs, at the finest level.
+struct Log(std::sync::Mutex<String>);
+
+static LOG: Log = Log(std::sync::Mutex::new(String::new()));
+
+impl Log {
+    fn install() {
+        log::set_logger(&LOG).unwrap();
+        log::set_max_level(log::LevelFilter::Trace);
+    }
+
+    fn text() -> String {
+        LOG.0.lock().unwrap().clone()
+    }
+}
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{}: {}\n", record.target(), record.args());
+        self.0.lock().unwrap().push_str(&line);
+    }
+
+    fn flush(&self) {}
 }

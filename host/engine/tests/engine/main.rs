@@ -78,6 +78,7 @@ on_docker! { real, docker_only:
     buildkits_own_syntax_works
     a_wrong_dockerfile_is_a_failed_build
     a_followed_log_goes_on_after_a_crash
+    no_secret_gets_into_a_log
 }
 
 #[tokio::test]
