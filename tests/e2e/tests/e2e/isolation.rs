@@ -1,0 +1,114 @@
+//! Networks: what an app's containers can reach, and under which names.
+
+use crate::host;
+use doprax_e2e::{App, Docker};
+
+/// A container's address on its app's network.
+#[track_caller]
+fn address(docker: &Docker, app: &str, service: &str) -> String {
+    let networks = docker.inspect(app, service)["NetworkSettings"]["Networks"].clone();
+    let networks = networks.as_object().unwrap();
+    assert_eq!(networks.len(), 1, "{networks:?}");
+    networks.values().next().unwrap()["IPAddress"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn two_apps_cannot_reach_each_other() {
+    let manifest = "services:\n  - redis:\n      image: doprax-test/redis:7\n";
+    let (one, two) = (App::tiny("one", manifest), App::tiny("two", manifest));
+    let Some(host) = host() else { return };
+    for app in [&one, &two] {
+        host.cli().ok(["up", app.path(), "--yes"]);
+    }
+    let docker = &host.docker;
+    let connect = |from: &str, address: &str, port: u16| {
+        docker
+            .exec(
+                from,
+                "main",
+                &[
+                    "timeout",
+                    "3",
+                    "bash",
+                    "-c",
+                    &format!("exec 3<>/dev/tcp/{address}/{port}"),
+                ],
+            )
+            .0
+            == 0
+    };
+    for (from, other) in [("one", "two"), ("two", "one")] {
+        for (service, port) in [("main", 80), ("redis", 6379)] {
+            let own = address(docker, from, service);
+            assert!(
+                connect(from, &own, port),
+                "{from} reaches its own {service}"
+            );
+            let foreign = address(docker, other, service);
+            assert!(
+                !connect(from, &foreign, port),
+                "{from} reached {service} of {other} at {foreign}"
+            );
+            let name = docker.container(other, service);
+            assert_ne!(
+                docker.exec(from, "main", &["getent", "hosts", &name]).0,
+                0,
+                "{from} resolves {name}"
+            );
+        }
+        // Its own Redis answers to the name, whoever else has one.
+        let own = address(docker, from, "redis");
+        assert!(
+            docker
+                .exec(from, "main", &["getent", "hosts", "redis"])
+                .1
+                .starts_with(&own)
+        );
+    }
+    assert_eq!(host.site("one").get("/").with_status(200).text(), "first\n");
+    assert_eq!(host.site("two").get("/").with_status(200).text(), "first\n");
+    let published = docker.inspect("one", "main")["NetworkSettings"]["Ports"]["80/tcp"].clone();
+    assert!(
+        published.is_null(),
+        "nothing is published on the machine: {published}"
+    );
+}
+
+#[test]
+fn names_lead_to_their_containers() {
+    let app = App::tiny(
+        "shop",
+        "services:\n\
+         \x20 - redis:\n      image: doprax-test/redis:7\n\
+         \x20 - redis:\n      name: queue\n      image: doprax-test/redis:7\n\
+         \x20 - container:\n      name: worker\n      image: doprax-test/redis:7\n",
+    );
+    let Some(host) = host() else { return };
+    host.cli().ok(["up", app.path(), "--yes"]);
+    let docker = &host.docker;
+    let full = |service: &str| docker.container("shop", service);
+    let names = [
+        (
+            "main",
+            vec!["main".to_owned(), full("main"), "shop".to_owned()],
+        ),
+        ("redis", vec!["redis".to_owned(), full("redis")]),
+        ("queue", vec!["queue".to_owned(), full("queue")]),
+        ("worker", vec!["worker".to_owned(), full("worker")]),
+    ];
+    for (service, names) in names {
+        let expected = address(docker, "shop", service);
+        for from in ["main", "worker"] {
+            for name in &names {
+                let (code, answer) = docker.exec("shop", from, &["getent", "ahostsv4", name]);
+                assert!(
+                    code == 0 && answer.starts_with(&expected),
+                    "{name} from {from}: {answer:?}, not {expected}"
+                );
+            }
+        }
+    }
+}

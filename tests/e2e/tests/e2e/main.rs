@@ -1,0 +1,36 @@
+//! Doprax's binary from end to end: a real engine, real services, the command line and
+//! the ingress as their users meet them.
+//!
+//! Without `DOPRAX_TEST_ENGINE` the tests that need an engine say so and pass. `tests/run`
+//! sets it, brings the images and builds the binary.
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+mod build;
+mod crash;
+mod guestbook;
+mod hardening;
+mod isolation;
+mod logs;
+mod machine;
+mod manifest;
+mod redeploy;
+mod scholar;
+mod secret;
+mod service;
+mod shell;
+mod volume;
+
+use doprax_e2e::{App, Host, engine};
+
+/// A host of the test's own; none where there is no engine to test with.
+fn host() -> Option<Host> {
+    Some(Host::start(&engine()?))
+}
+
+/// A host on which this app was deployed.
+#[track_caller]
+fn deployed(app: &App) -> Option<Host> {
+    let host = host()?;
+    host.cli().ok(["up", app.path(), "--yes"]);
+    Some(host)
+}

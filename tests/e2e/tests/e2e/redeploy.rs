@@ -1,0 +1,147 @@
+//! A new release under the eyes of its visitors.
+
+use crate::deployed;
+use doprax_e2e::{App, Load};
+
+#[test]
+fn behind_nginx_no_request_fails() {
+    let app = App::copy("guestbook");
+    let Some(host) = deployed(&app) else { return };
+    let (cli, site) = (host.cli(), host.site("guestbook"));
+    let release = || {
+        site.get("/info").with_status(200).json()["release"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(release(), "first");
+    let load = Load::start(
+        &site,
+        &[
+            ("GET", "/entries", ""),
+            ("POST", "/entries", "author=Ada&text=hello"),
+        ],
+    );
+    load.wait_for(40);
+    for name in ["second", "third"] {
+        app.write("release.txt", format!("{name}\n"));
+        let plan = cli.ok(["plan", app.path()]);
+        assert!(plan.stdout.contains("main"), "{plan}");
+        cli.ok(["up", app.path(), "--yes"]);
+        assert_eq!(release(), name);
+        load.wait_for(40);
+    }
+    let tally = load.stop();
+    assert!(
+        tally.failures.is_empty(),
+        "{} good, {:#?}",
+        tally.good,
+        tally.failures
+    );
+    assert_eq!(
+        host.docker.names("container", "guestbook").len(),
+        4,
+        "the old copies are gone"
+    );
+    assert_eq!(cli.status("guestbook")["release"].as_u64(), Some(3));
+}
+
+#[test]
+fn without_a_proxy_no_request_fails() {
+    let app = App::tiny("tiny", "front: main\n");
+    let Some(host) = deployed(&app) else { return };
+    let site = host.site("tiny");
+    assert_eq!(site.get("/").with_status(200).text(), "first\n");
+    let load = Load::start(&site, &[("GET", "/", "")]);
+    load.wait_for(40);
+    for name in ["second\n", "third\n", "fourth\n"] {
+        app.write("index.html", name);
+        host.cli().ok(["up", app.path(), "--yes"]);
+        assert_eq!(site.get("/").with_status(200).text(), name);
+    }
+    let tally = load.stop();
+    assert!(
+        tally.failures.is_empty(),
+        "{} good, {:#?}",
+        tally.good,
+        tally.failures
+    );
+}
+
+#[test]
+fn a_strategy_of_recreate_never_runs_two_copies() {
+    let app = App::tiny("tiny", "main:\n  strategy: recreate\n");
+    let Some(host) = deployed(&app) else { return };
+    let site = host.site("tiny");
+    let before = host.docker.id("tiny", "main").unwrap();
+    app.write("index.html", "second\n");
+    let mut up = host.cli().command(["up", app.path(), "--yes"]).spawn();
+    let mut most = 0;
+    while !up.stdout().contains("runs") {
+        let running = host.docker.run(&["ps", "--format", "{{.Names}}"]);
+        most = most.max(
+            running
+                .lines()
+                .filter(|name| name.ends_with(&format!(".tiny.{}.internal", host.setup.instance)))
+                .count(),
+        );
+        assert!(most <= 1, "{running}");
+        if up.stderr().contains("error:") {
+            break;
+        }
+    }
+    up.end(10).succeeded();
+    assert_eq!(most, 1);
+    assert_ne!(host.docker.id("tiny", "main").unwrap(), before);
+    assert_eq!(site.get("/").with_status(200).text(), "second\n");
+}
+
+#[test]
+fn one_that_fails_leaves_the_old_release_serving() {
+    let app = App::tiny(
+        "tiny",
+        "main:\n  health: { path: /up.html, interval: 200ms, timeout: 3s }\n",
+    );
+    app.write("up.html", "ok\n");
+    let dockerfile = "FROM doprax-test/nginx:1.22\nCOPY *.html /usr/share/nginx/html/\n";
+    app.write("Dockerfile", dockerfile);
+    let Some(host) = deployed(&app) else { return };
+    let (cli, site) = (host.cli(), host.site("tiny"));
+    let before = host.docker.ids("tiny");
+
+    // Each of these never answers as its health check wants.
+    let silent =
+        format!("{dockerfile}CMD [\"sh\", \"-c\", \"echo I wait for nothing; exec sleep 1000\"]\n");
+    let crashing = format!("{dockerfile}CMD [\"sh\", \"-c\", \"echo I cannot go on; exit 3\"]\n");
+    let wrong = format!("{dockerfile}RUN rm /usr/share/nginx/html/up.html\n");
+    for (dockerfile, log, reason) in [
+        (silent, "I wait for nothing", "/up.html"),
+        (crashing, "I cannot go on", "exit code 3"),
+        (wrong, "/up.html", "404"),
+    ] {
+        app.write("Dockerfile", dockerfile);
+        let failed = cli
+            .command(["up", app.path(), "--yes"])
+            .within(60)
+            .run()
+            .ended_with(1);
+        failed.says(&["main did not become ready", log, reason]);
+        assert_eq!(site.get("/").with_status(200).text(), "first\n");
+        assert_eq!(
+            host.docker.ids("tiny"),
+            before,
+            "only the old release is left"
+        );
+        let status = cli.status("tiny");
+        assert_eq!(
+            (status["state"].as_str(), status["release"].as_u64()),
+            (Some("running"), Some(1))
+        );
+        assert!(
+            status["last_error"]
+                .as_str()
+                .is_some_and(|error| error.contains("ready")),
+            "{status}"
+        );
+    }
+}
