@@ -1,7 +1,7 @@
 //! CPU time per request of the ingress beside nginx, in one run, alternating.
 //!
 //! ```sh
-//! cargo run --release -p doprax-ingress --example bench [ROUNDS] [SECONDS]
+//! cargo run --release -p doprax-ingress --example bench [ROUNDS] [SECONDS] [CASE]
 //! ```
 //!
 //! Needs `nginx` (peer and origin) and `wrk`. Everything is on loopback. Each round
@@ -62,7 +62,8 @@ fn main() {
         "{:<28}{:>12}{:>12}{:>8}{:>12}{:>12}",
         "", "µs CPU/req", "µs CPU/req", "", "req/s", "req/s"
     );
-    for (name, path, connections) in CASES {
+    let only = arguments.get(3).map_or("", String::as_str);
+    for (name, path, connections) in CASES.into_iter().filter(|case| case.0.contains(only)) {
         let mut samples: [Vec<(f64, f64)>; 2] = Default::default();
         for _ in 0..rounds {
             for (at, port, process) in [

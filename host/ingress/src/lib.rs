@@ -34,6 +34,7 @@ mod limiter;
 mod listen;
 mod page;
 mod proxy;
+mod read_first;
 mod table;
 mod tunnel;
 mod upstream;

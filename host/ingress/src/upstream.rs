@@ -8,6 +8,7 @@
 
 use crate::backend::Flight;
 use crate::body::RequestBody;
+use crate::read_first::ReadFirst;
 use crate::worker::Local;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -190,7 +191,7 @@ async fn connect(address: SocketAddr, limit: Duration) -> Result<Sender, Failure
     stream.set_nodelay(true).map_err(Failure::Connect)?;
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER_BYTES)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(ReadFirst::new(stream)))
         .await
         .map_err(Failure::Broken)?;
     tokio::spawn(async move {
