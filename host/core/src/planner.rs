@@ -10,8 +10,9 @@
 //! before every image is there; a copy that was replaced is removed only after its
 //! successor is ready; no volume is ever removed.
 //!
-//! Assumes: the engine never gives one name to two containers, and a container's
-//! label tells truly which digest it was made from.
+//! Assumes: the engine never gives one name to two containers, a container's label
+//! tells truly which digest it was made from, and digests that begin alike (as far
+//! as they are part of a name) are equal.
 
 use crate::blueprint::{Blueprint, Image, Stage};
 use crate::name::{Instance, ServiceName, VolumeName};
@@ -80,7 +81,7 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
         {
             let stopped = context.stopped.contains(&copies.spec.name);
             let rollout = rollout::roll_out(&mut draft, &ground, copies, &gate, stopped);
-            done.extend(rollout.done);
+            done.extend_from_slice(&rollout.done);
             rollouts.insert(&copies.spec.name, rollout);
         }
         gate.extend(done);

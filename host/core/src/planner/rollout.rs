@@ -7,8 +7,8 @@ use crate::spec::Strategy;
 /// What was planned for one container.
 #[derive(Default)]
 pub(super) struct Rollout {
-    /// The step after which it is as it shall be, if there is anything to do.
-    pub(super) done: Option<usize>,
+    /// The steps after which it is as it shall be.
+    pub(super) done: Vec<usize>,
     /// Whether it has another address or serves by another copy than before.
     pub(super) moved: bool,
     /// Whether its owner wants it to run.
@@ -58,7 +58,7 @@ pub(super) fn roll_out(
     if copies.wanted.is_none() {
         let after = ground.free(at, &base);
         let create = draft.create(at, &copies.hash, copies.spec, &after);
-        rollout.done = Some(create);
+        rollout.done = vec![create];
         ready = vec![create];
     }
     let running = copies.wanted.is_some_and(|copy| runs(copy.state));
@@ -102,7 +102,7 @@ fn side_by_side(
         }
         let ready = draft.await_ready(&copies.spec.name, at, &last);
         let done = take_name(draft, ground, copies, at, &[ready]).unwrap_or(ready);
-        rollout.done = Some(done);
+        rollout.done = vec![done];
         rollout.moved = true;
     }
     for (container, state) in copies.stale() {
@@ -144,18 +144,15 @@ fn one_at_a_time(
     if stopped && running {
         ending.push(at);
     }
-    let mut stops: Vec<usize> = ending
-        .iter()
-        .map(|name| draft.stop(name, grace, &last))
-        .collect();
-    if let Some(stop) = stops.last() {
-        rollout.done = Some(*stop);
+    if !ending.is_empty() {
+        let stops = ending.iter().map(|name| draft.stop(name, grace, &last));
+        last = stops.collect();
+        rollout.done.clone_from(&last);
         rollout.moved = true;
-        last.append(&mut stops);
     }
     let renamed = take_name(draft, ground, copies, at, &last);
     if let Some(renamed) = renamed {
-        rollout.done = Some(renamed);
+        rollout.done = vec![renamed];
         rollout.moved = true;
         last.push(renamed);
     }
@@ -164,7 +161,7 @@ fn one_at_a_time(
             last = vec![draft.start(&copies.real, &last)];
             rollout.started = true;
         }
-        rollout.done = Some(draft.await_ready(&copies.spec.name, &copies.real, &last));
+        rollout.done = vec![draft.await_ready(&copies.spec.name, &copies.real, &last)];
         rollout.moved = true;
     }
     for (container, _) in copies.stale() {

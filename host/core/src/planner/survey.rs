@@ -139,25 +139,14 @@ impl<'a> Copies<'a> {
         if let Some(index) = self.others.iter().position(|copy| copy.name == self.real) {
             let occupant = self.others.remove(index);
             let away = away(occupant);
-            let twin = self.others.iter().position(|copy| copy.name == away);
-            if occupant.hash == self.hash || away == self.spare {
+            if occupant.hash == self.hash {
+                // The wanted copy runs under another name, and this one does not run.
                 evicted.push(occupant);
-            } else if let Some(twin) = twin {
-                // Of two equal copies the one that runs is the way back.
-                if runs(occupant.state) {
-                    evicted.push(self.others.remove(twin));
-                    self.occupant = Some((occupant, away));
-                } else {
-                    evicted.push(occupant);
-                }
             } else {
+                let twin = self.others.iter().position(|copy| copy.name == away);
+                evicted.extend(twin.map(|twin| self.others.remove(twin)));
                 self.occupant = Some((occupant, away));
             }
-        }
-        if self.wanted.is_none()
-            && let Some(index) = self.others.iter().position(|copy| copy.name == self.spare)
-        {
-            evicted.push(self.others.remove(index));
         }
         evicted
     }

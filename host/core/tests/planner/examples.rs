@@ -158,3 +158,46 @@ fn removal_keeps_volumes() {
     let app = app([main(1), redis(1), nginx(1)], "nginx");
     insta::assert_snapshot!(text(&planner::removal(&running(&app), Some(&app))));
 }
+
+/// The longest way through a plan, in milliseconds, if each step takes as long as it
+/// does on a small machine.
+fn duration(plan: &Plan) -> u32 {
+    let mut ends = Vec::<u32>::new();
+    for planned in &plan.steps {
+        let takes = match &planned.step {
+            Step::Engine(Act::CreateNetwork { .. }) => 90,
+            Step::Engine(Act::CreateContainer { .. }) => 200,
+            Step::Engine(Act::StartContainer { .. }) => 300,
+            Step::AwaitReady { .. } => 50,
+            _ => 10,
+        };
+        let begins = planned
+            .after
+            .iter()
+            .map(|before| ends[*before])
+            .max()
+            .unwrap_or(0);
+        ends.push(begins + takes);
+    }
+    ends.into_iter().max().unwrap_or(0)
+}
+
+#[test]
+fn a_first_deploy_creates_everything_at_once() {
+    let services = ["a", "b", "c", "d", "e"].map(|name| container(name, Stage::Service, 1));
+    let app = app(services.into_iter().chain([main(1), nginx(1)]), "nginx");
+    let images = app
+        .containers
+        .values()
+        .map(|c| c.image.reference().to_owned())
+        .collect();
+    let observed = Observed {
+        images,
+        ..Observed::default()
+    };
+    // The network, one creation, three stages that start and become ready, the route.
+    assert_eq!(
+        duration(&plan(&app, &observed, &[])),
+        90 + 200 + 3 * (300 + 50) + 10
+    );
+}

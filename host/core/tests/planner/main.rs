@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod apps;
+mod arbitrary;
 mod examples;
+mod properties;
 mod sim;

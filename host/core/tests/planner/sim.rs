@@ -16,6 +16,8 @@ pub(crate) struct Sim<'a> {
     pub(crate) ready: BTreeSet<String>,
     /// The engine's name of the front, as last published.
     pub(crate) route: Option<(String, u16)>,
+    /// Whether the app may end.
+    pub(crate) free_fall: bool,
     blueprint: &'a Blueprint,
     stopped: &'a BTreeSet<ServiceName>,
     created: usize,
@@ -33,18 +35,34 @@ impl<'a> Sim<'a> {
             ready: running.map(|c| c.id.clone()).collect(),
             observed: observed.clone(),
             route: None,
+            free_fall: false,
             blueprint,
             stopped,
-            created: 0,
+            created: observed
+                .containers
+                .iter()
+                .filter_map(number)
+                .max()
+                .unwrap_or(0),
         }
     }
 
     /// Applies the steps at `order`, one after the other, and looks after each
     /// whether main still serves where it has to.
     pub(crate) fn run(&mut self, plan: &Plan, order: &[usize]) -> Result<(), String> {
-        let main_serves = self.must_serve();
+        let main_serves = self.must_serve() && !self.free_fall;
+        let mut ended = false;
         for &index in order {
             let step = &plan.steps[index].step;
+            match step {
+                Step::Engine(Act::StopContainer { .. } | Act::RemoveContainer { .. }) => {
+                    ended = true
+                }
+                Step::Engine(Act::BuildImage { .. } | Act::PullImage { .. }) if ended => {
+                    return Err(format!("step {index} {step:?}: something ended already"));
+                }
+                _ => {}
+            }
             self.apply(step)
                 .map_err(|error| format!("step {index} {step:?}: {error}"))?;
             if main_serves && !self.serves(&ServiceName::main()) {
@@ -268,4 +286,11 @@ impl<'a> Sim<'a> {
 
 fn runs(copy: &ObservedContainer) -> bool {
     matches!(copy.state, State::Running | State::Restarting)
+}
+
+/// The number of a copy that an earlier plan created.
+fn number(copy: &ObservedContainer) -> Option<usize> {
+    copy.id
+        .strip_prefix("new-")
+        .and_then(|number| number.parse().ok())
 }
