@@ -12,8 +12,8 @@ pub use exec::{ExecEvent, ExecReader, ExecWriter};
 pub use follow::{Followed, RECONNECT};
 
 use crate::wire::{
-    App, AppSummary, Control, DeployRequest, ExecRequest, Failure, Finding, LogLine, Operation,
-    OperationEvent, Plugin, Proposal, SetVariables, Started, Version, Volume,
+    App, AppSummary, Control, DeployRequest, Edit, EnvVariable, ExecRequest, Failure, Finding,
+    LogLine, Operation, OperationEvent, Plugin, Proposal, SetVariables, Started, Version, Volume,
 };
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
@@ -211,6 +211,22 @@ impl Client {
         request: &ExecRequest,
     ) -> Result<(ExecWriter, ExecReader), ClientError> {
         exec::start(self, app, request).await
+    }
+
+    /// The environment that people gave a container.
+    pub async fn env(
+        &self,
+        app: &AppName,
+        container: &ServiceName,
+    ) -> Result<Vec<EnvVariable>, ClientError> {
+        self.get(&format!("/v1/apps/{app}/env?container={container}"))
+            .await
+    }
+
+    /// Begins to change a container by hand.
+    pub async fn edit(&self, app: &AppName, edit: &Edit) -> Result<Started, ClientError> {
+        self.ask(Method::PATCH, &format!("/v1/apps/{app}/env"), json(edit))
+            .await
     }
 
     /// The names of the variables that are set for an app.

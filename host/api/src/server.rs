@@ -64,6 +64,7 @@ fn router(host: Arc<Host>) -> Router {
         .route("/v1/apps/{app}", get(apps::status).delete(apps::remove))
         .route("/v1/apps/{app}/removal", get(apps::removal))
         .route("/v1/apps/{app}/{control}", post(apps::control))
+        .route("/v1/apps/{app}/env", get(apps::env).patch(apps::edit))
         .route("/v1/apps/{app}/logs", get(apps::logs))
         .route("/v1/apps/{app}/exec", get(exec::exec))
         .route(

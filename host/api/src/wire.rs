@@ -4,6 +4,7 @@
 mod app;
 mod deploy;
 mod doctor;
+mod edit;
 mod exec;
 mod failure;
 mod operation;
@@ -12,13 +13,14 @@ mod plugin;
 pub use app::{App, AppState, AppSummary, Container, LogLine, Volume};
 pub use deploy::{ConfigFile, DeployRequest, Proposal, SetVariables};
 pub use doctor::{Finding, Level};
+pub use edit::{Edit, EnvVariable};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, TerminalSize};
 pub(crate) use exec::{STDERR, STDOUT};
 pub use failure::Failure;
 pub use operation::{
     Control, Operation, OperationEvent, OperationKind, OperationState, Started, What,
 };
-pub use plugin::Plugin;
+pub use plugin::{Grants, Link, Plugin};
 
 use serde::{Deserialize, Serialize};
 

@@ -5,6 +5,7 @@
 use crate::name::{AppName, PluginName, ServiceName, VolumeName};
 use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
+use crate::service::{AppContext, DescribeRequest};
 use crate::text::Template;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,41 @@ pub struct AppSpec {
     /// Secrets that env values and files name, each with how it comes about.
     #[serde(default)]
     pub secrets: BTreeMap<SecretName, SecretSource>,
+}
+
+impl AppSpec {
+    /// What the plugin of a service of this app is asked; nothing if the app has no
+    /// service of this name.
+    pub fn describe_request(&self, name: &ServiceName) -> Option<DescribeRequest> {
+        let service = self.services.get(name)?;
+        let mounts = |container: &ContainerSpec| {
+            let volumes = container.volumes.iter();
+            let mount = |(path, name): (&String, &VolumeName)| VolumeMount {
+                name: name.clone(),
+                path: path.clone(),
+            };
+            volumes.map(mount).collect()
+        };
+        Some(DescribeRequest {
+            name: name.clone(),
+            version: service.tag.clone(),
+            image: service.image.clone(),
+            settings: serde_json::Value::Object(service.settings.clone()),
+            port: service.port,
+            env_names: service.container.env.keys().cloned().collect(),
+            volumes: mounts(&service.container),
+            file_paths: service.container.files.keys().cloned().collect(),
+            app: AppContext {
+                name: self.app.to_string(),
+                main_volumes: mounts(&self.main.container),
+                services: self
+                    .services
+                    .iter()
+                    .map(|(name, service)| (name.clone(), service.plugin.to_string()))
+                    .collect(),
+            },
+        })
+    }
 }
 
 /// The container built from source.

@@ -126,6 +126,7 @@ pub(crate) enum Command {
     Remove(command::remove::Remove),
     Volume(command::volume::Volume),
     Secret(command::secret::Secret),
+    Env(command::env::Env),
     Operation(command::operation::Operation),
     Plugin(command::plugin::Plugin),
     Schema(command::schema::Schema),

@@ -11,12 +11,14 @@ mod context;
 mod failure;
 mod output;
 mod paint;
+mod plugins;
 mod progress;
 mod since;
 mod source;
 mod state;
 mod terminal;
 mod units;
+mod variable;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -53,6 +55,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Remove(remove) => ask(remove.run(context)),
         Command::Volume(volume) => ask(volume.run(context)),
         Command::Secret(secret) => ask(secret.run(context)),
+        Command::Env(env) => ask(env.run(context)),
         Command::Operation(operation) => ask(operation.run(context)),
         Command::Plugin(plugin) => ask(plugin.run(context)),
         Command::Doctor(doctor) => ask(doctor.run(context)),

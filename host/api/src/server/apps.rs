@@ -2,7 +2,9 @@
 
 use super::problem::Problem;
 use super::stream::ndjson;
-use crate::wire::{App, AppSummary, Control, LogLine, Proposal, SetVariables, Started, Volume};
+use crate::wire::{
+    App, AppSummary, Control, Edit, EnvVariable, LogLine, Proposal, SetVariables, Started, Volume,
+};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -89,6 +91,34 @@ pub(super) async fn logs(
         .logs(&AppName::new(app)?, container.as_ref(), request)
         .await?;
     Ok(ndjson(lines.map(LogLine::from)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct EnvQuery {
+    container: ServiceName,
+}
+
+pub(super) async fn env(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+    query: Result<Query<EnvQuery>, QueryRejection>,
+) -> Answer<Vec<EnvVariable>> {
+    let Query(EnvQuery { container }) = query?;
+    let env = host.env(&AppName::new(app)?, &container).await?;
+    let variables = env
+        .into_iter()
+        .map(|(name, value)| EnvVariable { name, value });
+    Ok(Json(variables.collect()))
+}
+
+pub(super) async fn edit(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+    body: Result<Json<Edit>, JsonRejection>,
+) -> Result<(StatusCode, Json<Started>), Problem> {
+    let Json(edit) = body?;
+    let operation = host.edit(&AppName::new(app)?, edit.into()).await?;
+    Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 
 pub(super) async fn variables(

@@ -7,8 +7,7 @@ use doprax_reconcile::Host;
 use std::sync::Arc;
 
 pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Vec<Plugin>> {
-    let _plugins = host.plugins();
-    Json(Vec::new())
+    Json(host.plugins().known().map(Plugin::from).collect())
 }
 
 pub(super) async fn doctor(State(host): State<Arc<Host>>) -> Json<Vec<Finding>> {

@@ -71,14 +71,13 @@ impl From<doprax_core::name::NameError> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
+        let status = status(&error);
         let mut failure = Failure::from_error(&error);
-        let (status, help) = status_and_help(&error);
-        failure.help = help;
+        failure.help = error.help();
+        failure.log = error.log().to_vec();
         match error {
             Error::Manifest { diagnostics } => failure.diagnostics = diagnostics,
-            Error::NotReady { log, .. } => failure.log = log,
-            Error::Engine(doprax_engine::Error::BuildFailed { output, reason, .. }) => {
-                failure.log = output;
+            Error::Engine(doprax_engine::Error::BuildFailed { reason, .. }) => {
                 failure.causes.insert(0, reason);
             }
             _ => {}
@@ -90,52 +89,28 @@ impl From<Error> for Problem {
     }
 }
 
-fn status_and_help(error: &Error) -> (StatusCode, Option<String>) {
+fn status(error: &Error) -> StatusCode {
     use doprax_engine::Error as Engine;
     match error {
-        Error::Manifest { .. } => (StatusCode::UNPROCESSABLE_ENTITY, None),
-        Error::NoApp { .. } => (StatusCode::NOT_FOUND, Some("`doprax apps` lists what is there".to_owned())),
-        Error::NoContainer { known, .. } => {
-            let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
-            (StatusCode::NOT_FOUND, Some(format!("it has {}", known.join(", "))))
+        Error::NoApp { .. }
+        | Error::NoContainer { .. }
+        | Error::NoVolume { .. }
+        | Error::NoOperation { .. } => StatusCode::NOT_FOUND,
+        Error::VolumeInUse { .. }
+        | Error::Busy { .. }
+        | Error::Source { .. }
+        | Error::NotDeployed { .. }
+        | Error::Engine(Engine::NoContainer { .. }) => StatusCode::CONFLICT,
+        Error::Manifest { .. }
+        | Error::Unplannable { .. }
+        | Error::NotReady { .. }
+        | Error::Engine(Engine::ImageMissing { .. } | Engine::BuildFailed { .. }) => {
+            StatusCode::UNPROCESSABLE_ENTITY
         }
-        Error::NoVolume { app, .. } => {
-            (StatusCode::NOT_FOUND, Some(format!("`doprax volume list {app}` lists what is there")))
+        Error::Engine(Engine::Unreachable { .. }) | Error::ShuttingDown => {
+            StatusCode::SERVICE_UNAVAILABLE
         }
-        Error::VolumeInUse { app, .. } => (
-            StatusCode::CONFLICT,
-            Some(format!("take it out of doprax.yaml and deploy, or remove the app first: `doprax remove {app}`")),
-        ),
-        Error::Busy { operation, .. } => (
-            StatusCode::CONFLICT,
-            Some(format!("wait for it to end; `doprax operation {operation}` follows it")),
-        ),
-        Error::NoOperation { .. } => {
-            (StatusCode::NOT_FOUND, Some("old operations are forgotten; `doprax status APP` says how an app is".to_owned()))
-        }
-        Error::Source { .. } => (
-            StatusCode::CONFLICT,
-            Some("if files changed while they were sent, run the command again".to_owned()),
-        ),
-        Error::Unplannable { help, .. } => (StatusCode::UNPROCESSABLE_ENTITY, help.clone()),
-        Error::NotReady { container, .. } => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Some(format!("its whole log: `doprax logs APP {container}`")),
-        ),
-        Error::Engine(Engine::Unreachable { .. }) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some("start it (`systemctl start docker`), or name another with `doprax serve --engine`; `doprax doctor` looks closer".to_owned()),
-        ),
-        Error::Engine(Engine::ImageMissing { .. }) => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Some("check the image's name and tag, and that this machine reaches its registry".to_owned()),
-        ),
-        Error::Engine(Engine::BuildFailed { .. }) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, Some("mend the Dockerfile and run `doprax up` again".to_owned()))
-        }
-        Error::Engine(Engine::NoContainer { .. }) => (StatusCode::CONFLICT, Some("`doprax status APP` says what runs".to_owned())),
-        Error::Engine(_) => (StatusCode::BAD_GATEWAY, None),
-        Error::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Some("try again when it is back".to_owned())),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        Error::Engine(_) => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::plugins;
 use crate::source::{MANIFEST, Source, Tree, config_files};
 use doprax_api::client::Client;
 use doprax_api::wire::{self, DeployRequest, Proposal};
 use doprax_core::diagnostic::{self, Diagnostic};
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
-use doprax_core::name::PluginName;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,12 @@ pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -
         let digest = tree.digest()?;
         Ok::<_, Failure>((tree, digest))
     });
-    let plugins = known_plugins(client.plugins().await?);
+    let plugins = client.plugins().await?;
+    let plugins = plugins::known(
+        plugins
+            .iter()
+            .map(|plugin| (plugin.id.as_str(), plugin.aliases.as_slice())),
+    );
     let manifest = read_manifest(&source, &plugins)?;
     let files = config_files(&source.folder, &manifest).map_err(refused)?;
     let variables = variables(&manifest);
@@ -107,22 +112,6 @@ pub(super) fn warn(context: &Context, proposal: &Proposal) {
             .output
             .remark(diagnostic::render(&proposal.warnings, colour));
     }
-}
-
-/// The plugins of a host, as the manifest needs to know them.
-fn known_plugins(plugins: Vec<wire::Plugin>) -> Vec<KnownPlugin> {
-    plugins
-        .into_iter()
-        .filter_map(|plugin| {
-            let name = PluginName::new(plugin.id).ok()?;
-            let aliases = plugin
-                .aliases
-                .into_iter()
-                .filter_map(|alias| PluginName::new(alias).ok())
-                .collect();
-            Some(KnownPlugin { name, aliases })
-        })
-        .collect()
 }
 
 /// What the manifest means, as far as the command must know it: which files and

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::terminal::Mode;
+use crate::variable::parse_name;
 use doprax_api::wire::SetVariables;
 use doprax_core::name::AppName;
 use serde_json::json;
@@ -43,7 +44,7 @@ struct Set {
     /// The app's name
     app: AppName,
     /// The name as in ${NAME}
-    #[arg(value_parser = variable_name)]
+    #[arg(value_parser = parse_name)]
     name: String,
 }
 
@@ -53,7 +54,7 @@ struct Unset {
     /// The app's name
     app: AppName,
     /// The names
-    #[arg(required = true, value_parser = variable_name)]
+    #[arg(required = true, value_parser = parse_name)]
     names: Vec<String>,
 }
 
@@ -62,21 +63,6 @@ struct Unset {
 struct List {
     /// The app's name
     app: AppName,
-}
-
-/// A name as environments have it (POSIX, section 8.1), lower case included.
-fn variable_name(text: &str) -> Result<String, &'static str> {
-    let mut characters = text.chars();
-    let first = characters
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    if first && characters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        Ok(text.to_owned())
-    } else if text.contains('=') {
-        Err("write only the name; the value is asked for, or comes by standard input")
-    } else {
-        Err("a name has letters, digits and _, and does not begin with a digit")
-    }
 }
 
 impl Secret {
