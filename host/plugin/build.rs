@@ -1,0 +1,127 @@
+//! Builds every plugin under `plugins/` for WebAssembly, so that they are part of
+//! this crate.
+//!
+//! A Cargo inside Cargo: it has a target folder of its own, because the outer one
+//! holds the lock of the other.
+
+use std::env;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "wasm32-wasip2";
+const PROFILE: &str = "plugin";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?)
+        .join("../..")
+        .canonicalize()?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    for watched in ["plugins", "sdk", "wit", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+    println!("cargo::rerun-if-env-changed=CARGO_NET_OFFLINE");
+
+    let plugins = plugins(&root.join("plugins"))?;
+    let target = out.join("plugins");
+    build(&root, &target, &plugins)?;
+
+    let mut source = String::from(
+        "/// The plugins that are part of the host: name and component.\n\
+         pub const BUILTIN: &[(&str, &[u8])] = &[\n",
+    );
+    for plugin in &plugins {
+        let file = target
+            .join(TARGET)
+            .join(PROFILE)
+            .join(format!("plugin_{plugin}.wasm"));
+        writeln!(
+            source,
+            "    ({plugin:?}, include_bytes!({:?})),",
+            file.display().to_string()
+        )?;
+    }
+    source.push_str("];\n");
+    fs::write(out.join("builtin.rs"), source)?;
+    Ok(())
+}
+
+/// The names of the plugins: the folders that are crates.
+fn plugins(folder: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").exists() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn build(root: &Path, target: &Path, plugins: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(root)
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--target",
+            TARGET,
+            "--profile",
+            PROFILE,
+        ])
+        .arg("--target-dir")
+        .arg(target);
+    for plugin in plugins {
+        command.arg("--package").arg(format!("plugin-{plugin}"));
+    }
+    // What the outer Cargo says about the outer target must not reach the inner one:
+    // flags, linkers, wrappers that check instead of compile.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        let about_outer_build = name.starts_with("CARGO_")
+            && ![
+                "CARGO_HOME",
+                "CARGO_NET_OFFLINE",
+                "CARGO_HTTP_",
+                "CARGO_REGISTRIES_",
+                "CARGO_SOURCE_",
+            ]
+            .iter()
+            .any(|kept| name.starts_with(kept));
+        if about_outer_build
+            || matches!(
+                name.as_ref(),
+                "RUSTFLAGS"
+                    | "RUSTC_WRAPPER"
+                    | "RUSTC_WORKSPACE_WRAPPER"
+                    | "RUSTC_LINKER"
+                    | "TARGET"
+            )
+        {
+            command.env_remove(name.as_ref());
+        }
+    }
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    for line in message.lines() {
+        println!("cargo::warning={line}");
+    }
+    Err(
+        match message.contains("can't find crate for `core`")
+            || message.contains("may not be installed")
+        {
+            true => {
+                format!("the target {TARGET} is missing: run `rustup target add {TARGET}`").into()
+            }
+            false => "building the plugins failed, see above".to_owned().into(),
+        },
+    )
+}

@@ -1,0 +1,574 @@
+//! From what a plugin answers to what the host believes.
+//!
+//! A plugin may be hostile: everything is checked here that the types of the
+//! contract do not rule out, once, so that nothing behind this module need doubt
+//! it.
+
+use crate::bindings::plugin::exports::doprax::plugin::service as wit;
+use crate::image;
+use crate::info::Grants;
+use doprax_core::name::{NameError, ServiceName, VolumeName};
+use doprax_core::resources::Resources;
+use doprax_core::secret::{SecretName, SecretSource};
+use doprax_core::service::{
+    CheckTemplate, DescribeRequest, EnvTemplate, FileTemplate, Output, Port, ProbeTemplate,
+    ServiceDescription, SettingDiagnostic, Ulimit, VolumeDefault,
+};
+use doprax_core::text::{Template, TemplatePart};
+use std::collections::BTreeSet;
+
+/// The most entries that any list of an answer may have.
+const ENTRIES: usize = 256;
+/// The most characters of a name, a line or a path.
+const LINE: usize = 4096;
+/// The most bytes of a text: an env value or a config file.
+const TEXT: usize = 512 << 10;
+/// The longest duration that a plugin may ask for: an hour.
+const LONGEST_MS: u32 = 3_600_000;
+
+/// What is wrong with a part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Not an absolute path in its shortest form.
+    #[error("{0:?} is not an absolute path without `.`, `..` and doubled slashes")]
+    Path(String),
+    /// Not a name of the wanted kind.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Not a word of the wanted kind.
+    #[error("{0:?} is not a name: letters, digits, `_`, `-` and `.`")]
+    Word(String),
+    /// A control character where there may be none.
+    #[error("holds a control character")]
+    Control,
+    /// Empty where it may not be.
+    #[error("is empty")]
+    Empty,
+    /// Too many characters.
+    #[error("is longer than {0}")]
+    Long(usize),
+    /// Too many entries.
+    #[error("has more than {0} entries")]
+    Many(usize),
+    /// Two entries for one thing.
+    #[error("{0:?} occurs twice")]
+    Twice(String),
+    /// Outside of its range.
+    #[error("{value} is not between {low} and {high}")]
+    Range {
+        /// The value.
+        value: u64,
+        /// The lowest allowed.
+        low: u64,
+        /// The highest allowed.
+        high: u64,
+    },
+    /// Not an image reference with tag or digest.
+    #[error("{0:?} is not an image reference with a tag or digest")]
+    Image(String),
+    /// A secret that the service does not declare.
+    #[error("secret {0:?} is not declared")]
+    Undeclared(String),
+    /// A masked value that everyone who has the plugin knows.
+    #[error("a masked value must be made of secrets, not of fixed characters")]
+    LiteralSecret,
+    /// No such container in the app.
+    #[error("the app has no container {0:?}")]
+    Container(String),
+    /// More than the plugin's grants allow.
+    #[error("{0} is not among the plugin's grants")]
+    NotGranted(String),
+    /// Not a JSON Schema of an object.
+    #[error("is not the JSON Schema of an object")]
+    Schema,
+    /// Not an `https://` address.
+    #[error("{0:?} is not an https:// address")]
+    Address(String),
+}
+
+/// A part of an answer that cannot be, and what is wrong with it.
+pub(crate) struct Wrong {
+    pub(crate) at: String,
+    pub(crate) reason: Reason,
+}
+
+pub(crate) trait At<T> {
+    /// Says which part of the answer it is about.
+    fn at(self, at: impl FnOnce() -> String) -> Result<T, Wrong>;
+}
+
+impl<T> At<T> for Result<T, Reason> {
+    fn at(self, at: impl FnOnce() -> String) -> Result<T, Wrong> {
+        self.map_err(|reason| Wrong { at: at(), reason })
+    }
+}
+
+/// Converts each entry of a list, saying which of them is wrong.
+pub(crate) fn each<A, B>(
+    at: &str,
+    entries: Vec<A>,
+    convert: impl Fn(A) -> Result<B, Reason>,
+) -> Result<Vec<B>, Wrong> {
+    if entries.len() > ENTRIES {
+        return Err(Wrong {
+            at: at.to_owned(),
+            reason: Reason::Many(ENTRIES),
+        });
+    }
+    let entries = entries.into_iter().enumerate();
+    entries
+        .map(|(index, entry)| convert(entry).at(|| format!("{at}[{index}]")))
+        .collect()
+}
+
+/// A text on one line, without control characters, not empty.
+pub(crate) fn line(text: String) -> Result<String, Reason> {
+    if text.is_empty() {
+        return Err(Reason::Empty);
+    }
+    if text.len() > LINE {
+        return Err(Reason::Long(LINE));
+    }
+    if text.chars().any(char::is_control) {
+        Err(Reason::Control)
+    } else {
+        Ok(text)
+    }
+}
+
+/// A word of letters, digits, `_`, `-` and `.` that begins with no digit sign.
+pub(crate) fn word(text: String) -> Result<String, Reason> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    if (1..=128).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text)
+    } else {
+        Err(Reason::Word(excerpt(&text)))
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn path(text: String) -> Result<String, Reason> {
+    let shortest = |text: &str| {
+        text.strip_prefix('/').is_some_and(|rest| {
+            rest.split('/')
+                .all(|part| !part.is_empty() && part != "." && part != "..")
+        })
+    };
+    if text.len() <= LINE && shortest(&text) && !text.chars().any(char::is_control) {
+        Ok(text)
+    } else {
+        Err(Reason::Path(excerpt(&text)))
+    }
+}
+
+fn range(value: u64, low: u64, high: u64) -> Result<u64, Reason> {
+    if (low..=high).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Reason::Range { value, low, high })
+    }
+}
+
+fn milliseconds(value: u32, low: u32) -> Result<u32, Reason> {
+    range(value.into(), low.into(), LONGEST_MS.into()).map(|_| value)
+}
+
+fn port(number: u16) -> Result<u16, Reason> {
+    range(number.into(), 1, u16::MAX.into()).map(|_| number)
+}
+
+fn unique<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), Reason> {
+    let mut seen = BTreeSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
+        Some(name) => Err(Reason::Twice(name.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// The command and its arguments. Tabs and line ends may be in arguments.
+pub(crate) fn command(arguments: Vec<String>) -> Result<Vec<String>, Reason> {
+    match arguments.first() {
+        None => return Err(Reason::Empty),
+        Some(first) if first.is_empty() => return Err(Reason::Empty),
+        Some(_) => {}
+    }
+    if arguments.len() > ENTRIES {
+        return Err(Reason::Many(ENTRIES));
+    }
+    if arguments.iter().any(|argument| argument.len() > LINE) {
+        return Err(Reason::Long(LINE));
+    }
+    if arguments.iter().any(|argument| argument.contains('\0')) {
+        return Err(Reason::Control);
+    }
+    Ok(arguments)
+}
+
+/// The objections of a plugin.
+pub(crate) fn diagnostics(
+    diagnostics: Vec<wit::Diagnostic>,
+) -> Result<Vec<SettingDiagnostic>, Wrong> {
+    if diagnostics.is_empty() {
+        return Err(Wrong {
+            at: "diagnostics".to_owned(),
+            reason: Reason::Empty,
+        });
+    }
+    each("diagnostics", diagnostics, |diagnostic| {
+        if diagnostic.path.len() > ENTRIES {
+            return Err(Reason::Many(ENTRIES));
+        }
+        Ok(SettingDiagnostic {
+            path: diagnostic
+                .path
+                .into_iter()
+                .map(line)
+                .collect::<Result<_, _>>()?,
+            message: line(diagnostic.message)?,
+            help: diagnostic.help.map(line).transpose()?,
+        })
+    })
+}
+
+/// What the texts of a service may name.
+struct Scope<'a> {
+    request: &'a DescribeRequest,
+    secrets: &'a [(SecretName, SecretSource)],
+}
+
+impl Scope<'_> {
+    fn text(&self, parts: Vec<wit::Part>) -> Result<Template, Reason> {
+        if parts.len() > 4 * ENTRIES {
+            return Err(Reason::Many(4 * ENTRIES));
+        }
+        let mut length = 0;
+        let mut template = Vec::with_capacity(parts.len());
+        for part in parts {
+            template.push(match part {
+                wit::Part::Literal(text) => {
+                    length += text.len();
+                    if text.contains('\0') {
+                        return Err(Reason::Control);
+                    }
+                    TemplatePart::Literal(text)
+                }
+                wit::Part::Secret(name) => TemplatePart::Secret(self.secret(name)?),
+                wit::Part::Env(name) => TemplatePart::Env(word(name)?),
+                wit::Part::Host(name) => TemplatePart::Host(self.container(name)?),
+                wit::Part::Port(name) => TemplatePart::Port(self.container(name)?),
+                wit::Part::MainPort => TemplatePart::MainPort,
+            });
+        }
+        if length > TEXT {
+            Err(Reason::Long(TEXT))
+        } else {
+            Ok(Template(template))
+        }
+    }
+
+    fn secret(&self, name: String) -> Result<SecretName, Reason> {
+        let full = SecretName::plugin(&self.request.name, &name);
+        match self.secrets.iter().any(|(declared, _)| *declared == full) {
+            true => Ok(full),
+            false => Err(Reason::Undeclared(excerpt(&name))),
+        }
+    }
+
+    fn container(&self, name: String) -> Result<ServiceName, Reason> {
+        let name = ServiceName::new(name)?;
+        let services = &self.request.app.services;
+        match name.is_main()
+            || name == self.request.name
+            || services.iter().any(|(service, _)| *service == name)
+        {
+            true => Ok(name),
+            false => Err(Reason::Container(name.to_string())),
+        }
+    }
+
+    fn env(&self, entry: wit::EnvEntry) -> Result<EnvTemplate, Reason> {
+        let value = self.text(entry.value)?;
+        let literal =
+            |part: &TemplatePart| matches!(part, TemplatePart::Literal(text) if !text.is_empty());
+        if entry.masked && !value.0.is_empty() && value.0.iter().all(literal) {
+            return Err(Reason::LiteralSecret);
+        }
+        Ok(EnvTemplate {
+            name: word(entry.name)?,
+            value,
+            masked: entry.masked,
+        })
+    }
+
+    fn check(&self, check: wit::Check) -> Result<CheckTemplate, Reason> {
+        Ok(match check {
+            wit::Check::Tcp(tcp) => {
+                if tcp.send.as_ref().is_some_and(|text| text.len() > LINE) {
+                    return Err(Reason::Long(LINE));
+                }
+                CheckTemplate::Tcp {
+                    port: port(tcp.port)?,
+                    send: tcp.send,
+                }
+            }
+            wit::Check::Http(http) => {
+                let path = line(http.path)?;
+                if !path.starts_with('/') || path.contains(' ') {
+                    return Err(Reason::Path(excerpt(&path)));
+                }
+                CheckTemplate::Http {
+                    port: port(http.port)?,
+                    path,
+                }
+            }
+            wit::Check::Exec(exec) => CheckTemplate::Exec {
+                command: command(exec.command)?,
+                env: exec
+                    .env
+                    .into_iter()
+                    .map(|env| Ok((word(env.name)?, self.text(env.value)?)))
+                    .collect::<Result<_, Reason>>()?,
+            },
+            wit::Check::Log(contains) => CheckTemplate::Log {
+                contains: line(contains)?,
+            },
+        })
+    }
+}
+
+/// The description of a service, checked against the request and the plugin's
+/// grants. Whether the plugin judges and how it reloads is for the caller to add.
+pub(crate) fn service(
+    service: wit::Service,
+    request: &DescribeRequest,
+    grants: &Grants,
+) -> Result<ServiceDescription, Wrong> {
+    let secrets = each("secrets", service.secrets, |secret| {
+        secret_of(secret, &request.name)
+    })?;
+    unique(secrets.iter().map(|(name, _)| name.as_str())).at(|| "secrets".to_owned())?;
+    let scope = Scope {
+        request,
+        secrets: &secrets,
+    };
+
+    let env = each("env", service.env, |entry| scope.env(entry))?;
+    unique(env.iter().map(|env| env.name.as_str())).at(|| "env".to_owned())?;
+    let files = each("files", service.files, |file| {
+        range(file.mode.into(), 0, 0o777)?;
+        Ok(FileTemplate {
+            path: path(file.path)?,
+            mode: file.mode,
+            content: scope.text(file.content)?,
+        })
+    })?;
+    unique(files.iter().map(|file| file.path.as_str())).at(|| "files".to_owned())?;
+    let volumes = each("volumes", service.volumes, |mount| {
+        Ok(VolumeDefault {
+            path: path(mount.path)?,
+            name: VolumeName::new(mount.name)?,
+        })
+    })?;
+    unique(volumes.iter().map(|volume| volume.path.as_str())).at(|| "volumes".to_owned())?;
+    let probes = each("probes", service.probes, |probe| {
+        let check = scope.check(probe.check)?;
+        if matches!(check, CheckTemplate::Exec { .. }) && !grants.exec {
+            return Err(Reason::NotGranted("to run commands".to_owned()));
+        }
+        Ok(ProbeTemplate {
+            check,
+            interval_ms: milliseconds(probe.interval_ms, 10)?,
+            timeout_ms: milliseconds(probe.timeout_ms, 10)?,
+        })
+    })?;
+    let outputs = each("outputs", service.outputs, |output| {
+        Ok(Output {
+            name: word(output.name)?,
+            value: scope.text(output.value)?,
+        })
+    })?;
+    unique(outputs.iter().map(|output| output.name.as_str())).at(|| "outputs".to_owned())?;
+    let ports = each("ports", service.ports, |entry| {
+        Ok(Port {
+            number: port(entry.number)?,
+            role: word(entry.role)?,
+        })
+    })?;
+    let ulimits = each("ulimits", service.ulimits, |limit| ulimit(limit, grants))?;
+    unique(ulimits.iter().map(|limit| limit.name.as_str())).at(|| "ulimits".to_owned())?;
+    let capabilities = each("capabilities", service.capabilities, |capability| {
+        granted(capability_name(capability), &grants.capabilities)
+    })?;
+
+    Ok(ServiceDescription {
+        image: granted_image(service.image, request, grants).at(|| "image".to_owned())?,
+        env,
+        entrypoint: service
+            .entrypoint
+            .map(command)
+            .transpose()
+            .at(|| "entrypoint".to_owned())?,
+        command: service
+            .command
+            .map(command)
+            .transpose()
+            .at(|| "command".to_owned())?,
+        user: service
+            .user
+            .map(user)
+            .transpose()
+            .at(|| "user".to_owned())?,
+        files,
+        volumes,
+        ports,
+        probes,
+        ready_timeout_ms: milliseconds(service.ready_timeout_ms, 1000)
+            .at(|| "ready-timeout-ms".to_owned())?,
+        judged: false,
+        reload: None,
+        after_main: service.after_main,
+        shm_size: service
+            .shm_size
+            .map(|size| range(size, 4096, 1 << 40))
+            .transpose()
+            .at(|| "shm-size".to_owned())?,
+        ulimits,
+        capabilities,
+        stop_signal: service
+            .stop_signal
+            .map(|signal| signal_name(signal).to_owned()),
+        stop_grace_ms: milliseconds(service.stop_grace_ms, 0).at(|| "stop-grace-ms".to_owned())?,
+        resources: resources(service.resources).at(|| "resources".to_owned())?,
+        outputs,
+        notes: each("notes", service.notes, line)?,
+        secrets,
+    })
+}
+
+fn secret_of(
+    secret: wit::Secret,
+    service: &ServiceName,
+) -> Result<(SecretName, SecretSource), Reason> {
+    let source = match secret.source {
+        wit::SecretSource::Random(length) => {
+            range(length.into(), 8, 256)?;
+            SecretSource::Random { length }
+        }
+        wit::SecretSource::Uuid => SecretSource::Uuid,
+    };
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let name = word(secret.name)?;
+    match name.bytes().all(allowed) {
+        true => Ok((SecretName::plugin(service, &name), source)),
+        false => Err(Reason::Word(excerpt(&name))),
+    }
+}
+
+fn granted_image(
+    reference: String,
+    request: &DescribeRequest,
+    grants: &Grants,
+) -> Result<String, Reason> {
+    let repository = image::repository(&reference);
+    // The user's own choice needs no grant, nor a tag.
+    if request.image.as_ref() == Some(&reference) {
+        return line(reference);
+    }
+    match repository {
+        Some(repository) if grants.images.contains(&repository) => Ok(reference),
+        Some(repository) => Err(Reason::NotGranted(repository)),
+        None => Err(Reason::Image(excerpt(&reference))),
+    }
+}
+
+fn granted(name: &str, grants: &[String]) -> Result<String, Reason> {
+    match grants.iter().any(|granted| granted == name) {
+        true => Ok(name.to_owned()),
+        false => Err(Reason::NotGranted(name.to_owned())),
+    }
+}
+
+fn user(text: String) -> Result<String, Reason> {
+    let part = |text: &str| word(text.to_owned()).map(|_| ());
+    match text.split_once(':') {
+        Some((user, group)) => part(user).and(part(group))?,
+        None => part(&text)?,
+    }
+    Ok(text)
+}
+
+fn ulimit(limit: wit::Ulimit, grants: &Grants) -> Result<Ulimit, Reason> {
+    let value = |limit: Option<u64>| match limit {
+        None => Ok(-1),
+        Some(limit) => i64::try_from(limit).map_err(|_| Reason::Range {
+            value: limit,
+            low: 0,
+            high: i64::MAX as u64,
+        }),
+    };
+    Ok(Ulimit {
+        name: granted(ulimit_name(limit.kind), &grants.ulimits)?,
+        soft: value(limit.soft)?,
+        hard: value(limit.hard)?,
+    })
+}
+
+fn resources(resources: wit::Resources) -> Result<Resources, Reason> {
+    let bytes = |size: Option<u64>| size.map(|size| range(size, 4 << 20, 1 << 50)).transpose();
+    if let Some(millicpus) = resources.millicpus {
+        range(millicpus.into(), 1, 1_000_000)?;
+    }
+    Ok(Resources {
+        memory: bytes(resources.memory)?,
+        millicpus: resources.millicpus,
+        disk: bytes(resources.disk)?,
+    })
+}
+
+/// As the engine takes it.
+pub(crate) fn capability_name(capability: wit::Capability) -> &'static str {
+    use wit::Capability;
+    match capability {
+        Capability::AuditWrite => "AUDIT_WRITE",
+        Capability::Chown => "CHOWN",
+        Capability::DacOverride => "DAC_OVERRIDE",
+        Capability::Fowner => "FOWNER",
+        Capability::Fsetid => "FSETID",
+        Capability::IpcLock => "IPC_LOCK",
+        Capability::Kill => "KILL",
+        Capability::NetBindService => "NET_BIND_SERVICE",
+        Capability::Setgid => "SETGID",
+        Capability::Setuid => "SETUID",
+        Capability::SysChroot => "SYS_CHROOT",
+        Capability::SysNice => "SYS_NICE",
+    }
+}
+
+/// As the engine takes it.
+pub(crate) fn ulimit_name(kind: wit::UlimitKind) -> &'static str {
+    use wit::UlimitKind;
+    match kind {
+        UlimitKind::Core => "core",
+        UlimitKind::Memlock => "memlock",
+        UlimitKind::Nofile => "nofile",
+        UlimitKind::Nproc => "nproc",
+        UlimitKind::Stack => "stack",
+    }
+}
+
+fn signal_name(signal: wit::Signal) -> &'static str {
+    use wit::Signal;
+    match signal {
+        Signal::Term => "SIGTERM",
+        Signal::Int => "SIGINT",
+        Signal::Quit => "SIGQUIT",
+        Signal::Hup => "SIGHUP",
+        Signal::Usr1 => "SIGUSR1",
+        Signal::Usr2 => "SIGUSR2",
+        Signal::Winch => "SIGWINCH",
+        Signal::Kill => "SIGKILL",
+    }
+}

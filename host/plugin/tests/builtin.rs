@@ -1,0 +1,148 @@
+//! The built-in plugins, through the same door as any other.
+
+use doprax_core::name::ServiceName;
+use doprax_core::probe::{Observation, Verdict};
+use doprax_core::secret::SecretName;
+use doprax_core::service::{AppContext, DescribeRequest};
+use doprax_plugin::{BUILTIN, DescribeError, Error, Limits, Plugins};
+use serde_json::json;
+use std::sync::LazyLock;
+
+/// One set of plugins for all tests; compiling them takes a while without
+/// optimisation.
+static PLUGINS: LazyLock<Plugins> =
+    LazyLock::new(|| Plugins::open(None, BUILTIN, Limits::default()).expect("all load"));
+
+fn request(name: &str, settings: serde_json::Value) -> DescribeRequest {
+    let name = ServiceName::new(name).expect("a label");
+    DescribeRequest {
+        name: name.clone(),
+        version: None,
+        image: None,
+        port: None,
+        settings,
+        env_names: Vec::new(),
+        volumes: Vec::new(),
+        file_paths: Vec::new(),
+        app: AppContext {
+            name: "shop".to_owned(),
+            main_volumes: Vec::new(),
+            services: vec![(name, "any".to_owned())],
+        },
+    }
+}
+
+#[test]
+fn every_plugin_says_what_it_is() {
+    let known: Vec<_> = PLUGINS
+        .known()
+        .map(|info| {
+            json!({
+                "names": info.names().collect::<Vec<_>>(),
+                "grants": info.grants,
+                "judges": info.judges,
+                "reloads": info.reloads,
+            })
+        })
+        .collect();
+    insta::assert_json_snapshot!(known);
+    for info in PLUGINS.known() {
+        assert!(info.size <= 150_000, "{} has {} bytes", info.id, info.size);
+        assert_eq!(info.digest.len(), 64);
+        assert!(
+            info.settings["additionalProperties"] == json!(false),
+            "{}",
+            info.id
+        );
+        for import in &info.imports {
+            assert!(import.starts_with("wasi:"), "{import}");
+        }
+    }
+}
+
+#[test]
+fn redis_end_to_end() {
+    let service = PLUGINS
+        .describe(
+            "redis",
+            &request("cache", json!({"password": "yes", "max-memory": "64MB"})),
+        )
+        .expect("described");
+    insta::assert_json_snapshot!(service);
+    let name = ServiceName::new("cache").expect("a label");
+    assert_eq!(service.secrets[0].0, SecretName::plugin(&name, "password"));
+
+    let observed = |output: &str| {
+        let observation = Observation {
+            passed: true,
+            status: None,
+            output: output.to_owned(),
+        };
+        PLUGINS
+            .judge("redis", &name, &[observation])
+            .expect("judged")
+    };
+    assert_eq!(observed("+PONG\r\n"), Verdict::Ready);
+    assert!(matches!(
+        observed("-LOADING Redis is loading"),
+        Verdict::Waiting(_)
+    ));
+}
+
+#[test]
+fn nginx_end_to_end() {
+    let service = PLUGINS
+        .describe("nginx", &request("nginx", json!({})))
+        .expect("described");
+    insta::assert_json_snapshot!(service);
+}
+
+#[test]
+fn the_same_request_gives_the_same_answer() {
+    let ask = || {
+        PLUGINS
+            .describe("redis", &request("redis", json!({})))
+            .expect("described")
+    };
+    assert_eq!(ask(), ask());
+}
+
+#[test]
+fn objections_point_at_the_setting() {
+    let refused = |settings| match PLUGINS.describe("redis", &request("redis", settings)) {
+        Err(DescribeError::Diagnostics(diagnostics)) => diagnostics,
+        other => panic!("expected objections, got {other:?}"),
+    };
+    let wrong = refused(json!({"max-memry": "1g"}));
+    assert_eq!(wrong[0].path, ["max-memry"]);
+    assert_eq!(wrong[0].help.as_deref(), Some("did you mean `max-memory`?"));
+    let wrong = refused(json!({"append-only": "perhaps"}));
+    assert_eq!(
+        wrong[0].message,
+        "expected true or false, found \"perhaps\""
+    );
+}
+
+#[test]
+fn a_version_that_is_no_tag_is_refused() {
+    let request = DescribeRequest {
+        version: Some("7 4".to_owned()),
+        ..request("redis", json!({}))
+    };
+    match PLUGINS.describe("redis", &request) {
+        Err(DescribeError::Diagnostics(diagnostics)) => {
+            assert_eq!(diagnostics[0].message, "\"7 4\" is not an image tag");
+        }
+        other => panic!("expected objections, got {other:?}"),
+    }
+}
+
+#[test]
+fn an_unknown_plugin_is_answered_with_those_that_exist() {
+    match PLUGINS.describe("redsi", &request("redsi", json!({}))) {
+        Err(DescribeError::Plugin(Error::Unknown { known, .. })) => {
+            assert!(known.contains(&"redis".to_owned()));
+        }
+        other => panic!("expected an unknown plugin, got {other:?}"),
+    }
+}
