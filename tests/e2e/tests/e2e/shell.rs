@@ -80,6 +80,13 @@ fn on_a_terminal_size_keys_and_exit_code_are_right() {
     });
     // The prompt's shell lives on; only what it runs is interrupted.
     terminal.press("sleep 1000; echo ended with $?\n");
+    // Ctrl-C throws away what was typed and not yet read.
+    doprax_e2e::wait_for("the command to run", 20, || {
+        let processes =
+            host.docker
+                .run(&["top", &host.docker.container("tiny", "main"), "-eo", "args"]);
+        processes.contains("sleep 1000").then_some(())
+    });
     terminal.press("\u{3}");
     terminal.press("echo still $((40 + 2))\n");
     terminal.wait_for("still 42");
