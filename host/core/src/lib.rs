@@ -11,6 +11,7 @@
 pub mod assemble;
 pub mod blueprint;
 pub mod diagnostic;
+pub mod diff;
 pub mod dockerfile;
 pub mod ignore_file;
 pub mod manifest;

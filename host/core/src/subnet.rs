@@ -23,7 +23,7 @@ pub const DEFAULT_POOL: [Ipv4Net; 2] = [
 /// No subnet is free.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no free /{prefix} in the address pool {}: remove apps, or give the host a larger pool",
+    "no /{prefix} is free in the address pool {}",
     .pool.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 )]
 pub struct PoolExhausted {
@@ -136,7 +136,7 @@ mod tests {
         let error = allocate(&nets(&["10.0.0.0/23"]), 23, &nets(&["10.0.1.0/24"])).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no free /23 in the address pool 10.0.0.0/23: remove apps, or give the host a larger pool"
+            "no /23 is free in the address pool 10.0.0.0/23"
         );
     }
 

@@ -1,0 +1,318 @@
+//! What a container is made of, as texts for people.
+
+use super::FieldDiff;
+use crate::blueprint::{Container, Content, Env, File, Image, sha256_hex};
+use crate::probe::{Check, Probe};
+use crate::resources::Resources;
+use crate::secret::SecretName;
+use crate::spec::Strategy;
+use crate::text::{Part, Text};
+
+/// What stands for a value that is not shown.
+const MASK: &str = "••••";
+
+/// One thing that a container is made of.
+struct Field {
+    name: &'static str,
+    key: Option<String>,
+    /// What people see.
+    shown: String,
+    /// What decides whether it changed. May hold what is masked; never leaves this file.
+    exact: String,
+    /// Whether it is left out where the whole container is new.
+    detail: bool,
+}
+
+/// Everything that a new container is made of and that people ask about.
+pub(super) fn all(container: &Container) -> Vec<FieldDiff> {
+    let told = fields(container).into_iter().filter(|field| !field.detail);
+    told.map(|field| diff(&field, None, Some(field.shown.clone())))
+        .collect()
+}
+
+/// What differs between two containers.
+pub(super) fn changes(before: &Container, after: &Container) -> Vec<FieldDiff> {
+    let old = fields(before);
+    let new = fields(after);
+    let find = |fields: &[Field], wanted: &Field| {
+        let same = |field: &&Field| field.name == wanted.name && field.key == wanted.key;
+        fields
+            .iter()
+            .find(same)
+            .map(|field| (field.shown.clone(), field.exact.clone()))
+    };
+    let mut changes = Vec::new();
+    for field in &new {
+        match find(&old, field) {
+            None => changes.push(diff(field, None, Some(field.shown.clone()))),
+            Some((_, exact)) if exact == field.exact => {}
+            Some((shown, _)) => {
+                let mut after = field.shown.clone();
+                if shown == after {
+                    after.push_str(" (another)");
+                }
+                changes.push(diff(field, Some(shown), Some(after)));
+            }
+        }
+    }
+    let gone = old.iter().filter(|field| find(&new, field).is_none());
+    changes.extend(gone.map(|field| diff(field, Some(field.shown.clone()), None)));
+    changes
+}
+
+/// A secret that has another value than before.
+pub(super) fn new_secret(name: &SecretName) -> FieldDiff {
+    FieldDiff {
+        field: "secret".to_owned(),
+        key: Some(name.to_string()),
+        before: Some(MASK.to_owned()),
+        after: Some(format!("{MASK} (new value)")),
+    }
+}
+
+/// Where a container's image comes from.
+pub(super) fn image(container: &Container) -> String {
+    match &container.image {
+        Image::Build {
+            source, dockerfile, ..
+        } => {
+            format!("built from {dockerfile} ({})", short(source))
+        }
+        Image::Pull { reference } => reference.clone(),
+    }
+}
+
+fn diff(field: &Field, before: Option<String>, after: Option<String>) -> FieldDiff {
+    FieldDiff {
+        field: field.name.to_owned(),
+        key: field.key.clone(),
+        before,
+        after,
+    }
+}
+
+fn fields(container: &Container) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut add = |name, shown: Option<String>, detail| {
+        if let Some(shown) = shown {
+            fields.push(Field {
+                name,
+                key: None,
+                exact: shown.clone(),
+                shown,
+                detail,
+            });
+        }
+    };
+    // The image of a new container stands beside its name.
+    add("image", Some(image(container)), true);
+    add("plugin", container.plugin.clone(), true);
+    add(
+        "entrypoint",
+        container.entrypoint.as_deref().map(command),
+        false,
+    );
+    add("command", container.command.as_deref().map(command), false);
+    add("user", container.user.clone(), false);
+    add("limits", limits(&container.resources), false);
+    add("ready", Some(readiness(container)), false);
+    add("shared memory", container.shm_size.map(bytes), true);
+    add("capabilities", words(&container.capabilities), false);
+    add("ulimits", words(&ulimits(container)), true);
+    add("reload", container.reload.as_deref().map(command), true);
+    add("stop", Some(stop(container)), true);
+    add(
+        "takeover",
+        Some(takeover(container.strategy).to_owned()),
+        true,
+    );
+    add("also called", words(&container.aliases), true);
+    // The same image under the same reference is no change, whatever source it has.
+    for field in fields.iter_mut().filter(|field| field.name == "image") {
+        field.exact = container.image.reference().to_owned();
+    }
+
+    let port = container
+        .port_reason
+        .strip_prefix("port ")
+        .unwrap_or(&container.port_reason);
+    if container.port.is_some() {
+        fields.insert(
+            0,
+            Field {
+                name: "port",
+                key: None,
+                shown: port.to_owned(),
+                exact: format!("{:?}", container.port),
+                detail: false,
+            },
+        );
+    }
+    let mounts = container.mounts.iter().map(|mount| Field {
+        name: "volume",
+        key: Some(mount.path.clone()),
+        shown: mount.name.to_string(),
+        exact: mount.name.to_string(),
+        detail: false,
+    });
+    let outputs = container.outputs.iter().map(|(name, text)| Field {
+        name: "output",
+        key: Some(name.clone()),
+        shown: MASK.to_owned(),
+        exact: format!("{text:?}"),
+        detail: true,
+    });
+    let env = container.env.iter().map(|(name, env)| Field {
+        name: "env",
+        key: Some(name.clone()),
+        shown: value(env),
+        exact: format!("{env:?}"),
+        detail: false,
+    });
+    let env: Vec<Field> = env.collect();
+    fields.extend(env);
+    fields.extend(mounts);
+    fields.extend(container.files.iter().map(file));
+    fields.extend(outputs);
+    fields
+}
+
+fn value(env: &Env) -> String {
+    if env.masked {
+        MASK.to_owned()
+    } else {
+        text(&env.value)
+    }
+}
+
+fn text(text: &Text) -> String {
+    let parts = text.0.iter().map(|part| match part {
+        Part::Literal(literal) => literal.as_str(),
+        Part::Secret(_) => MASK,
+    });
+    parts.collect()
+}
+
+fn file(file: &File) -> Field {
+    let (origin, digest) = match &file.content {
+        Content::Blob { digest, source } => (format!("{source} "), digest.clone()),
+        Content::Text(text) => (
+            "written by the plugin ".to_owned(),
+            sha256_hex(format!("{text:?}").as_bytes()),
+        ),
+    };
+    let mode = file.mode;
+    Field {
+        name: "file",
+        key: Some(file.path.clone()),
+        shown: format!("{origin}({})", short(&digest)),
+        exact: format!("{origin}{digest}{mode:o}"),
+        detail: false,
+    }
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(8).collect()
+}
+
+/// A command as a shell would take it.
+fn command(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    let quoted = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+fn words(words: &[String]) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn ulimits(container: &Container) -> Vec<String> {
+    let limit = |value: i64| {
+        if value < 0 {
+            "unlimited".to_owned()
+        } else {
+            value.to_string()
+        }
+    };
+    let ulimits = container.ulimits.iter();
+    ulimits
+        .map(|u| format!("{} {}:{}", u.name, limit(u.soft), limit(u.hard)))
+        .collect()
+}
+
+fn limits(resources: &Resources) -> Option<String> {
+    let memory = resources
+        .memory
+        .map(|memory| format!("memory {}", bytes(memory)));
+    let cpus = resources.millicpus.map(|millis| {
+        let cpus = f64::from(millis) / 1000.0;
+        format!("cpus {cpus}")
+    });
+    let disk = resources.disk.map(|disk| format!("disk {}", bytes(disk)));
+    words(
+        &[memory, cpus, disk]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// A size in the largest unit that gives a whole number.
+fn bytes(size: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fits = |(shift, _): &&(u32, &str)| size != 0 && size.is_multiple_of(1 << shift);
+    match units.iter().find(fits) {
+        Some((shift, unit)) => format!("{} {unit}", size >> shift),
+        None => format!("{size} B"),
+    }
+}
+
+fn readiness(container: &Container) -> String {
+    let within = format!(
+        "within {} s",
+        f64::from(container.ready_timeout_ms) / 1000.0
+    );
+    let probes: Vec<String> = container.probes.iter().map(probe).collect();
+    match (probes.as_slice(), container.judged) {
+        ([], _) => "as soon as it runs".to_owned(),
+        (probes, false) => format!("{}, {within}", probes.join(", then ")),
+        (probes, true) => format!("{}, judged by its plugin, {within}", probes.join(", then ")),
+    }
+}
+
+fn probe(probe: &Probe) -> String {
+    match &probe.check {
+        Check::Tcp { port, send: None } => format!("port {port} accepts"),
+        Check::Tcp {
+            port,
+            send: Some(_),
+        } => format!("port {port} answers"),
+        Check::Http { port, path } => format!("GET :{port}{path}"),
+        Check::Exec { command: words, .. } => command(words),
+        Check::Log { contains } => format!("its log says {contains:?}"),
+    }
+}
+
+fn stop(container: &Container) -> String {
+    let signal = container
+        .stop_signal
+        .as_deref()
+        .unwrap_or("the image's signal");
+    format!(
+        "{signal}, within {} s",
+        f64::from(container.stop_grace_ms) / 1000.0
+    )
+}
+
+fn takeover(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Rolling => "the new copy runs beside the old one until it is ready",
+        Strategy::Recreate => "the old copy ends before the new one starts",
+    }
+}
