@@ -149,3 +149,107 @@ pub(super) fn create_body(
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_core::blueprint::{Env, Image, Stage};
+    use doprax_core::name::{AppName, Instance, ServiceName};
+    use doprax_core::resources::Resources;
+    use doprax_core::service::Ulimit;
+    use doprax_core::spec::{Strategy, VolumeMount};
+    use doprax_core::text::{Part, Text};
+
+    fn database() -> Container {
+        let password = Text(vec![Part::Secret(SecretName::word("random_1"))]);
+        Container {
+            name: ServiceName::new("mysql").unwrap(),
+            plugin: Some("mysql".to_owned()),
+            stage: Stage::Service,
+            image: Image::Pull {
+                reference: "mysql:8.4".to_owned(),
+            },
+            env: BTreeMap::from([
+                (
+                    "A".to_owned(),
+                    Env {
+                        value: Text::literal("a=b"),
+                        masked: false,
+                    },
+                ),
+                (
+                    "PASSWORD".to_owned(),
+                    Env {
+                        value: password,
+                        masked: true,
+                    },
+                ),
+            ]),
+            entrypoint: None,
+            command: Some(vec!["mysqld".to_owned()]),
+            user: Some("999".to_owned()),
+            files: Vec::new(),
+            mounts: vec![VolumeMount {
+                name: VolumeName::new("Data 1").unwrap(),
+                path: "/var/lib/mysql".to_owned(),
+            }],
+            aliases: vec!["mysql".to_owned()],
+            port: Some(3306),
+            port_reason: String::new(),
+            probes: Vec::new(),
+            ready_timeout_ms: 60_000,
+            judged: false,
+            reload: None,
+            strategy: Strategy::Recreate,
+            resources: Resources {
+                memory: Some(512 << 20),
+                millicpus: Some(1500),
+                disk: Some(1 << 30),
+            },
+            shm_size: Some(1 << 20),
+            ulimits: vec![Ulimit {
+                name: "memlock".to_owned(),
+                soft: -1,
+                hard: -1,
+            }],
+            capabilities: vec!["SYS_NICE".to_owned()],
+            stop_signal: Some("SIGINT".to_owned()),
+            stop_grace_ms: 1_500,
+            outputs: BTreeMap::new(),
+        }
+    }
+
+    fn body(
+        secrets: &BTreeMap<SecretName, String>,
+        disk_limit: bool,
+    ) -> Result<ContainerCreateBody, SecretName> {
+        let (instance, app) = (Instance::default(), AppName::new("shop").unwrap());
+        let around = Surroundings {
+            labels: Labels::from([("doprax.app".to_owned(), "shop".to_owned())]),
+            network: instance.network(&app),
+            domain: instance.domain(&app),
+            volume: &|name| (instance.volume(&app, name), Labels::new()),
+            secrets,
+            disk_limit,
+        };
+        create_body(&database(), around)
+    }
+
+    #[test]
+    fn a_container_in_the_engines_words() {
+        let secrets = BTreeMap::from([(SecretName::word("random_1"), "s3cret".to_owned())]);
+        insta::with_settings!({ sort_maps => true }, {
+            insta::assert_json_snapshot!(body(&secrets, true).unwrap());
+        });
+        let without = body(&secrets, false).unwrap().host_config.unwrap();
+        assert_eq!(without.storage_opt, None);
+    }
+
+    #[test]
+    fn a_secret_without_a_value_is_named() {
+        assert_eq!(
+            body(&BTreeMap::new(), false),
+            Err(SecretName::word("random_1"))
+        );
+    }
+}

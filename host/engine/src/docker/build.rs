@@ -131,3 +131,57 @@ fn lines(log: &mut BuildLog, info: BuildInfo) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_core::name::Instance;
+    use std::io::Write as _;
+    use std::sync::{Arc, Mutex};
+
+    /// An engine without BuildKit is not to be had; its builder is, on every engine.
+    #[tokio::test]
+    async fn the_classic_builder_shows_the_failing_step_too() {
+        let Ok(address) = std::env::var("DOPRAX_TEST_ENGINE") else {
+            let note = b"SKIPPED the classic builder: DOPRAX_TEST_ENGINE names no engine\n";
+            std::io::stderr().write_all(note).unwrap();
+            return;
+        };
+        let docker = Docker::connect(&address, Instance::default());
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("source.tar");
+        let dockerfile = "FROM doprax-test/debian:bookworm\nRUN echo a line && exit 3\n";
+        let mut tar = tar::Builder::new(std::fs::File::create(&archive).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(dockerfile.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "Dockerfile", dockerfile.as_bytes())
+            .unwrap();
+        tar.into_inner().unwrap();
+        let events = Arc::<Mutex<Vec<Event>>>::default();
+        let seen = Arc::clone(&events);
+        let progress: Progress = Arc::new(move |event| seen.lock().unwrap().push(event));
+        let options = BuildImageOptionsBuilder::default()
+            .dockerfile("Dockerfile")
+            .rm(true)
+            .forcerm(true);
+        match docker.run_build(options.build(), &archive, &progress).await {
+            Err(Stopped::Failed(error)) => match *error {
+                Error::BuildFailed {
+                    step,
+                    output,
+                    reason,
+                } => {
+                    assert_eq!(step, "[2/2] RUN echo a line && exit 3");
+                    assert_eq!(output, ["a line"]);
+                    assert!(reason.contains('3'), "{reason}");
+                }
+                other => panic!("{other:?}"),
+            },
+            Err(Stopped::Failure(failure)) => panic!("{failure:?}"),
+            Ok(()) => panic!("it cannot succeed"),
+        }
+        let step = Event::Build("[1/2] FROM doprax-test/debian:bookworm".to_owned());
+        assert!(events.lock().unwrap().contains(&step), "{events:?}");
+    }
+}

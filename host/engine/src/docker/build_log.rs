@@ -111,7 +111,11 @@ impl BuildLog {
             .or_default();
         let mut lines = step.take(text.as_bytes());
         // What the builder says of itself (" ---> 5d0da3dc9764") is no output.
-        let is_own = |line: &String| line.is_empty() || line.starts_with(" --->");
+        let is_own = |line: &String| {
+            line.is_empty()
+                || line.starts_with(" --->")
+                || line.starts_with("Removing intermediate container ")
+        };
         step.last.retain(|line| !is_own(line));
         lines.retain(|line| !is_own(line));
         lines

@@ -6,6 +6,7 @@
 
 mod contract;
 mod docker_only;
+mod fake_only;
 mod latency;
 mod proxy;
 mod stage;
