@@ -21,18 +21,30 @@ mod units;
 mod variable;
 
 use args::{Cli, Command};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use context::Context;
 use failure::{Failure, Result};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| exit_with(&error));
     let context = Context::new(&cli.global);
     match run(&context, cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(context.output.json, context.output.error_paint),
     }
+}
+
+/// Ends with what clap says; a lone `doprax` is answered with the help, also where the
+/// environment already holds an option.
+fn exit_with(error: &clap::Error) -> ! {
+    if error.kind() == clap::error::ErrorKind::MissingSubcommand {
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{}", Cli::command().render_help());
+        std::process::exit(2);
+    }
+    error.exit()
 }
 
 fn run(context: &Context, command: Command) -> Result<()> {

@@ -66,15 +66,20 @@ impl Source {
 /// The bytes of the manifest of `folder`.
 fn manifest(folder: &Path) -> Result<Vec<u8>> {
     let path = folder.join(MANIFEST);
-    match read_limited(&path, MAX_MANIFEST) {
+    match read_manifest(&path) {
         Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(no_manifest(folder)),
         Err(error) => Err(Failure::new(format!("cannot read {}", path.display())).because(&error)),
     }
 }
 
-/// Bytes of a manifest that are read at most; the parser says what is wrong with more.
-const MAX_MANIFEST: u64 = 16 << 20;
+/// The bytes of a manifest; of a monstrous one only so many that the parser refuses it.
+pub(crate) fn read_manifest(path: &Path) -> std::io::Result<Vec<u8>> {
+    read_limited(path, MAX_MANIFEST)
+}
+
+/// Bytes of a manifest that are read at most, more than the parser takes.
+const MAX_MANIFEST: u64 = 64 << 20;
 
 fn no_manifest(folder: &Path) -> Failure {
     let failure = Failure::new(format!("there is no {MANIFEST} in {}", folder.display()));

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::plugins;
-use crate::source::{MANIFEST, config_files};
+use crate::source::{MANIFEST, config_files, read_manifest};
 use doprax_api::wire;
 use doprax_core::diagnostic::{self, Diagnostic, Severity};
 use doprax_core::manifest::{self, Manifest, app_name_from_folder};
@@ -37,7 +37,7 @@ impl Check {
         } else {
             self.file
         };
-        let bytes = std::fs::read(&path).map_err(|error| {
+        let bytes = read_manifest(&path).map_err(|error| {
             Failure::new(format!("cannot read {}", path.display()))
                 .because(&error)
                 .help("name the file: `doprax check FILE`")

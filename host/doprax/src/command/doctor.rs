@@ -51,10 +51,9 @@ impl Doctor {
 }
 
 fn not_running(error: ClientError) -> Finding {
-    let text = error.to_string();
-    let remedy = match Failure::from(error) {
-        Failure::Failed(failure) | Failure::Usage(failure) => failure.help,
-        Failure::Silent(_) => None,
+    let (text, remedy) = match Failure::from(error) {
+        Failure::Failed(failure) | Failure::Usage(failure) => (failure.error, failure.help),
+        Failure::Silent(_) => ("does not answer".to_owned(), None),
     };
     Finding {
         subject: "host".to_owned(),

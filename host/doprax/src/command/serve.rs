@@ -11,7 +11,7 @@ use doprax_api::listen;
 use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
 use doprax_core::name::{AppName, Instance};
-use doprax_reconcile::{Config, Host};
+use doprax_reconcile::{Config, Host, StartError};
 use ipnet::Ipv4Net;
 use rustix::fs::{FlockOperation, Mode};
 use std::fs::File;
@@ -112,9 +112,7 @@ impl Serve {
             pool: self.pool.clone(),
             interval: INTERVAL,
         };
-        let host = Host::start(config)
-            .await
-            .map_err(|error| Failure::from_error(&error))?;
+        let host = Host::start(config).await.map_err(not_started)?;
         let ended = self.serve(context, &host, &folder, group, &http).await;
         host.shutdown().await;
         ended
@@ -190,6 +188,20 @@ impl Serve {
             };
             output.remark(format!("apps at http://APP.{}{port}", self.base_domain));
         }
+    }
+}
+
+/// Why the host did not start, and what to do about it.
+fn not_started(error: StartError) -> Failure {
+    let failure = Failure::from_error(&error);
+    match error {
+        StartError::Ingress(_) => {
+            failure.help("serve apps on another address with --http ADDRESS:PORT")
+        }
+        StartError::Engine(_) => {
+            failure.help("name the engine as unix:///PATH or tcp://HOST:PORT with --engine")
+        }
+        _ => failure,
     }
 }
 
