@@ -77,6 +77,7 @@ pub use bindings::plugin::exports::doprax::plugin::service::{
 pub use bindings::reload::exports::doprax::plugin::reload::Target;
 pub use metadata::build;
 pub use plugin::{Judge, Plugin, Reload};
+pub use settings::parse as settings;
 pub use size::ByteSize;
 
 #[doc(hidden)]

@@ -13,8 +13,9 @@ use serde::de::{
 };
 use std::fmt;
 
-/// Reads settings, a JSON object.
-pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Diagnostic> {
+/// Reads the settings of a request, a JSON object, as the host does before it calls
+/// [`crate::Plugin::plan`].
+pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Diagnostic> {
     let setting =
         json::read(json).ok_or_else(|| Diagnostic::service("the settings are not JSON"))?;
     T::deserialize(setting).map_err(Diagnostic::from)
