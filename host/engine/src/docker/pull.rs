@@ -32,7 +32,7 @@ impl Docker {
         }
         let missing = |reason: String| Error::ImageMissing {
             reference: reference.to_owned(),
-            reason: one_line(&reason),
+            reason: reason_of(&reason),
         };
         let (name, tag) = name_and_tag(reference);
         let options = CreateImageOptionsBuilder::default()
@@ -124,8 +124,22 @@ fn name_and_tag(reference: &str) -> (&str, &str) {
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// What the engine said, in one line that tells a registry which does not have the
+/// image from one that was not reached.
+fn reason_of(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Go's network errors; the engine has no code for them.
+    let network = [
+        "dial tcp",
+        "no such host",
+        "TLS handshake",
+        "i/o timeout",
+        "request canceled",
+    ];
+    if network.iter().any(|sign| text.contains(sign)) {
+        return format!("its registry cannot be reached ({text})");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -145,6 +159,19 @@ mod tests {
         for (reference, expected) in cases {
             assert_eq!(name_and_tag(reference), expected, "{reference}");
         }
+    }
+
+    #[test]
+    fn a_registry_that_is_not_reached_is_told_apart() {
+        let away = "Get \"https://r/v2/\": dial tcp: lookup r:\n no such host";
+        assert_eq!(
+            reason_of(away),
+            "its registry cannot be reached (Get \"https://r/v2/\": dial tcp: lookup r: no such host)"
+        );
+        assert_eq!(
+            reason_of("manifest for r:1 not found"),
+            "manifest for r:1 not found"
+        );
     }
 
     #[test]
