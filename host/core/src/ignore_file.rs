@@ -140,16 +140,18 @@ impl IgnoreFile {
     }
 }
 
-/// A path without `.`, `..`, doubled slashes and slashes at its ends; what leads above
-/// the root ends at the root, as an absolute path does.
+/// A path without `.`, doubled slashes and slashes at its ends. A `..` takes the step
+/// before it away; one that leads above the root stays and so matches nothing, except
+/// where a slash before it says that the root is meant.
 fn clean(path: &str) -> String {
     let mut steps: Vec<&str> = Vec::new();
     for step in path.split('/') {
         match step {
             "" | "." => {}
-            ".." => {
+            ".." if steps.last().is_some_and(|last| *last != "..") => {
                 steps.pop();
             }
+            ".." if path.starts_with('/') => {}
             step => steps.push(step),
         }
     }
@@ -162,8 +164,11 @@ fn compile(pattern: &str) -> Option<Vec<Token>> {
     while let Some(c) = characters.next() {
         tokens.push(match c {
             '*' if characters.next_if_eq(&'*').is_some() => {
-                characters.next_if_eq(&'/');
-                if characters.peek().is_none() {
+                let slash = characters.next_if_eq(&'/').is_some();
+                let rest = characters.clone().collect::<String>();
+                // Docker takes `**` and plain characters for the end of any path.
+                let suffix = tokens.is_empty() && !slash && !rest.contains(['*', '?', '[', '\\']);
+                if rest.is_empty() || suffix {
                     Token::All
                 } else {
                     Token::Folders

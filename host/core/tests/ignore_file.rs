@@ -24,7 +24,8 @@ fn patterns_are_anchored_at_the_root() {
     );
     check("/temp/", &["temp", "temp/a"], &["a/temp"]);
     check("./a/../b//c", &["b/c"], &["a", "b"]);
-    check("../x", &["x"], &[]);
+    check("../x", &[], &["x"]);
+    check("/../x", &["x"], &["a/x"]);
 }
 
 #[test]
@@ -55,6 +56,8 @@ fn double_stars_do_not() {
     check("docs/**", &["docs/a", "docs/a/b"], &["documents"]);
     check("a/**/z", &["a/z", "a/b/z", "a/b/c/z"], &["a/b", "b/z"]);
     check("**", &["a", "a/b"], &[]);
+    check("**foo", &["foo", "barfoo", "a/barfoo/b"], &["foobar"]);
+    check("**foo*", &["foo", "a/foobar"], &["barfoo"]);
 }
 
 #[test]
