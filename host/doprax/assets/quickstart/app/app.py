@@ -125,7 +125,7 @@ class Guestbook(BaseHTTPRequestHandler):
                 pass  # it was the visitor who went away
 
     def log_message(self, template, *values):
-        if self.path != "/up":
+        if getattr(self, "path", "") != "/up":
             super().log_message(template, *values)
 
 
