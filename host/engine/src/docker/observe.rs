@@ -11,9 +11,12 @@ use bollard::models::{
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State};
-use futures_util::future::join_all;
+use futures_util::TryStreamExt as _;
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
+
+/// How many containers are inspected at once.
+const AT_ONCE: usize = 16;
 
 impl Docker {
     /// What exists of one app.
@@ -25,20 +28,20 @@ impl Docker {
             .map_err(|failure| self.error(failure, action()))?;
         let mut observed = listed.into_observed().remove(app).unwrap_or_default();
         let runs = |container: &ObservedContainer| container.state != State::Created;
-        let inspected = join_all(observed.containers.iter_mut().filter(|c| runs(c)).map(
-            |container| async {
+        let running = observed
+            .containers
+            .iter_mut()
+            .filter(|container| runs(container));
+        futures_util::stream::iter(running.map(Ok))
+            .try_for_each_concurrent(AT_ONCE, async |container| {
                 if let Some(now) = self.inspect(&container.id).await? {
                     container.started_ms = started_ms(&now);
                     container.restarts = restarts(&now);
                 }
                 Ok(())
-            },
-        ));
-        inspected
+            })
             .await
-            .into_iter()
-            .collect::<Result<(), Failure>>()
-            .map_err(|failure| self.error(failure, action()))?;
+            .map_err(|failure: Failure| self.error(failure, action()))?;
         Ok(observed)
     }
 
