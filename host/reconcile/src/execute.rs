@@ -165,7 +165,9 @@ impl Host {
                 self.await_ready(run, service, container).await
             }
             Step::PublishRoute { container, port } => {
-                let address = self.address(run, container).await?;
+                let address = self.find(container).await?.address.ok_or_else(|| {
+                    doprax_engine::Error::NoContainer { container: container.clone() }
+                })?;
                 let domains = run.blueprint.as_ref().map(|blueprint| &blueprint.domains);
                 let target = Target::Address(SocketAddr::new(address.into(), *port));
                 self.set_target(&run.app, domains.unwrap_or(&Default::default()), target);
@@ -190,21 +192,6 @@ impl Host {
                 Ok(())
             }
         }
-    }
-
-    async fn address(&self, run: &Run, container: &str) -> Result<std::net::Ipv4Addr, Error> {
-        let observed = self.engine().observe(&run.app).await?;
-        observed
-            .containers
-            .iter()
-            .find(|found| found.name == container)
-            .and_then(|found| found.address)
-            .ok_or_else(|| {
-                doprax_engine::Error::NoContainer {
-                    container: container.to_owned(),
-                }
-                .into()
-            })
     }
 
     async fn reload(

@@ -9,7 +9,7 @@ use crate::routes::RoutesByApp;
 use doprax_core::name::AppName;
 use doprax_engine::{Docker, Engine, Facts};
 use doprax_ingress::Ingress;
-use doprax_plugin::Plugins;
+use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_store::{AppRecord, Store};
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,11 @@ impl Host {
         engine: Arc<dyn Engine>,
     ) -> Result<Arc<Self>, StartError> {
         let store = Store::open(&config.state).await?;
-        let plugins = Arc::new(Plugins::open(&config.state.join("plugins"))?);
+        let plugins = Arc::new(Plugins::open(
+            Some(&config.state.join("plugins")),
+            BUILTIN,
+            Limits::default(),
+        )?);
         let ingress = Ingress::start(doprax_ingress::Config::new(config.http.clone()))?;
         let host = Arc::new(Self {
             config,

@@ -8,7 +8,7 @@ use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble};
 use doprax_core::blueprint::{Blueprint, Image, sha256_hex};
 use doprax_core::diagnostic::Severity;
 use doprax_core::diff;
-use doprax_core::manifest::{self, Manifest};
+use doprax_core::manifest::{self, KnownPlugin, Manifest};
 use doprax_core::merge::{Merged, merge};
 use doprax_core::name::{AppName, PluginName, ServiceName};
 use doprax_core::observed::Observed;
@@ -17,7 +17,7 @@ use doprax_core::service::{AppContext, DescribeRequest, ServiceDescription};
 use doprax_core::source::Source;
 use doprax_core::spec::{AppSpec, ServiceSpec, VolumeMount};
 use doprax_core::{dockerfile, plan::Plan};
-use doprax_plugin::DescribeError;
+use doprax_plugin::{DescribeError, Plugins};
 use doprax_store::{AppRecord, StoredSecret};
 use futures_util::future::try_join_all;
 use ipnet::Ipv4Net;
@@ -146,7 +146,7 @@ impl Host {
     }
 
     fn read_manifest(&self, request: &DeployRequest) -> Result<Manifest, Error> {
-        let plugins = self.plugins().known_names();
+        let plugins = known_plugins(&self.plugins());
         let context = manifest::Context {
             file_name: &request.file_name,
             default_app: request.default_app.as_ref(),
@@ -173,11 +173,11 @@ impl Host {
         let mut descriptions = BTreeMap::new();
         for (name, service) in &merged.spec.services {
             let asked = describe_request(&merged.spec, name, service);
-            match self.plugins().describe(&service.plugin, &asked) {
+            match self.plugins().describe(service.plugin.as_str(), &asked) {
                 Ok(description) => {
                     descriptions.insert(name.clone(), description);
                 }
-                Err(DescribeError::Refused(objections)) => diagnostics.extend(
+                Err(DescribeError::Diagnostics(objections)) => diagnostics.extend(
                     objections
                         .iter()
                         .map(|objection| manifest.objection(name, objection)),
@@ -194,16 +194,18 @@ impl Host {
         if !diagnostics.is_empty() {
             return Err(Error::Manifest { diagnostics });
         }
+        let known = known_plugins(&self.plugins());
+        let answers = |plugin: &PluginName| {
+            let names = known.iter().map(|known| {
+                std::iter::once(&known.name).chain(&known.aliases).cloned().collect::<Vec<_>>()
+            });
+            names.into_iter().find(|names| names.contains(plugin)).unwrap_or_default()
+        };
         let plugin_names = merged
             .spec
             .services
             .values()
-            .map(|service| {
-                (
-                    service.plugin.clone(),
-                    self.plugins().names_of(&service.plugin),
-                )
-            })
+            .map(|service| (service.plugin.clone(), answers(&service.plugin)))
             .collect();
         Ok(Understood {
             manifest,
@@ -364,6 +366,18 @@ impl Host {
         };
         planner::plan(blueprint, &observed, &context)
     }
+}
+
+/// The names that plugins answer to. A name that no manifest could write is left out.
+fn known_plugins(plugins: &Plugins) -> Vec<KnownPlugin> {
+    let names = |names: &[String]| names.iter().filter_map(|n| PluginName::new(n).ok()).collect();
+    plugins
+        .known()
+        .filter_map(|info| {
+            let name = PluginName::new(&info.id).ok()?;
+            Some(KnownPlugin { name, aliases: names(&info.aliases) })
+        })
+        .collect()
 }
 
 fn unplannable(errors: &[assemble::Error]) -> Error {

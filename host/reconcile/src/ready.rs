@@ -67,7 +67,7 @@ impl Host {
         loop {
             let stale = looked.as_ref().is_none_or(|(at, _)| at.elapsed() > LOOK);
             if stale {
-                let found = self.find(run, container).await?;
+                let found = self.find(container).await?;
                 looked = Some((Instant::now(), found));
             }
             let Some((_, found)) = &looked else { continue };
@@ -101,17 +101,9 @@ impl Host {
         }
     }
 
-    async fn find(&self, run: &Run, container: &str) -> Result<ObservedContainer, Error> {
-        let observed = self.engine().observe(&run.app).await?;
-        let found = observed
-            .containers
-            .into_iter()
-            .find(|found| found.name == container);
-        found.ok_or_else(|| {
-            doprax_engine::Error::NoContainer {
-                container: container.to_owned(),
-            }
-            .into()
+    pub(crate) async fn find(&self, container: &str) -> Result<ObservedContainer, Error> {
+        self.engine().container(container).await?.ok_or_else(|| {
+            doprax_engine::Error::NoContainer { container: container.to_owned() }.into()
         })
     }
 
@@ -145,7 +137,7 @@ impl Host {
             .map(|probe| self.try_probe(probe, &subject, &run.material));
         let observations = join_all(tries).await;
         if let (true, Some(plugin)) = (spec.judged, &spec.plugin) {
-            return match self.plugins().judge(plugin, &observations) {
+            return match self.plugins().judge(plugin, &spec.name, &observations) {
                 Ok(verdict) => verdict,
                 Err(error) => Verdict::Failed(format!("its plugin failed: {error}")),
             };
