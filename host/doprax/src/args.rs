@@ -29,6 +29,7 @@ const STYLES: Styles = Styles::styled()
     disable_help_subcommand = true,
     after_help = "\
 Begin here:
+  doprax quickstart        try it: an engine, a host and an app in one command
   doprax serve             run the host (keep it running; apps outlive it)
   doprax up                deploy the app in this folder
   doprax logs APP -f       see what it prints
@@ -36,6 +37,7 @@ Begin here:
 `doprax COMMAND --help` explains a command, with examples.",
     after_long_help = "\
 Begin here:
+  doprax quickstart        try it: an engine, a host and an app in one command
   doprax serve             run the host (keep it running; apps outlive it)
   doprax up                deploy the app in this folder
   doprax apps              list what is deployed
@@ -112,6 +114,7 @@ pub(crate) struct Global {
 /// The commands, in the order in which people need them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Quickstart(command::quickstart::Quickstart),
     Serve(command::serve::Serve),
     Up(command::up::Up),
     Plan(command::plan::Plan),

@@ -10,6 +10,7 @@ pub(crate) mod logs;
 pub(crate) mod operation;
 pub(crate) mod plan;
 pub(crate) mod plugin;
+pub(crate) mod quickstart;
 pub(crate) mod remove;
 pub(crate) mod schema;
 pub(crate) mod secret;

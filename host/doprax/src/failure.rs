@@ -61,6 +61,14 @@ impl Failure {
         self
     }
 
+    /// The same with the last lines of a log that show why.
+    pub(crate) fn log(mut self, lines: Vec<String>) -> Self {
+        if let Some(failure) = self.content() {
+            failure.log = lines;
+        }
+        self
+    }
+
     fn content(&mut self) -> Option<&mut wire::Failure> {
         match self {
             Self::Failed(failure) | Self::Usage(failure) => Some(failure),

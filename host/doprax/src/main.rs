@@ -13,6 +13,7 @@ mod output;
 mod paint;
 mod plugins;
 mod progress;
+mod quickstart;
 mod since;
 mod source;
 mod state;
@@ -70,6 +71,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Env(env) => ask(env.run(context)),
         Command::Operation(operation) => ask(operation.run(context)),
         Command::Plugin(plugin) => ask(plugin.run(context)),
+        Command::Quickstart(quickstart) => ask(quickstart.run(context)),
         Command::Doctor(doctor) => ask(doctor.run(context)),
     }
 }

@@ -51,6 +51,15 @@ pub(crate) struct Up {
 }
 
 impl Up {
+    /// The command as it is with `--yes`.
+    pub(crate) fn without_asking(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            yes: true,
+            detach: false,
+        }
+    }
+
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
         let client = context.client()?;
