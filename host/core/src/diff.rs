@@ -79,7 +79,7 @@ pub struct ContainerDiff {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// It is created.
+    /// It is created where there is none.
     Create,
     /// A new copy runs beside the old one until it is ready.
     ReplaceBeside,
@@ -91,6 +91,8 @@ pub enum Action {
     Stop,
     /// It goes.
     Remove,
+    /// What is left over of an earlier copy goes.
+    Tidy,
     /// Nothing.
     Keep,
 }
@@ -271,6 +273,8 @@ impl Diff {
 /// What the plan does to the containers, by service.
 #[derive(Default)]
 struct Touched {
+    /// Created under the name of a copy that waits beside another.
+    beside: BTreeSet<ServiceName>,
     created: BTreeSet<ServiceName>,
     started: BTreeSet<ServiceName>,
     stopped: BTreeSet<ServiceName>,
@@ -286,7 +290,14 @@ impl Touched {
                 continue;
             };
             let (set, container) = match act {
-                Act::CreateContainer { container, .. } => (&mut touched.created, container),
+                Act::CreateContainer {
+                    container, spec, ..
+                } => {
+                    if service(container).is_some_and(|name| is_spare(container, &name)) {
+                        touched.beside.insert(spec.name.clone());
+                    }
+                    (&mut touched.created, container)
+                }
                 Act::StartContainer { container } | Act::RenameContainer { to: container, .. } => {
                     (&mut touched.started, container)
                 }
@@ -308,6 +319,11 @@ impl Touched {
 fn service(container: &str) -> Option<ServiceName> {
     let label = container.split(['.', '_']).next().unwrap_or_default();
     ServiceName::new(label).ok()
+}
+
+/// Whether this is the name of a copy that waits beside another.
+fn is_spare(container: &str, service: &ServiceName) -> bool {
+    container[service.as_str().len()..].starts_with('_')
 }
 
 fn container(
@@ -343,18 +359,19 @@ fn container(
             });
         }
     };
-    let created = touched.created.contains(name);
     let action = if after.is_none() {
         Action::Remove
-    } else if created && before.is_none() {
-        Action::Create
-    } else if created && spec.strategy == Strategy::Rolling {
+    } else if touched.beside.contains(name) && spec.strategy == Strategy::Rolling {
         Action::ReplaceBeside
-    } else if created {
+    } else if touched.beside.contains(name) {
         Action::Replace
+    } else if touched.created.contains(name) {
+        Action::Create
     } else if touched.started.contains(name) {
         Action::Start
-    } else if touched.stopped.contains(name) && !touched.removed.contains(name) {
+    } else if touched.removed.contains(name) {
+        Action::Tidy
+    } else if touched.stopped.contains(name) {
         Action::Stop
     } else {
         Action::Keep

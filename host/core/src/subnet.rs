@@ -88,9 +88,12 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
+    /// Pool, what is taken, prefix length, what is allocated.
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], u8, Option<&'a str>);
+
     #[test]
     fn takes_the_lowest_that_overlaps_nothing() {
-        let cases: [(&[&str], &[&str], u8, Option<&str>); 9] = [
+        let cases: [Case<'_>; 9] = [
             (&["10.16.0.0/12"], &[], 23, Some("10.16.0.0/23")),
             (&["10.16.0.0/12"], &["0.0.0.0/0"], 23, Some("10.16.0.0/23")),
             (

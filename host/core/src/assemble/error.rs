@@ -102,16 +102,16 @@ pub enum Error {
         /// The first variables of the row.
         variables: Vec<String>,
     },
-    /// A text that grew too long by what it refers to.
+    /// Texts that grew too long by what they refer to.
     #[error(
-        "{service}: {place} is longer than {limit} bytes once filled in; shorten what it refers to"
+        "{service}: with {place} its texts are longer than {limit} bytes once filled in; shorten what they refer to"
     )]
     TooLong {
         /// The container whose text it is.
         service: ServiceName,
-        /// Where the text stands.
+        /// The text with which it is too much.
         place: Place,
-        /// The greatest length in bytes.
+        /// The greatest length in bytes, of all texts of the container together.
         limit: usize,
     },
     /// A text names a secret that nobody declared.

@@ -5,10 +5,11 @@ use super::{Error, Findings, Place};
 use crate::blueprint::Env;
 use crate::name::ServiceName;
 use crate::text::{Part, Template, TemplatePart, Text};
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The greatest length of a filled text in bytes. Texts that refer to each other
-/// could double at every reference.
+/// The greatest length of all filled texts of a container together, in bytes. Texts
+/// that refer to each other grow at every reference.
 const LIMIT: usize = 1 << 20;
 
 /// How many variables may refer to each other in a row. A plugin's answer must not
@@ -49,6 +50,8 @@ pub(super) struct Filler<'a> {
     service: &'a ServiceName,
     peers: &'a Peers<'a>,
     env: BTreeMap<String, Env>,
+    /// Bytes of the texts that were filled so far.
+    bytes: Cell<usize>,
 }
 
 impl<'a> Filler<'a> {
@@ -59,19 +62,23 @@ impl<'a> Filler<'a> {
         variables: &BTreeMap<&str, Variable<'_>>,
         findings: &mut Findings,
     ) -> Self {
-        let mut filler = Self {
+        let filler = Self {
             service,
             peers,
             env: BTreeMap::new(),
+            bytes: Cell::new(0),
+        };
+        let mut walk = Walk {
+            filler,
+            variables,
+            failed: BTreeSet::new(),
+            path: Vec::new(),
+            findings,
         };
         for name in variables.keys() {
-            if let Err(error) = filler.resolve(name, variables, &mut Vec::new())
-                && !findings.errors.contains(&error)
-            {
-                findings.errors.push(error);
-            }
+            walk.resolve(name);
         }
-        filler
+        walk.filler
     }
 
     /// The container's environment.
@@ -82,51 +89,6 @@ impl<'a> Filler<'a> {
     /// The text that `template` becomes.
     pub(super) fn fill(&self, template: &Template, place: Place) -> Result<Text, Error> {
         self.filled(template, place).map(|filled| filled.value)
-    }
-
-    /// Fills a variable and before it those it refers to. `path` holds the variables
-    /// that are being filled, outermost first.
-    fn resolve(
-        &mut self,
-        name: &str,
-        variables: &BTreeMap<&str, Variable<'_>>,
-        path: &mut Vec<String>,
-    ) -> Result<(), Error> {
-        let Some(variable) = variables.get(name).filter(|_| !self.env.contains_key(name)) else {
-            return Ok(());
-        };
-        if let Some(start) = path.iter().position(|seen| seen == name) {
-            let mut circle = path[start..].to_vec();
-            // Wherever the walk came in, the circle reads the same.
-            let first = circle
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, name)| *name)
-                .map_or(0, |(i, _)| i);
-            circle.rotate_left(first);
-            circle.push(circle[0].clone());
-            return Err(Error::Cycle {
-                service: self.service.clone(),
-                variables: circle,
-            });
-        }
-        path.push(name.to_owned());
-        if path.len() > MAX_CHAIN {
-            return Err(Error::TooDeep {
-                service: self.service.clone(),
-                variables: path.clone(),
-            });
-        }
-        for part in &variable.value.0 {
-            if let TemplatePart::Env(other) = part {
-                self.resolve(other, variables, path)?;
-            }
-        }
-        path.pop();
-        let mut env = self.filled(variable.value, Place::Env(name.to_owned()))?;
-        env.masked |= variable.masked;
-        self.env.insert(name.to_owned(), env);
-        Ok(())
     }
 
     /// The text that `template` becomes, masked if it contains what is masked.
@@ -160,7 +122,7 @@ impl<'a> Filler<'a> {
                 }
                 TemplatePart::MainPort => self.main_port(&mut text, &place)?,
             }
-            if text.bytes > LIMIT {
+            if self.bytes.get() + text.bytes > LIMIT {
                 return Err(Error::TooLong {
                     service: self.service.clone(),
                     place,
@@ -168,6 +130,7 @@ impl<'a> Filler<'a> {
                 });
             }
         }
+        self.bytes.set(self.bytes.get() + text.bytes);
         Ok(Env {
             value: Text(text.parts),
             masked,
@@ -199,6 +162,82 @@ impl<'a> Filler<'a> {
         }
         Ok(())
     }
+}
+
+/// The way through the variables of a container.
+struct Walk<'a, 'b> {
+    filler: Filler<'a>,
+    variables: &'b BTreeMap<&'b str, Variable<'b>>,
+    /// Variables without a value; why is among the findings.
+    failed: BTreeSet<String>,
+    /// Variables that are being filled, outermost first.
+    path: Vec<String>,
+    findings: &'b mut Findings,
+}
+
+impl Walk<'_, '_> {
+    /// Fills a variable and before it those it refers to. Returns whether it has a
+    /// value or there is none to have.
+    fn resolve(&mut self, name: &str) -> bool {
+        let Some(variable) = self.variables.get(name) else {
+            return true;
+        };
+        if self.filler.env.contains_key(name) || self.failed.contains(name) {
+            return !self.failed.contains(name);
+        }
+        self.path.push(name.to_owned());
+        let env = self.filled(name, variable);
+        self.path.pop();
+        if let Some(env) = env {
+            self.filler.env.insert(name.to_owned(), env);
+            return true;
+        }
+        self.failed.insert(name.to_owned());
+        false
+    }
+
+    fn filled(&mut self, name: &str, variable: &Variable<'_>) -> Option<Env> {
+        let service = self.filler.service.clone();
+        if let Some(circle) = circle(&self.path) {
+            let error = Error::Cycle {
+                service,
+                variables: circle,
+            };
+            return self.findings.keep(Err(error));
+        }
+        if self.path.len() > MAX_CHAIN {
+            let variables = self.path.clone();
+            return self
+                .findings
+                .keep(Err(Error::TooDeep { service, variables }));
+        }
+        for part in &variable.value.0 {
+            if let TemplatePart::Env(other) = part
+                && !self.resolve(other)
+            {
+                return None;
+            }
+        }
+        let place = Place::Env(name.to_owned());
+        let mut env = self
+            .findings
+            .keep(self.filler.filled(variable.value, place))?;
+        env.masked |= variable.masked;
+        Some(env)
+    }
+}
+
+/// The circle that the last of these variables closes. It reads the same wherever
+/// the walk came in.
+fn circle(path: &[String]) -> Option<Vec<String>> {
+    let (last, before) = path.split_last()?;
+    let start = before.iter().position(|name| name == last)?;
+    let mut circle = before[start..].to_vec();
+    let least = circle.iter().enumerate().min_by_key(|(_, name)| *name);
+    let least = least.map_or(0, |(index, _)| index);
+    circle.rotate_left(least);
+    circle.push(circle[0].clone());
+    Some(circle)
 }
 
 /// A text in the making; neighbouring literals are one, so that equal texts are

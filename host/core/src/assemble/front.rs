@@ -15,14 +15,14 @@ pub(super) fn choose(
     services: &BTreeMap<&ServiceName, Ports>,
 ) -> Result<Front, Error> {
     if let Some(name) = &spec.front {
-        let why = format!("{name}, as doprax.yaml says");
+        let why = "as doprax.yaml says";
         if name.is_main() {
-            return of_main(main, &why);
+            return of_main(main, why);
         }
         let ports = services.get(name).ok_or_else(|| Error::UnknownFront {
             service: name.clone(),
         })?;
-        return of_service(name, ports, &why).ok_or_else(|| Error::FrontWithoutPort {
+        return of_service(name, ports, why).ok_or_else(|| Error::FrontWithoutPort {
             service: name.clone(),
         });
     }
@@ -31,14 +31,14 @@ pub(super) fn choose(
         .keys()
         .filter(|name| services.get(name).is_some_and(is_web));
     let Some(name) = web.next() else {
-        return of_main(main, "main, because no service exposes 80 or 443");
+        return of_main(main, "no service exposes 80 or 443");
     };
     let others: Vec<&str> = web.map(ServiceName::as_str).collect();
     let why = if others.is_empty() {
-        format!("{name}, because it exposes 80 or 443")
+        "it exposes 80 or 443".to_owned()
     } else {
         format!(
-            "{name}, the first of {name}, {} that expose 80 or 443",
+            "the first of {name}, {} that expose 80 or 443",
             others.join(", ")
         )
     };

@@ -32,6 +32,9 @@ pub(super) fn all(container: &Container) -> Vec<FieldDiff> {
 
 /// What differs between two containers.
 pub(super) fn changes(before: &Container, after: &Container) -> Vec<FieldDiff> {
+    if before == after {
+        return Vec::new();
+    }
     let old = fields(before);
     let new = fields(after);
     let find = |fields: &[Field], wanted: &Field| {
@@ -126,7 +129,7 @@ fn fields(container: &Container) -> Vec<Field> {
         Some(takeover(container.strategy).to_owned()),
         true,
     );
-    add("also called", words(&container.aliases), true);
+    add("also called", words(&second_names(container)), false);
     // The same image under the same reference is no change, whatever source it has.
     for field in fields.iter_mut().filter(|field| field.name == "image") {
         field.exact = container.image.reference().to_owned();
@@ -230,6 +233,16 @@ fn command(words: &[String]) -> String {
 
 fn words(words: &[String]) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// The names that people may use for it beside its own.
+fn second_names(container: &Container) -> Vec<String> {
+    let own = container.name.as_str();
+    let aliases = container.aliases.iter();
+    aliases
+        .filter(|alias| *alias != own && !alias.contains('.'))
+        .cloned()
+        .collect()
 }
 
 fn ulimits(container: &Container) -> Vec<String> {

@@ -168,12 +168,14 @@ fn render_container(page: &mut Page, container: &ContainerDiff) {
         Kind::Added => container.image.as_str(),
         _ => "",
     };
-    let action = match container.action {
-        Action::Create | Action::Remove | Action::Keep => "",
-        Action::ReplaceBeside => "a new copy runs beside the old one until it is ready",
-        Action::Replace => "the old copy ends, a new one starts",
-        Action::Start => "starts",
-        Action::Stop => "stops",
+    let action = match (container.kind, container.action) {
+        (Kind::Added | Kind::Removed, _) | (_, Action::Remove | Action::Keep) => "",
+        (_, Action::Create) => "it is not there: a new container starts",
+        (_, Action::ReplaceBeside) => "a new copy runs beside the old one until it is ready",
+        (_, Action::Replace) => "the old copy ends, a new one starts",
+        (_, Action::Start) => "starts",
+        (_, Action::Stop) => "stops",
+        (_, Action::Tidy) => "what is left of an old copy goes",
     };
     let text = [image, action]
         .into_iter()
@@ -271,8 +273,13 @@ impl Page {
 
     fn entry_raw(&mut self, kind: Kind, name: &str, text: &str) {
         let sign = self.sign(kind);
-        let name = self.paint(BOLD, &format!("{name:<NAMES$}"));
-        self.line(format_args!("  {sign} {name} {text}"));
+        let name = if text.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name:<NAMES$} ")
+        };
+        let name = self.paint(BOLD, &name);
+        self.line(format_args!("  {sign} {name}{text}"));
     }
 
     fn sign(&self, kind: Kind) -> String {

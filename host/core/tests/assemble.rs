@@ -1,0 +1,371 @@
+//! What wins, what is filled in, and what is refused when an app is assembled.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use doprax_core::assemble::{Error, Input, MainPorts, Place, SourceFile, assemble};
+use doprax_core::blueprint::{Blueprint, Container, Content, Stage};
+use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
+use doprax_core::secret::{SecretName, SecretSource};
+use doprax_core::service::{EnvTemplate, ServiceDescription, VolumeDefault};
+use doprax_core::source::Source;
+use doprax_core::spec::{AppSpec, ConfigFile, EnvValue, ServiceSpec, Strategy};
+use doprax_core::text::{Part, Template, TemplatePart, Text};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+fn service(name: &str) -> ServiceName {
+    ServiceName::new(name).unwrap()
+}
+
+fn volume(name: &str) -> VolumeName {
+    VolumeName::new(name).unwrap()
+}
+
+fn literal(text: &str) -> Template {
+    Template::literal(text)
+}
+
+fn refers(name: &str) -> TemplatePart {
+    TemplatePart::Env(name.to_owned())
+}
+
+/// An app with a database `db`, and what its plugin says.
+struct App {
+    spec: AppSpec,
+    description: ServiceDescription,
+    main_ports: MainPorts,
+    files: BTreeMap<String, SourceFile>,
+}
+
+impl App {
+    fn new() -> Self {
+        let spec: ServiceSpec = serde_json::from_value(json!({ "plugin": "mysql" })).unwrap();
+        let main = serde_json::from_value(json!({})).unwrap();
+        Self {
+            spec: AppSpec {
+                app: AppName::new("shop").unwrap(),
+                front: None,
+                main,
+                services: [(service("db"), spec)].into_iter().collect(),
+                domains: BTreeMap::new(),
+                secrets: BTreeMap::new(),
+            },
+            description: serde_json::from_value(json!({
+                "image": "mysql:8", "env": [], "files": [], "volumes": [],
+                "ports": [{ "number": 3306, "role": "mysql" }], "probes": [],
+                "ready_timeout_ms": 0, "judged": false, "after_main": false, "ulimits": [],
+                "capabilities": [], "stop_grace_ms": 0, "resources": {}, "secrets": [],
+                "outputs": [], "notes": [],
+            }))
+            .unwrap(),
+            main_ports: MainPorts::Known(vec![8000]),
+            files: BTreeMap::new(),
+        }
+    }
+
+    fn db(&mut self) -> &mut ServiceSpec {
+        &mut self.spec.services[&service("db")]
+    }
+
+    fn plugin_env(&mut self, name: &str, parts: Vec<TemplatePart>, masked: bool) {
+        let value = Template(parts);
+        self.description.env.push(EnvTemplate {
+            name: name.to_owned(),
+            value,
+            masked,
+        });
+    }
+
+    fn user_env(&mut self, name: &str, text: &str, masked: bool) {
+        let value = EnvValue {
+            value: literal(text),
+            masked,
+        };
+        self.db().container.env.insert(name.to_owned(), value);
+    }
+
+    /// Declares a secret of the plugin.
+    fn secret(&mut self) -> SecretName {
+        let name = SecretName::plugin(&service("db"), "root-password");
+        self.description
+            .secrets
+            .push((name.clone(), SecretSource::Random { length: 32 }));
+        name
+    }
+
+    fn assemble(&self) -> Result<Blueprint, Vec<Error>> {
+        assemble(&Input {
+            instance: &Instance::default(),
+            spec: &self.spec,
+            descriptions: &BTreeMap::from([(service("db"), self.description.clone())]),
+            plugin_names: &BTreeMap::new(),
+            images: &BTreeMap::new(),
+            source: &Source {
+                digest: "1".repeat(64),
+                dockerfile: "Dockerfile".to_owned(),
+            },
+            main_ports: &self.main_ports,
+            files: &self.files,
+            subnet: "10.16.0.0/23".parse().unwrap(),
+            revisions: &BTreeMap::from([
+                (SecretName::plugin(&service("db"), "root-password"), 3),
+                (SecretName::word("random_1"), 1),
+            ]),
+            disk_limit: false,
+        })
+    }
+
+    fn assembled_db(&self) -> Container {
+        self.assemble().unwrap().containers[&service("db")].clone()
+    }
+
+    fn errors(&self) -> Vec<Error> {
+        self.assemble().unwrap_err()
+    }
+}
+
+#[test]
+fn a_secret_is_kept_with_its_revision_while_something_uses_it() {
+    let mut app = App::new();
+    let secret = app.secret();
+    app.plugin_env("PASSWORD", vec![TemplatePart::Secret(secret.clone())], true);
+    let blueprint = app.assemble().unwrap();
+    assert_eq!(blueprint.revisions, BTreeMap::from([(secret.clone(), 3)]));
+    assert_eq!(
+        blueprint.secrets,
+        BTreeMap::from([(secret, SecretSource::Random { length: 32 })])
+    );
+}
+
+#[test]
+fn the_users_variable_wins_and_the_plugins_secret_is_dropped() {
+    let mut app = App::new();
+    let secret = app.secret();
+    app.plugin_env("PASSWORD", vec![TemplatePart::Secret(secret)], true);
+    app.user_env("PASSWORD", "mine", false);
+    let blueprint = app.assemble().unwrap();
+    let env = &blueprint.containers[&service("db")].env["PASSWORD"];
+    assert_eq!(env.value, Text::literal("mine"));
+    assert!(blueprint.secrets.is_empty());
+    assert!(blueprint.revisions.is_empty());
+}
+
+#[test]
+fn a_reference_takes_the_value_that_won_and_its_mask() {
+    let mut app = App::new();
+    app.plugin_env(
+        "USER",
+        vec![TemplatePart::Literal("root".to_owned())],
+        false,
+    );
+    let url = vec![
+        TemplatePart::Literal("//".to_owned()),
+        refers("USER"),
+        TemplatePart::Literal(":".to_owned()),
+        refers("PASSWORD"),
+        TemplatePart::Literal("@".to_owned()),
+        TemplatePart::Host(service("db")),
+        TemplatePart::Literal(":".to_owned()),
+        TemplatePart::Port(service("db")),
+        refers("NOT_SET"),
+    ];
+    app.plugin_env("URL", url, false);
+    app.plugin_env("COPY", vec![refers("URL"), TemplatePart::MainPort], false);
+    app.user_env("USER", "shop", false);
+    app.user_env("PASSWORD", "hunter2", true);
+    let db = app.assembled_db();
+    assert_eq!(
+        db.env["URL"].value,
+        Text(vec![Part::Literal("//shop:hunter2@db:3306".to_owned())])
+    );
+    assert_eq!(
+        db.env["COPY"].value,
+        Text::literal("//shop:hunter2@db:33068000")
+    );
+    assert!(db.env["URL"].masked && db.env["COPY"].masked && !db.env["USER"].masked);
+}
+
+#[test]
+fn a_circle_of_variables_is_named_once() {
+    let mut app = App::new();
+    app.plugin_env("B", vec![refers("C")], false);
+    app.plugin_env("A", vec![refers("B")], false);
+    app.plugin_env("C", vec![refers("B")], false);
+    let variables = ["B", "C", "B"].map(str::to_owned).to_vec();
+    assert_eq!(
+        app.errors(),
+        [Error::Cycle {
+            service: service("db"),
+            variables
+        }]
+    );
+}
+
+#[test]
+fn a_row_of_variables_has_an_end() {
+    let mut app = App::new();
+    for number in 0..100_000 {
+        app.plugin_env(
+            &format!("V{number:06}"),
+            vec![refers(&format!("V{:06}", number + 1))],
+            false,
+        );
+    }
+    assert!(
+        app.errors()
+            .iter()
+            .any(|error| matches!(error, Error::TooDeep { .. }))
+    );
+}
+
+#[test]
+fn a_text_cannot_grow_without_bounds() {
+    let mut app = App::new();
+    app.plugin_env("A", vec![TemplatePart::Literal("x".repeat(1000))], false);
+    app.plugin_env("B", vec![refers("A"); 1000], false);
+    app.plugin_env("C", vec![refers("B"); 1000], false);
+    let place = Place::Env("C".to_owned());
+    assert_eq!(
+        app.errors(),
+        [Error::TooLong {
+            service: service("db"),
+            place,
+            limit: 1 << 20
+        }]
+    );
+}
+
+#[test]
+fn every_error_is_reported_at_once() {
+    let mut app = App::new();
+    app.main_ports = MainPorts::Known(Vec::new());
+    app.plugin_env("A", vec![TemplatePart::Host(service("cache"))], false);
+    app.plugin_env("B", vec![TemplatePart::MainPort], false);
+    app.plugin_env(
+        "C",
+        vec![TemplatePart::Secret(SecretName::word("nobody"))],
+        false,
+    );
+    let file = ConfigFile {
+        source: "my.cnf".to_owned(),
+        writable: false,
+    };
+    app.db()
+        .container
+        .files
+        .insert("/etc/my.cnf".to_owned(), file);
+    let texts: Vec<String> = app.errors().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn the_users_volume_and_file_take_the_place_of_the_plugins() {
+    let mut app = App::new();
+    for (path, name) in [("/var/lib/mysql/", "db-data"), ("/backup", "db-backup")] {
+        app.description.volumes.push(VolumeDefault {
+            path: path.to_owned(),
+            name: volume(name),
+        });
+    }
+    app.description.files = serde_json::from_value(json!([
+        { "path": "/etc/my.cnf", "mode": 0o600, "content": [{ "literal": "[mysqld]" }] },
+        { "path": "/etc/other.cnf", "mode": 0o600, "content": [] },
+    ]))
+    .unwrap();
+    let file = |source: &str, writable| ConfigFile {
+        source: source.to_owned(),
+        writable,
+    };
+    app.files = BTreeMap::from([
+        (
+            "my.cnf".to_owned(),
+            SourceFile {
+                sha256: "aa".to_owned(),
+                mode: 0o600,
+            },
+        ),
+        (
+            "run.sh".to_owned(),
+            SourceFile {
+                sha256: "bb".to_owned(),
+                mode: 0o750,
+            },
+        ),
+    ]);
+    let container = &mut app.db().container;
+    container
+        .volumes
+        .insert("/var/lib/mysql".to_owned(), volume("mine"));
+    container
+        .files
+        .insert("/etc/my.cnf".to_owned(), file("my.cnf", false));
+    container
+        .files
+        .insert("/run.sh".to_owned(), file("run.sh", true));
+
+    let db = app.assembled_db();
+    let mounts: Vec<_> = db
+        .mounts
+        .iter()
+        .map(|m| (m.path.as_str(), m.name.as_str()))
+        .collect();
+    assert_eq!(
+        mounts,
+        [("/backup", "db-backup"), ("/var/lib/mysql", "mine")]
+    );
+    let files: Vec<_> = db.files.iter().map(|f| (f.path.as_str(), f.mode)).collect();
+    assert_eq!(
+        files,
+        [
+            ("/etc/my.cnf", 0o444),
+            ("/etc/other.cnf", 0o600),
+            ("/run.sh", 0o777)
+        ]
+    );
+    let content = Content::Blob {
+        digest: "aa".to_owned(),
+        source: "my.cnf".to_owned(),
+    };
+    assert_eq!(db.files[0].content, content);
+}
+
+#[test]
+fn only_what_writes_nothing_of_its_own_runs_beside_its_old_copy() {
+    let mut app = App::new();
+    assert_eq!(app.assembled_db().strategy, Strategy::Recreate);
+    app.description.after_main = true;
+    assert_eq!(app.assembled_db().strategy, Strategy::Rolling);
+    app.db()
+        .container
+        .volumes
+        .insert("/www".to_owned(), volume("static"));
+    assert_eq!(app.assembled_db().strategy, Strategy::Recreate);
+    app.spec
+        .main
+        .container
+        .volumes
+        .insert("/app/static".to_owned(), volume("static"));
+    let db = app.assembled_db();
+    assert_eq!((db.strategy, db.stage), (Strategy::Rolling, Stage::Front));
+}
+
+#[test]
+fn main_answers_to_the_apps_name_unless_a_service_does() {
+    let mut app = App::new();
+    let main = |app: &App| {
+        app.assemble().unwrap().containers[&ServiceName::main()]
+            .aliases
+            .clone()
+    };
+    assert_eq!(main(&app), ["main", "shop", "shop.shop.internal"]);
+    app.spec.app = AppName::new("db").unwrap();
+    assert_eq!(main(&app), ["main"]);
+}
+
+#[test]
+fn a_service_cannot_be_main() {
+    let mut app = App::new();
+    let spec = app.db().clone();
+    app.spec.services.insert(ServiceName::main(), spec);
+    let plugin = PluginName::new("mysql").unwrap();
+    assert_eq!(app.errors(), [Error::NamedMain { plugin }]);
+}

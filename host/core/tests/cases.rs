@@ -1,0 +1,323 @@
+//! Manifest and observed → plan or error, as files: each folder of `tests/cases` is
+//! one case.
+//!
+//! - `doprax.yaml`: what is wanted.
+//! - `before.yaml`: what was deployed before and runs; absent: nothing.
+//! - `world.json`: what else differs from the ordinary, see [`World`].
+//! - `expected.snap`: the diff that a person sees and the steps, each with the steps
+//!   that come before it; or the errors.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble};
+use doprax_core::blueprint::{Blueprint, sha256_hex};
+use doprax_core::diff;
+use doprax_core::manifest::{self, KnownPlugin};
+use doprax_core::name::{AppName, Instance, PluginName, ServiceName};
+use doprax_core::observed::{Network, Observed, ObservedContainer, State};
+use doprax_core::plan::Plan;
+use doprax_core::planner::{self, Context};
+use doprax_core::service::ServiceDescription;
+use doprax_core::source::Source;
+use doprax_core::spec::AppSpec;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cases");
+
+/// A value that cases have only where it is masked.
+const MASKED: &str = "hunter2";
+
+/// What a case says about everything but the manifest.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct World {
+    /// Digest of the source; what ran before has the digest `1111…`.
+    source: String,
+    /// The ports that main exposes.
+    main_ports: MainPorts,
+    /// The ports that images expose; others are not on the engine.
+    images: BTreeMap<String, Vec<u16>>,
+    /// Files that the source does not have.
+    missing_files: BTreeSet<String>,
+    /// Files that have changed since what ran before.
+    changed_files: BTreeSet<String>,
+    /// Copies that exist beside, instead of, or in another state than those of what
+    /// ran before.
+    copies: Vec<Copy>,
+    /// Containers that their owner stopped.
+    stopped: BTreeSet<ServiceName>,
+    /// Whether the engine can limit disks.
+    disk_limit: bool,
+    /// Whether the app is removed.
+    removal: bool,
+}
+
+/// A copy of a container.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Copy {
+    service: ServiceName,
+    /// Made from the wanted blueprint, not from the one before.
+    #[serde(default)]
+    wanted: bool,
+    /// Whether it bears its waiting name.
+    #[serde(default)]
+    spare: bool,
+    /// Its state; null: what bears this name is not there.
+    state: Option<State>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            source: "1".repeat(64),
+            main_ports: MainPorts::Known(vec![8000]),
+            images: BTreeMap::new(),
+            missing_files: BTreeSet::new(),
+            changed_files: BTreeSet::new(),
+            copies: Vec::new(),
+            stopped: BTreeSet::new(),
+            disk_limit: false,
+            removal: false,
+        }
+    }
+}
+
+#[test]
+fn cases() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(CASES).unwrap() {
+        let folder = entry.unwrap().path();
+        if folder.is_dir() {
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path(&folder);
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            settings.bind(|| insta::assert_snapshot!("expected", outcome(&folder)));
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "the cases are where they are looked for");
+}
+
+fn outcome(folder: &Path) -> String {
+    let world: World = match std::fs::read(folder.join("world.json")) {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap(),
+        Err(_) => World::default(),
+    };
+    let previous = folder.join("before.yaml").exists().then(|| {
+        let spec = read(&folder.join("before.yaml")).unwrap();
+        let before = World {
+            images: world.images.clone(),
+            ..World::default()
+        };
+        blueprint(&spec, &before).unwrap()
+    });
+    let spec = match read(&folder.join("doprax.yaml")) {
+        Ok(spec) => spec,
+        Err(refused) => return refused.to_string(),
+    };
+    let next = match blueprint(&spec, &world) {
+        Ok(next) => next,
+        Err(errors) => return errors.iter().map(|error| format!("{error}\n")).collect(),
+    };
+    let observed = observed(previous.as_ref(), &next, &world);
+    if world.removal {
+        let plan = planner::removal(&observed, previous.as_ref());
+        let diff = diff::removal(&next.app, previous.as_ref(), &observed, &plan);
+        return format!("{}\n{}", diff.render(false), steps(&plan));
+    }
+    let instance = Instance::default();
+    let context = Context {
+        instance: &instance,
+        stopped: &world.stopped,
+    };
+    let plan = planner::plan(&next, &observed, &context);
+    let diff = diff::diff(previous.as_ref(), &next, &plan);
+    assert_eq!(strip(&diff.render(true)), diff.render(false));
+    let json = serde_json::to_string(&diff).unwrap();
+    assert!(!json.contains(MASKED), "a masked value is in the diff");
+    format!("{}\n{}", diff.render(false), steps(&plan))
+}
+
+fn read(path: &Path) -> Result<AppSpec, manifest::Refused> {
+    let names: [&[&str]; 6] = [
+        &["mysql"],
+        &["redis"],
+        &["postgresql", "postgres"],
+        &["nginx"],
+        &["elasticsearch"],
+        &["container"],
+    ];
+    let name = |name: &&str| PluginName::new(*name).unwrap();
+    let plugins = names.map(|names| KnownPlugin {
+        name: name(&names[0]),
+        aliases: names[1..].iter().map(name).collect(),
+    });
+    let app = AppName::new("shop").unwrap();
+    let context = manifest::Context {
+        file_name: "doprax.yaml",
+        default_app: Some(&app),
+        plugins: &plugins,
+    };
+    manifest::parse(&std::fs::read(path).unwrap(), &context).map(|manifest| manifest.spec)
+}
+
+fn blueprint(spec: &AppSpec, world: &World) -> Result<Blueprint, Vec<assemble::Error>> {
+    let mut plugin_names = BTreeMap::new();
+    let mut descriptions = BTreeMap::new();
+    for (name, service) in &spec.services {
+        let plugin = service.plugin.as_str();
+        let names = match plugin {
+            "postgres" | "postgresql" => vec!["postgresql", "postgres"],
+            other => vec![other],
+        };
+        descriptions.insert(name.clone(), description(names[0], name));
+        let names = names.into_iter().map(|name| PluginName::new(name).unwrap());
+        plugin_names.insert(service.plugin.clone(), names.collect());
+    }
+    let services = spec.services.values().map(|service| &service.container);
+    let wanted_files = services
+        .chain([&spec.main.container])
+        .flat_map(|c| c.files.values());
+    let files = wanted_files
+        .map(|file| file.source.clone())
+        .filter(|path| !world.missing_files.contains(path))
+        .map(|path| {
+            let version = if world.changed_files.contains(&path) {
+                "new"
+            } else {
+                "old"
+            };
+            let sha256 = sha256_hex(format!("{path} {version}").as_bytes());
+            (
+                path,
+                SourceFile {
+                    sha256,
+                    mode: 0o644,
+                },
+            )
+        })
+        .collect();
+    let source = Source {
+        digest: world.source.clone(),
+        dockerfile: "Dockerfile".to_owned(),
+    };
+    assemble(&Input {
+        instance: &Instance::default(),
+        spec,
+        descriptions: &descriptions,
+        plugin_names: &plugin_names,
+        images: &world.images,
+        source: &source,
+        main_ports: &world.main_ports,
+        files: &files,
+        subnet: "10.16.0.0/23".parse().unwrap(),
+        revisions: &BTreeMap::new(),
+        disk_limit: world.disk_limit,
+    })
+}
+
+/// What the plugin says in `plugins.json`, completed by nothing for what it leaves out.
+fn description(plugin: &str, service: &ServiceName) -> ServiceDescription {
+    let text = std::fs::read_to_string(Path::new(CASES).join("plugins.json")).unwrap();
+    let text = text.replace("NAME", service.as_str());
+    let mut plugins: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let mut description = json!({
+        "image": "", "env": [], "entrypoint": null, "command": null, "user": null, "files": [],
+        "volumes": [], "ports": [], "probes": [], "ready_timeout_ms": 0, "judged": false,
+        "reload": null, "after_main": false, "shm_size": null, "ulimits": [],
+        "capabilities": [], "stop_signal": null, "stop_grace_ms": 0, "resources": {},
+        "secrets": [], "outputs": [], "notes": [],
+    });
+    let said = plugins.remove(plugin).unwrap();
+    description
+        .as_object_mut()
+        .unwrap()
+        .extend(said.as_object().unwrap().clone());
+    serde_json::from_value(description).unwrap()
+}
+
+fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Observed {
+    let mut containers = BTreeMap::new();
+    let mut add = |blueprint: &Blueprint, name: &ServiceName, spare: bool, state| {
+        let spec = &blueprint.containers[name];
+        let hash = spec.hash(&blueprint.revisions);
+        let instance = Instance::default();
+        let engine_name = if spare {
+            instance.spare_container(&blueprint.app, name, &hash)
+        } else {
+            instance.container(&blueprint.app, name)
+        };
+        let Some(state) = state else {
+            containers.remove(&engine_name);
+            return;
+        };
+        let copy = ObservedContainer {
+            id: engine_name.clone(),
+            name: engine_name.clone(),
+            service: name.clone(),
+            hash,
+            state,
+            address: None,
+            created: 0,
+            started_ms: None,
+            restarts: 0,
+            image: spec.image.reference().to_owned(),
+        };
+        containers.insert(engine_name, copy);
+    };
+    if let Some(previous) = previous {
+        for name in previous.containers.keys() {
+            add(previous, name, false, Some(State::Running));
+        }
+    }
+    for copy in &world.copies {
+        let blueprint = previous.filter(|_| !copy.wanted).unwrap_or(next);
+        add(blueprint, &copy.service, copy.spare, copy.state);
+    }
+    let known = previous
+        .into_iter()
+        .flat_map(|previous| previous.containers.values());
+    let mut images: BTreeSet<String> = known.map(|c| c.image.reference().to_owned()).collect();
+    images.extend(world.images.keys().cloned());
+    Observed {
+        network: previous.map(|previous| Network {
+            subnet: previous.subnet,
+        }),
+        volumes: previous
+            .map(|previous| previous.volumes.clone())
+            .unwrap_or_default(),
+        containers: containers.into_values().collect(),
+        images,
+    }
+}
+
+fn steps(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (index, planned) in plan.steps.iter().enumerate() {
+        write!(text, "{index:>2} {}", planned.step).unwrap();
+        if !planned.after.is_empty() {
+            let after: Vec<String> = planned.after.iter().map(usize::to_string).collect();
+            write!(text, " (after {})", after.join(", ")).unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The text without its colours.
+fn strip(text: &str) -> String {
+    let mut plain = String::new();
+    for (index, part) in text.split('\u{1b}').enumerate() {
+        plain.push_str(if index == 0 {
+            part
+        } else {
+            part.split_once('m').unwrap().1
+        });
+    }
+    plain
+}
