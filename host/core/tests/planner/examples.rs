@@ -1,10 +1,10 @@
 //! Plans that people meet every day, step by step.
 
-use crate::apps::{app, container, recreated, running, service, with_reload, with_volume};
+use crate::apps::{app, container, copy, recreated, running, service, with_reload, with_volume};
 use crate::sim::Sim;
 use doprax_core::blueprint::{Blueprint, Stage};
 use doprax_core::name::{Instance, ServiceName};
-use doprax_core::observed::Observed;
+use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner::{self, Context};
 use std::collections::BTreeSet;
@@ -200,4 +200,18 @@ fn a_first_deploy_creates_everything_at_once() {
         duration(&plan(&app, &observed, &[])),
         90 + 200 + 3 * (300 + 50) + 10
     );
+}
+
+#[test]
+fn every_old_copy_ends_before_it_is_removed() {
+    let new = app([recreated(main(3))], "main");
+    let mut observed = running(&app([main(1)], "main"));
+    let other = app([main(2)], "main");
+    let spec = &other.containers[&ServiceName::main()];
+    let spare =
+        Instance::default().spare_container(&other.app, &spec.name, &spec.hash(&other.revisions));
+    observed
+        .containers
+        .push(copy(1, &other, spec, spare, State::Running));
+    insta::assert_snapshot!(text(&plan(&new, &observed, &[])));
 }
