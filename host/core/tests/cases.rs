@@ -3,6 +3,7 @@
 //!
 //! - `doprax.yaml`: what is wanted.
 //! - `before.yaml`: what was deployed before and runs; absent: nothing.
+//! - `by-hand.yaml`: the same with what a person changed since then; it runs.
 //! - `world.json`: what else differs from the ordinary, see [`World`].
 //! - `expected.snap`: the diff that a person sees and the steps, each with the steps
 //!   that come before it; or the errors.
@@ -12,6 +13,7 @@ use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble};
 use doprax_core::blueprint::{Blueprint, sha256_hex};
 use doprax_core::diff;
 use doprax_core::manifest::{self, KnownPlugin};
+use doprax_core::merge::merge;
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName};
 use doprax_core::observed::{Network, Observed, ObservedContainer, State};
 use doprax_core::plan::Plan;
@@ -108,19 +110,24 @@ fn outcome(folder: &Path) -> String {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap(),
         Err(_) => World::default(),
     };
-    let previous = folder.join("before.yaml").exists().then(|| {
-        let spec = read(&folder.join("before.yaml")).unwrap();
+    let spec_in = |name: &str| {
+        let path = folder.join(name);
+        path.exists().then(|| read(&path).unwrap())
+    };
+    let base = spec_in("before.yaml");
+    let current = spec_in("by-hand.yaml").or_else(|| base.clone());
+    let previous = current.as_ref().map(|spec| {
         let before = World {
             images: world.images.clone(),
             ..World::default()
         };
-        blueprint(&spec, &before).unwrap()
+        blueprint(spec, &before).unwrap()
     });
-    let spec = match read(&folder.join("doprax.yaml")) {
-        Ok(spec) => spec,
+    let merged = match read(&folder.join("doprax.yaml")) {
+        Ok(spec) => merge(base.as_ref(), current.as_ref(), &spec),
         Err(refused) => return refused.to_string(),
     };
-    let next = match blueprint(&spec, &world) {
+    let next = match blueprint(&merged.spec, &world) {
         Ok(next) => next,
         Err(errors) => return errors.iter().map(|error| format!("{error}\n")).collect(),
     };
@@ -136,7 +143,7 @@ fn outcome(folder: &Path) -> String {
         stopped: &world.stopped,
     };
     let plan = planner::plan(&next, &observed, &context);
-    let diff = diff::diff(previous.as_ref(), &next, &plan);
+    let diff = diff::diff(previous.as_ref(), &next, &plan).with_merge(&merged);
     assert_eq!(strip(&diff.render(true)), diff.render(false));
     let json = serde_json::to_string(&diff).unwrap();
     assert!(!json.contains(MASKED), "a masked value is in the diff");

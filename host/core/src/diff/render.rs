@@ -1,6 +1,7 @@
 //! A [`Diff`] as text for a terminal.
 
 use super::{Action, ContainerDiff, Diff, FieldDiff, Kind};
+use crate::merge::ChangeKind;
 use std::fmt::Write as _;
 
 /// Longest value that is shown whole, in characters.
@@ -107,14 +108,18 @@ impl Diff {
     }
 
     fn render_remarks(&self, page: &mut Page) {
-        let kept = self
-            .kept
-            .iter()
-            .map(|change| format!("stays as it was set by hand: {change}"));
+        let kept = self.kept.iter().map(|change| {
+            let what = match change.kind {
+                ChangeKind::Added => "was added by hand and stays",
+                ChangeKind::Changed => "was changed by hand and stays so",
+                ChangeKind::Removed => "was removed by hand and stays away",
+            };
+            format!("{} {what}", change.path.join("."))
+        });
         let dropped = self
             .dropped
             .iter()
-            .map(|change| format!("goes with what the manifest no longer says: {change}"));
+            .map(|change| format!("{} goes", change.path.join(".")));
         let notes = self.notes.iter().map(|note| match &note.service {
             Some(service) => format!("{service}: {}", note.text),
             None => note.text.clone(),
