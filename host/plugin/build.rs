@@ -13,20 +13,43 @@ use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "plugin";
+/// The plugin of this crate's tests, which is no part of the host.
+const HOSTILE: &str = "hostile";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?)
         .join("../..")
         .canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    for watched in ["plugins", "sdk", "wit", "Cargo.toml", "Cargo.lock"] {
+    for watched in [
+        "plugins",
+        "host/plugin/tests/hostile",
+        "sdk",
+        "wit",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     println!("cargo::rerun-if-env-changed=CARGO_NET_OFFLINE");
 
     let plugins = plugins(&root.join("plugins"))?;
     let target = out.join("plugins");
-    build(&root, &target, &plugins)?;
+    let component = |name: &str| {
+        target
+            .join(TARGET)
+            .join(PROFILE)
+            .join(format!("plugin_{name}.wasm"))
+    };
+    build(
+        &root,
+        &target,
+        plugins.iter().map(String::as_str).chain([HOSTILE]),
+    )?;
+    println!(
+        "cargo::rustc-env=DOPRAX_HOSTILE_PLUGIN={}",
+        component(HOSTILE).display()
+    );
 
     let mut source = String::from(
         "/// The plugins that are part of the host: name and component.\n\
@@ -61,7 +84,11 @@ fn plugins(folder: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(names)
 }
 
-fn build(root: &Path, target: &Path, plugins: &[String]) -> Result<(), Box<dyn Error>> {
+fn build<'a>(
+    root: &Path,
+    target: &Path,
+    plugins: impl Iterator<Item = &'a str>,
+) -> Result<(), Box<dyn Error>> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(root)

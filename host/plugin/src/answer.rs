@@ -189,7 +189,7 @@ fn unique<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), Reason> {
 }
 
 /// The command and its arguments. Tabs and line ends may be in arguments.
-pub(crate) fn command(arguments: Vec<String>) -> Result<Vec<String>, Reason> {
+fn command(arguments: Vec<String>) -> Result<Vec<String>, Reason> {
     match arguments.first() {
         None => return Err(Reason::Empty),
         Some(first) if first.is_empty() => return Err(Reason::Empty),
@@ -205,6 +205,17 @@ pub(crate) fn command(arguments: Vec<String>) -> Result<Vec<String>, Reason> {
         return Err(Reason::Control);
     }
     Ok(arguments)
+}
+
+/// A command that a plugin may only name with the grant to run commands.
+pub(crate) fn granted_command(
+    arguments: Vec<String>,
+    grants: &Grants,
+) -> Result<Vec<String>, Reason> {
+    match grants.exec {
+        true => command(arguments),
+        false => Err(Reason::NotGranted("to run commands".to_owned())),
+    }
 }
 
 /// The objections of a plugin.
@@ -237,6 +248,7 @@ pub(crate) fn diagnostics(
 struct Scope<'a> {
     request: &'a DescribeRequest,
     secrets: &'a [(SecretName, SecretSource)],
+    grants: &'a Grants,
 }
 
 impl Scope<'_> {
@@ -303,6 +315,14 @@ impl Scope<'_> {
         })
     }
 
+    fn probe(&self, probe: wit::Probe) -> Result<ProbeTemplate, Reason> {
+        Ok(ProbeTemplate {
+            check: self.check(probe.check)?,
+            interval_ms: milliseconds(probe.interval_ms, 10)?,
+            timeout_ms: milliseconds(probe.timeout_ms, 10)?,
+        })
+    }
+
     fn check(&self, check: wit::Check) -> Result<CheckTemplate, Reason> {
         Ok(match check {
             wit::Check::Tcp(tcp) => {
@@ -325,7 +345,7 @@ impl Scope<'_> {
                 }
             }
             wit::Check::Exec(exec) => CheckTemplate::Exec {
-                command: command(exec.command)?,
+                command: granted_command(exec.command, self.grants)?,
                 env: exec
                     .env
                     .into_iter()
@@ -353,6 +373,7 @@ pub(crate) fn service(
     let scope = Scope {
         request,
         secrets: &secrets,
+        grants,
     };
 
     let env = each("env", service.env, |entry| scope.env(entry))?;
@@ -373,17 +394,7 @@ pub(crate) fn service(
         })
     })?;
     unique(volumes.iter().map(|volume| volume.path.as_str())).at(|| "volumes".to_owned())?;
-    let probes = each("probes", service.probes, |probe| {
-        let check = scope.check(probe.check)?;
-        if matches!(check, CheckTemplate::Exec { .. }) && !grants.exec {
-            return Err(Reason::NotGranted("to run commands".to_owned()));
-        }
-        Ok(ProbeTemplate {
-            check,
-            interval_ms: milliseconds(probe.interval_ms, 10)?,
-            timeout_ms: milliseconds(probe.timeout_ms, 10)?,
-        })
-    })?;
+    let probes = each("probes", service.probes, |probe| scope.probe(probe))?;
     let outputs = each("outputs", service.outputs, |output| {
         Ok(Output {
             name: word(output.name)?,

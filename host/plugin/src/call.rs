@@ -89,59 +89,41 @@ impl Callable {
             return Err(DescribeError::Diagnostics(vec![not_a_tag(version)]));
         }
         let wanted = request::plan(request);
-        let answer = runtime
+        let (answer, command) = runtime
             .call(|store| {
                 let instance = self.instance.instantiate(&mut *store)?;
                 let plugin = self.service.load(&mut *store, &instance)?;
-                plugin.doprax_plugin_service().call_plan(store, &wanted)
-            })
-            .map_err(|failure| self.failed(failure))?;
-        let service = match answer {
-            Ok(service) => service,
-            Err(diagnostics) => {
-                let diagnostics = answer::diagnostics(diagnostics);
-                return Err(match diagnostics {
-                    Ok(diagnostics) => DescribeError::Diagnostics(diagnostics),
-                    Err(wrong) => self.wrong(wrong).into(),
-                });
-            }
-        };
-        let mut description =
-            answer::service(service, request, grants).map_err(|wrong| self.wrong(wrong))?;
-        description.judged = self.judges();
-        description.reload = self.reload_command(runtime, request, grants)?;
-        Ok(description)
-    }
-
-    fn reload_command(
-        &self,
-        runtime: &Runtime,
-        request: &DescribeRequest,
-        grants: &Grants,
-    ) -> Result<Option<Vec<String>>, Error> {
-        let Some(reload) = &self.reload else {
-            return Ok(None);
-        };
-        let target = request::reload(request);
-        let command = runtime
-            .call(|store| {
-                let instance = self.instance.instantiate(&mut *store)?;
+                let answer = plugin
+                    .doprax_plugin_service()
+                    .call_plan(&mut *store, &wanted)?;
+                let (Ok(_), Some(reload)) = (&answer, &self.reload) else {
+                    return Ok((answer, None));
+                };
+                let target = request::reload(request);
                 let plugin = reload.load(&mut *store, &instance)?;
-                plugin.doprax_plugin_reload().call_command(store, &target)
+                let command = plugin.doprax_plugin_reload().call_command(store, &target)?;
+                Ok((answer, command))
             })
             .map_err(|failure| self.failed(failure))?;
-        let wrong = |reason| {
-            self.wrong(Wrong {
-                at: "reload".to_owned(),
-                reason,
-            })
+        let described = match answer {
+            Ok(service) => answer::service(service, request, grants),
+            Err(diagnostics) => match answer::diagnostics(diagnostics) {
+                Ok(diagnostics) => return Err(DescribeError::Diagnostics(diagnostics)),
+                Err(wrong) => Err(wrong),
+            },
         };
-        match command.map(answer::command).transpose().map_err(wrong)? {
-            Some(_) if !grants.exec => Err(wrong(answer::Reason::NotGranted(
-                "to run commands".to_owned(),
-            ))),
-            command => Ok(command),
-        }
+        let mut description = described.map_err(|wrong| self.wrong(wrong))?;
+        description.judged = self.judges();
+        description.reload = command
+            .map(|command| answer::granted_command(command, grants))
+            .transpose()
+            .map_err(|reason| {
+                self.wrong(Wrong {
+                    at: "reload".to_owned(),
+                    reason,
+                })
+            })?;
+        Ok(description)
     }
 
     /// What the plugin makes of the observations. One that does not judge goes by

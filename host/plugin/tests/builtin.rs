@@ -61,6 +61,21 @@ fn every_plugin_says_what_it_is() {
 }
 
 #[test]
+fn every_plugin_describes_a_service() {
+    for name in PLUGINS.names() {
+        let image = (name == "container").then(|| "example/worker:1".to_owned());
+        let request = DescribeRequest {
+            image,
+            ..request("one", json!({}))
+        };
+        let service = PLUGINS
+            .describe(name, &request)
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(service.outputs[0].name, "host", "{name}");
+    }
+}
+
+#[test]
 fn redis_end_to_end() {
     let service = PLUGINS
         .describe(

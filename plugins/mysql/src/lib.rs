@@ -73,13 +73,14 @@ impl Plugin for MySql {
             .probe(Probe::tcp(3306))
             // A connection may wait in the queue of a server that does not answer yet.
             // The command succeeds as soon as the server answers, if only with "access
-            // denied", so it needs no password.
+            // denied", so it needs no password. For a name that no account has, it would warn
+            // of the method that it makes up.
             .probe(Probe::exec([
                 admin(request),
                 "--no-defaults",
                 "--protocol=tcp",
                 "--host=127.0.0.1",
-                "--user=doprax-probe",
+                "--user=root",
                 "--connect-timeout=4",
                 "ping",
             ]))

@@ -1,0 +1,335 @@
+//! Every limit, with a plugin that runs into it. What a plugin does is the setting
+//! `act` of the crate in `hostile/`.
+
+use doprax_core::name::ServiceName;
+use doprax_core::probe::{Observation, Verdict};
+use doprax_core::service::{AppContext, DescribeRequest, ServiceDescription};
+use doprax_plugin::{DescribeError, Error, Exceeded, Limits, Plugins, Reason, inspect};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// A plugin that misbehaves, compiled by the crate's build script.
+const HOSTILE: &[u8] = include_bytes!(env!("DOPRAX_HOSTILE_PLUGIN"));
+
+/// Limits of which the wall clock, on a machine with much else to do, is not the
+/// first to be reached.
+fn patient() -> Limits {
+    Limits {
+        wall_clock: Duration::from_secs(60),
+        ..Limits::default()
+    }
+}
+
+static PLUGINS: LazyLock<Plugins> = LazyLock::new(|| open(patient()));
+
+fn open(limits: Limits) -> Plugins {
+    Plugins::open(None, &[("hostile", HOSTILE)], limits).expect("it loads")
+}
+
+fn request(act: &str) -> DescribeRequest {
+    let name = ServiceName::new("hostile").expect("a label");
+    DescribeRequest {
+        name: name.clone(),
+        version: None,
+        image: None,
+        port: None,
+        settings: json!({ "act": act }),
+        env_names: Vec::new(),
+        volumes: Vec::new(),
+        file_paths: Vec::new(),
+        app: AppContext {
+            name: "shop".to_owned(),
+            main_volumes: Vec::new(),
+            services: vec![(name, "hostile".to_owned())],
+        },
+    }
+}
+
+fn describe(plugins: &Plugins, act: &str) -> Result<ServiceDescription, Error> {
+    match plugins.describe("hostile", &request(act)) {
+        Ok(service) => Ok(service),
+        Err(DescribeError::Plugin(error)) => Err(error),
+        Err(DescribeError::Diagnostics(diagnostics)) => panic!("objections: {diagnostics:?}"),
+    }
+}
+
+#[track_caller]
+fn exceeds(plugins: &Plugins, act: &str, expected: Exceeded) {
+    match describe(plugins, act) {
+        Err(Error::Exceeded { exceeded, .. }) => assert_eq!(exceeded, expected),
+        other => panic!("expected {expected:?}, got {other:?}"),
+    }
+    // The next call has an instance of its own.
+    assert!(describe(plugins, "behave").is_ok());
+}
+
+#[track_caller]
+fn refused(act: &str, expected_at: &str) -> Reason {
+    match describe(&PLUGINS, act) {
+        Err(Error::Answer { at, reason, .. }) => {
+            assert_eq!(at, expected_at);
+            reason
+        }
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+#[test]
+fn fuel() {
+    exceeds(&PLUGINS, "spin", Exceeded::Fuel);
+}
+
+#[test]
+fn wall_clock() {
+    let wall_clock = Duration::from_millis(100);
+    let plugins = open(Limits {
+        fuel: u64::MAX,
+        wall_clock,
+        ..Limits::default()
+    });
+    let start = Instant::now();
+    exceeds(&plugins, "spin", Exceeded::WallClock);
+    assert!(start.elapsed() >= wall_clock, "{:?}", start.elapsed());
+}
+
+#[test]
+fn memory() {
+    exceeds(&PLUGINS, "grow", Exceeded::Memory);
+}
+
+#[test]
+fn stack() {
+    exceeds(&PLUGINS, "recurse", Exceeded::Stack);
+}
+
+#[test]
+fn answer_size() {
+    exceeds(&PLUGINS, "large-answer", Exceeded::AnswerSize);
+}
+
+#[test]
+fn answer_entries() {
+    assert_eq!(refused("many-entries", "notes"), Reason::Many(256));
+}
+
+#[test]
+fn component_size() {
+    let limits = Limits {
+        component_size: HOSTILE.len() - 1,
+        ..Limits::default()
+    };
+    match Plugins::open(None, &[("hostile", HOSTILE)], limits) {
+        Err(Error::TooLarge { size, limit, .. }) => assert_eq!(size, limit + 1),
+        other => panic!("expected a refusal, got {:?}", other.err()),
+    }
+}
+
+#[test]
+fn table_elements() {
+    // A component of one core module with a table of a million functions.
+    let module = [
+        b"\0asm\x01\0\0\0".as_slice(),
+        &[4, 6, 1, 0x70, 0, 0xc0, 0x84, 0x3d],
+    ]
+    .concat();
+    let error = inspect_bytes(&component(1, &module)).expect_err("refused");
+    assert!(matches!(error, Error::NotAComponent { .. }), "{error:?}");
+}
+
+#[test]
+fn imports() {
+    let name = b"wasi:sockets/tcp@0.2.6";
+    let import = [&[1, 0, name.len() as u8], name.as_slice(), &[5, 0]].concat();
+    // The type of an instance without exports, and an import of that type.
+    let mut bytes = component(7, &[1, 0x42, 0]);
+    bytes.extend([10, import.len() as u8]);
+    bytes.extend(import);
+    match inspect_bytes(&bytes) {
+        Err(Error::ForbiddenImport { import, .. }) => assert_eq!(import, "wasi:sockets/tcp@0.2.6"),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+/// A component of one section.
+fn component(section: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+    bytes.extend([section, content.len() as u8]);
+    bytes.extend(content);
+    bytes
+}
+
+fn inspect_bytes(bytes: &[u8]) -> Result<doprax_plugin::PluginInfo, Error> {
+    inspect(Path::new("plugin.wasm"), bytes, Limits::default())
+}
+
+#[test]
+fn what_is_no_plugin() {
+    let module = b"\0asm\x01\0\0\0";
+    for bytes in [b"".as_slice(), b"#!/bin/sh", module] {
+        let error = inspect_bytes(bytes).expect_err("refused");
+        assert!(matches!(error, Error::NotAComponent { .. }), "{error:?}");
+    }
+    let empty = b"\0asm\x0d\0\x01\0";
+    let error = inspect_bytes(empty).expect_err("refused");
+    assert!(matches!(error, Error::Contract { .. }), "{error:?}");
+}
+
+#[test]
+fn a_panic_is_in_the_error() {
+    let error = describe(&PLUGINS, "panic").expect_err("it panics");
+    assert!(
+        error.to_string().contains("the text of the panic"),
+        "{error}"
+    );
+    let error = describe(&PLUGINS, "exit").expect_err("it ends");
+    assert!(matches!(error, Error::Failed { .. }), "{error:?}");
+}
+
+#[test]
+fn printed_text_is_bounded() {
+    match describe(&PLUGINS, "babble") {
+        Err(Error::Failed { output, .. }) => {
+            assert!(output.len() <= Limits::default().output_size);
+            assert!(output.contains("the text after it"), "{output}");
+        }
+        other => panic!("expected a failure, got {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_differs_from_call_to_call() {
+    let first = describe(&PLUGINS, "vary").expect("described");
+    let second = describe(&open(patient()), "vary").expect("described");
+    assert_eq!(first, second);
+    assert_eq!(first.notes[2..], ["0ns", "[]", "[]"]);
+}
+
+#[test]
+fn more_than_was_granted() {
+    for (act, at, what) in [
+        ("ask-capability", "capabilities[0]", "SYS_NICE"),
+        ("ask-ulimit", "ulimits[0]", "nproc"),
+        ("ask-image", "image", "evil.example/miner"),
+        ("ask-exec", "probes[0]", "to run commands"),
+    ] {
+        assert_eq!(refused(act, at), Reason::NotGranted(what.to_owned()));
+    }
+    let name = ServiceName::new("reloads").expect("a label");
+    let request = DescribeRequest {
+        name,
+        ..request("behave")
+    };
+    let error = PLUGINS.describe("hostile", &request).expect_err("refused");
+    assert!(error.to_string().contains("to run commands"), "{error}");
+}
+
+#[test]
+fn answers_that_cannot_be() {
+    let path = |text: &str| Reason::Path(text.to_owned());
+    assert_eq!(refused("relative-path", "files[0]"), path("etc/passwd"));
+    assert_eq!(refused("parent-path", "volumes[0]"), path("/data/../etc"));
+    assert_eq!(
+        refused("undeclared-secret", "env[0]"),
+        Reason::Undeclared("someone-elses".to_owned())
+    );
+    assert_eq!(refused("literal-secret", "env[0]"), Reason::LiteralSecret);
+    assert_eq!(
+        refused("unknown-container", "outputs[0]"),
+        Reason::Container("nobody".to_owned())
+    );
+    assert!(matches!(
+        refused("port-zero", "probes[0]"),
+        Reason::Range { value: 0, .. }
+    ));
+    assert!(matches!(
+        refused("long-interval", "probes[0]"),
+        Reason::Range { .. }
+    ));
+    assert!(matches!(
+        refused("set-user-id", "files[0]"),
+        Reason::Range { .. }
+    ));
+    assert_eq!(refused("twice", "env"), Reason::Twice("A".to_owned()));
+    assert_eq!(refused("control-character", "notes[0]"), Reason::Control);
+    assert_eq!(refused("no-diagnostics", "diagnostics"), Reason::Empty);
+}
+
+#[test]
+fn verdicts_are_checked_and_observations_cut() {
+    let name = ServiceName::new("hostile").expect("a label");
+    let output = "é".repeat(100_000);
+    let observation = Observation {
+        passed: true,
+        status: None,
+        output,
+    };
+    let verdict = PLUGINS
+        .judge("hostile", &name, &[observation])
+        .expect("judged");
+    assert_eq!(verdict, Verdict::Failed((64 << 10).to_string()));
+    let error = PLUGINS.judge("hostile", &name, &[]).expect_err("refused");
+    assert!(
+        matches!(
+            error,
+            Error::Answer {
+                reason: Reason::Control,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn compiled_code_is_loaded_only_from_a_folder_of_ours() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("plugins");
+    let open = || Plugins::open(Some(&cache), &[("hostile", HOSTILE)], Limits::default());
+    let mode = |mode| fs::Permissions::from_mode(mode);
+
+    let first = open().expect("compiled");
+    assert_eq!(
+        fs::metadata(&cache).expect("made").permissions().mode() & 0o777,
+        0o700
+    );
+    let mut files: Vec<_> = fs::read_dir(&cache)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 2, "code and facts, nothing half: {files:?}");
+    for file in &files {
+        assert_eq!(
+            fs::metadata(file).expect("there").permissions().mode() & 0o077,
+            0
+        );
+    }
+
+    let second = open().expect("loaded");
+    assert!(first.known().eq(second.known()));
+
+    // The code is mapped while it is in use.
+    drop((first, second));
+
+    // Damaged, cut or writable by others: compiled again.
+    let code = files
+        .iter()
+        .find(|file| file.extension().is_some_and(|e| e == "cwasm"));
+    let code = code.expect("code is kept");
+    fs::write(code, b"not code").expect("written");
+    assert!(describe(&open().expect("compiled"), "behave").is_ok());
+    fs::set_permissions(code, mode(0o666)).expect("ours");
+    assert!(describe(&open().expect("compiled"), "behave").is_ok());
+    assert_eq!(
+        fs::metadata(code).expect("there").permissions().mode() & 0o777,
+        0o600
+    );
+
+    fs::set_permissions(&cache, mode(0o777)).expect("ours");
+    assert!(matches!(open(), Err(Error::CacheNotOurs { .. })));
+}
