@@ -84,3 +84,8 @@ pub use size::ByteSize;
 pub use bindings::{judge, plugin as plugin_world, reload};
 #[doc(hidden)]
 pub use export::{Adapter, Built};
+
+/// The examples of the author's guide, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugins.md")]
+mod guide {}
