@@ -185,6 +185,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             created: 0,
             started_ms: None,
             restarts: 0,
+            exit_code: None,
             image: container.image.reference().to_owned(),
         });
     Observed {

@@ -202,7 +202,10 @@ impl Container {
             crate::probe::Check::Exec { env, .. } => env.as_slice(),
             _ => &[],
         });
-        env.chain(files).chain(probes.map(|(_, text)| text)).flat_map(Text::secrets).collect()
+        env.chain(files)
+            .chain(probes.map(|(_, text)| text))
+            .flat_map(Text::secrets)
+            .collect()
     }
 
     /// Digest of everything that cannot change without a new container, the
@@ -212,7 +215,9 @@ impl Container {
         // What the host does with a running container is not part of what it is.
         let made_from = Self {
             // An image is what it holds: the same image from another source is no change.
-            image: Image::Pull { reference: self.image.reference().to_owned() },
+            image: Image::Pull {
+                reference: self.image.reference().to_owned(),
+            },
             probes: Vec::new(),
             ready_timeout_ms: 0,
             judged: false,

@@ -31,10 +31,7 @@ fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
     let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    bytes.len() <= 63
-        && bytes.iter().all(inner)
-        && edge(bytes.first())
-        && edge(bytes.last())
+    bytes.len() <= 63 && bytes.iter().all(inner) && edge(bytes.first()) && edge(bytes.last())
 }
 
 macro_rules! label {
@@ -124,10 +121,13 @@ impl VolumeName {
     pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
         let text = text.into();
         let length = text.chars().count();
-        if (1..=128).contains(&length) && !text.chars().any(char::is_control) && text.trim() == text {
+        if (1..=128).contains(&length) && !text.chars().any(char::is_control) && text.trim() == text
+        {
             Ok(Self(text))
         } else {
-            Err(NameError::NotAVolume { name: excerpt(&text) })
+            Err(NameError::NotAVolume {
+                name: excerpt(&text),
+            })
         }
     }
 
@@ -204,7 +204,13 @@ impl Instance {
         let readable: String = volume
             .as_str()
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c.to_ascii_lowercase() } else { '-' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                    c.to_ascii_lowercase()
+                } else {
+                    '-'
+                }
+            })
             .take(40)
             .collect();
         let digest = crate::blueprint::sha256_hex(volume.as_str().as_bytes());

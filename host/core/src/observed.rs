@@ -54,6 +54,9 @@ pub struct ObservedContainer {
     /// How many times the engine restarted it after a crash.
     #[serde(default)]
     pub restarts: u32,
+    /// Exit code of its process when it last ended, if it ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
     /// Image reference it was made from.
     #[serde(default)]
     pub image: String,

@@ -273,6 +273,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
             created: 0,
             started_ms: None,
             restarts: 0,
+            exit_code: None,
             image: spec.image.reference().to_owned(),
         };
         containers.insert(engine_name, copy);

@@ -31,7 +31,7 @@ pub enum Error {
         reason: String,
     },
     /// The build of an image failed.
-    #[error("the build failed at {step}")]
+    #[error("the build failed at {step}: {reason}")]
     BuildFailed {
         /// The failing step as in the Dockerfile.
         step: String,

@@ -35,15 +35,23 @@ impl Host {
     ) -> Result<Vec<(String, Option<String>)>, Error> {
         let record = self.record(app).await?;
         self.check_selection(&record, Some(container))?;
-        let spec = record.spec.ok_or_else(|| Error::NotDeployed { app: app.clone() })?;
-        let Some(container) = find(&spec, container) else { return Ok(Vec::new()) };
+        let spec = record
+            .spec
+            .ok_or_else(|| Error::NotDeployed { app: app.clone() })?;
+        let Some(container) = find(&spec, container) else {
+            return Ok(Vec::new());
+        };
         let shown = |value: &EnvValue| match value.value.0.as_slice() {
             _ if value.masked => None,
             [] => Some(String::new()),
             [TemplatePart::Literal(text)] => Some(text.clone()),
             _ => None,
         };
-        Ok(container.env.iter().map(|(name, value)| (name.clone(), shown(value))).collect())
+        Ok(container
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), shown(value)))
+            .collect())
     }
 }
 
@@ -51,21 +59,28 @@ fn find<'a>(spec: &'a AppSpec, container: &ServiceName) -> Option<&'a ContainerS
     if container.is_main() {
         return Some(&spec.main.container);
     }
-    spec.services.get(container).map(|service| &service.container)
+    spec.services
+        .get(container)
+        .map(|service| &service.container)
 }
 
 fn apply(edit: &Edit, spec: &mut AppSpec) {
     let container = if edit.container.is_main() {
         Some(&mut spec.main.container)
     } else {
-        spec.services.get_mut(&edit.container).map(|service| &mut service.container)
+        spec.services
+            .get_mut(&edit.container)
+            .map(|service| &mut service.container)
     };
     let Some(container) = container else { return };
     for (name, value) in &edit.env {
         match value {
             Some(value) => {
                 let masked = is_credential(name, value);
-                let value = EnvValue { value: Template::literal(value), masked };
+                let value = EnvValue {
+                    value: Template::literal(value),
+                    masked,
+                };
                 container.env.insert(name.clone(), value);
             }
             None => {

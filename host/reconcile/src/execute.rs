@@ -166,7 +166,9 @@ impl Host {
             }
             Step::PublishRoute { container, port } => {
                 let address = self.find(container).await?.address.ok_or_else(|| {
-                    doprax_engine::Error::NoContainer { container: container.clone() }
+                    doprax_engine::Error::NoContainer {
+                        container: container.clone(),
+                    }
                 })?;
                 let domains = run.blueprint.as_ref().map(|blueprint| &blueprint.domains);
                 let target = Target::Address(SocketAddr::new(address.into(), *port));

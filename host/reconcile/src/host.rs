@@ -94,7 +94,7 @@ impl Host {
             tracing::info!(app = %operation.app, operation = operation.id, "resuming");
             let app = host.app(&operation.app);
             app.set_operation(Some(operation.clone()), wish.source());
-            host.run(app, operation, wish).await?;
+            host.run(app, operation, wish, true).await?;
         }
         tokio::spawn(Arc::clone(&host).keep());
         Ok(host)
@@ -128,7 +128,10 @@ impl Host {
         let built = self.main_image(&app, &request.source).await?.is_some();
         if !built && !self.store.source_path(&request.source).exists() {
             let reason = "was not sent".to_owned();
-            return Err(Error::Source { digest: request.source, reason });
+            return Err(Error::Source {
+                digest: request.source,
+                reason,
+            });
         }
         let wish = Wish::Deploy(Box::new(request));
         self.begin(&app, OperationKind::Deploy, wish).await
@@ -156,7 +159,8 @@ impl Host {
     pub async fn edit(self: &Arc<Self>, app: &AppName, edit: Edit) -> Result<OperationId, Error> {
         let record = self.record(app).await?;
         self.check_selection(&record, Some(&edit.container))?;
-        self.begin(app, OperationKind::Deploy, Wish::Edit(edit)).await
+        self.begin(app, OperationKind::Deploy, Wish::Edit(edit))
+            .await
     }
 
     /// Begins to remove an app; its volumes stay.
@@ -208,7 +212,7 @@ impl Host {
         let id = operation.id.clone();
         let begun = async {
             self.store.add_operation(&operation, &wish).await?;
-            self.run(Arc::clone(&app), operation, wish).await
+            self.run(Arc::clone(&app), operation, wish, false).await
         };
         if let Err(error) = begun.await {
             app.set_operation(None, None);
@@ -223,8 +227,9 @@ impl Host {
         app: Arc<App>,
         operation: Operation,
         wish: Wish,
+        resumed: bool,
     ) -> Result<(), doprax_store::Error> {
-        let live = self.journal.open(&self.store, operation).await?;
+        let live = self.journal.open(&self.store, operation, resumed).await?;
         let host = Arc::clone(self);
         tokio::spawn(async move {
             let ending = host.ending.clone();

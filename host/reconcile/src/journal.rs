@@ -2,9 +2,9 @@
 //!
 //! Flow: the operation emits, followers are woken at once, the store gets what is
 //! new a few times a second and all of it at the end.
-//! Guarantees: numbers ascend without gaps for as long as the host lives, and go on
-//! ascending after it came back; an event that a follower saw may be missing after a
-//! power cut, the outcome of an operation is not.
+//! Guarantees: numbers ascend, also over restarts of the host, after which they leave a
+//! gap for what followers saw and the store did not get; such an event may be missing
+//! later, the outcome of an operation is not.
 
 use crate::report::{Operation, OperationEvent, OperationState, What};
 use doprax_store::{EventRecord, Store};
@@ -36,23 +36,28 @@ pub(crate) struct Journal {
 /// An operation under way.
 pub(crate) struct Live {
     operation: Operation,
+    /// Number of the first event that this host adds.
+    first: u64,
     events: Mutex<Vec<OperationEvent>>,
     /// Number of the latest event.
     latest: watch::Sender<u64>,
 }
 
 impl Journal {
-    /// Begins to keep the events of an operation that is in the store. Events that it
-    /// has there already, from before the host was restarted, stay before the new ones.
+    /// Begins to keep the events of an operation that is in the store. Events of one
+    /// that is `resumed`, from before the host was restarted, stay before the new ones.
     pub(crate) async fn open(
         self: &Arc<Self>,
         store: &Store,
         operation: Operation,
+        resumed: bool,
     ) -> Result<Arc<Live>, doprax_store::Error> {
         let events: Vec<OperationEvent> = read_events(store, &operation.id, 0).await?;
         let written = events.last().map_or(0, |event| event.number);
+        let gap = if resumed { MAX_EVENTS as u64 } else { 0 };
         let live = Arc::new(Live {
             operation,
+            first: written + gap + 1,
             events: Mutex::new(events),
             latest: watch::Sender::new(written),
         });
@@ -135,7 +140,8 @@ impl Live {
         if events.len() >= MAX_EVENTS && !end {
             return;
         }
-        let number = events.last().map_or(1, |event| event.number + 1);
+        let next = events.last().map_or(1, |event| event.number + 1);
+        let number = next.max(self.first);
         events.push(OperationEvent {
             number,
             time_ms: now_ms(),

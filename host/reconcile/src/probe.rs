@@ -172,7 +172,7 @@ async fn tcp(address: SocketAddr, send: Option<&str>) -> Observation {
             status: None,
             output: String::from_utf8_lossy(&answer).into_owned(),
         },
-        Err(error) => failed(format!("port {}: {error}", address.port())),
+        Err(error) => failed(error),
     }
 }
 
@@ -209,6 +209,6 @@ async fn http(address: SocketAddr, path: &str) -> Observation {
             status: Some(status.as_u16().into()),
             output: String::from_utf8_lossy(&body).into_owned(),
         },
-        Err(error) => failed(format!("GET {path} on port {}: {error}", address.port())),
+        Err(error) => failed(error),
     }
 }

@@ -132,7 +132,10 @@ impl Host {
     pub(crate) fn app_of(&self, request: &DeployRequest) -> Result<AppName, Error> {
         if !doprax_core::source::is_digest(&request.source) {
             let digest = request.source.chars().take(64).collect();
-            return Err(Error::Source { digest, reason: "has no valid digest".to_owned() });
+            return Err(Error::Source {
+                digest,
+                reason: "has no valid digest".to_owned(),
+            });
         }
         Ok(self.read_manifest(request)?.spec.app)
     }
@@ -197,9 +200,15 @@ impl Host {
         let known = known_plugins(&self.plugins());
         let answers = |plugin: &PluginName| {
             let names = known.iter().map(|known| {
-                std::iter::once(&known.name).chain(&known.aliases).cloned().collect::<Vec<_>>()
+                std::iter::once(&known.name)
+                    .chain(&known.aliases)
+                    .cloned()
+                    .collect::<Vec<_>>()
             });
-            names.into_iter().find(|names| names.contains(plugin)).unwrap_or_default()
+            names
+                .into_iter()
+                .find(|names| names.contains(plugin))
+                .unwrap_or_default()
         };
         let plugin_names = merged
             .spec
@@ -323,9 +332,17 @@ impl Host {
             digest: request.source.clone(),
             dockerfile: "Dockerfile".to_owned(),
         };
+        let written = dockerfile::exposed_ports(&request.dockerfile);
         let main_ports = match &images.main {
+            None => MainPorts::Unbuilt(written),
+            // What the base image exposes does not count beside the Dockerfile's own
+            // ports, which were shown before the build.
+            Some(main)
+                if !written.is_empty() && written.iter().all(|port| main.ports.contains(port)) =>
+            {
+                MainPorts::Known(written)
+            }
             Some(main) => MainPorts::Known(main.ports.clone()),
-            None => MainPorts::Unbuilt(dockerfile::exposed_ports(&request.dockerfile)),
         };
         let input = Input {
             instance: &self.config().instance,
@@ -370,12 +387,20 @@ impl Host {
 
 /// The names that plugins answer to. A name that no manifest could write is left out.
 fn known_plugins(plugins: &Plugins) -> Vec<KnownPlugin> {
-    let names = |names: &[String]| names.iter().filter_map(|n| PluginName::new(n).ok()).collect();
+    let names = |names: &[String]| {
+        names
+            .iter()
+            .filter_map(|n| PluginName::new(n).ok())
+            .collect()
+    };
     plugins
         .known()
         .filter_map(|info| {
             let name = PluginName::new(&info.id).ok()?;
-            Some(KnownPlugin { name, aliases: names(&info.aliases) })
+            Some(KnownPlugin {
+                name,
+                aliases: names(&info.aliases),
+            })
         })
         .collect()
 }

@@ -71,7 +71,10 @@ impl Host {
                 looked = Some((Instant::now(), found));
             }
             let Some((_, found)) = &looked else { continue };
-            let verdict = self.judge(run, spec, found).await;
+            let rest = end.saturating_duration_since(Instant::now());
+            let judged = tokio::time::timeout(rest, self.judge(run, spec, found)).await;
+            let verdict =
+                judged.unwrap_or_else(|_| Verdict::Waiting("its probes get no answer".to_owned()));
             let reason = match verdict {
                 Verdict::Ready => return Ok(()),
                 Verdict::Waiting(reason) => reason,
@@ -79,11 +82,7 @@ impl Host {
                     return Err(self.not_ready(spec, container, limit, reason).await);
                 }
             };
-            if found.restarts >= CRASHES {
-                let reason = format!("it crashed {} times", found.restarts);
-                return Err(self.not_ready(spec, container, limit, reason).await);
-            }
-            if Instant::now() + pause >= end {
+            if found.restarts >= CRASHES || Instant::now() + pause >= end {
                 return Err(self.not_ready(spec, container, limit, reason).await);
             }
             if reason != told {
@@ -103,7 +102,10 @@ impl Host {
 
     pub(crate) async fn find(&self, container: &str) -> Result<ObservedContainer, Error> {
         self.engine().container(container).await?.ok_or_else(|| {
-            doprax_engine::Error::NoContainer { container: container.to_owned() }.into()
+            doprax_engine::Error::NoContainer {
+                container: container.to_owned(),
+            }
+            .into()
         })
     }
 
@@ -159,6 +161,11 @@ impl Host {
         limit: Duration,
         reason: String,
     ) -> Error {
+        // That its process ended says more than what a probe saw of that.
+        let reason = match self.find(container).await {
+            Ok(found) => crash(&found).unwrap_or(reason),
+            Err(_) => reason,
+        };
         let log = self.last_lines(container).await;
         Error::NotReady {
             container: spec.name.clone(),
@@ -189,6 +196,19 @@ impl Host {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// How a container's process ended, if it does not run steadily.
+fn crash(found: &ObservedContainer) -> Option<String> {
+    let times = match found.restarts {
+        0 if found.state == State::Running => return None,
+        0 | 1 => String::new(),
+        restarts => format!(", {restarts} times"),
+    };
+    Some(match found.exit_code {
+        Some(code) => format!("its process ended with exit code {code}{times}"),
+        None => format!("its process ended{times}"),
+    })
 }
 
 /// What a failed probe saw, in one line.

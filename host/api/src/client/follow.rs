@@ -32,6 +32,8 @@ struct State {
     id: String,
     after: u64,
     events: Option<BoxStream<'static, Result<OperationEvent, ClientError>>>,
+    /// Whether the present stream has given an event that was new.
+    moved: bool,
     /// Since when the host is away, and the pause before the next try.
     away: Option<(Instant, Duration)>,
     ended: bool,
@@ -46,6 +48,7 @@ pub(super) fn follow(
         id,
         after: 0,
         events: None,
+        moved: false,
         away: None,
         ended: false,
     };
@@ -71,6 +74,7 @@ impl State {
                 match self.client.events(&self.id, self.after).await {
                     Ok(events) => {
                         self.events = Some(events);
+                        self.moved = false;
                         if self.away.take().is_some() {
                             return Ok(Followed::Back);
                         }
@@ -89,6 +93,7 @@ impl State {
                     // A host that came back may send again what was on its way.
                     if event.number > self.after {
                         self.after = event.number;
+                        self.moved = true;
                         return Ok(Followed::Event(event));
                     }
                 }
@@ -97,6 +102,10 @@ impl State {
                 // host that is going away.
                 Some(Err(_)) | None => {
                     self.events = None;
+                    if !self.moved {
+                        // It may end again and again with nothing to tell.
+                        tokio::time::sleep(LONGEST_PAUSE).await;
+                    }
                     if self.away.is_none() {
                         self.away = Some((Instant::now(), FIRST_PAUSE));
                         return Ok(Followed::Lost);

@@ -145,6 +145,7 @@ pub(crate) fn copy(
         created: 0,
         started_ms: None,
         restarts: 0,
+        exit_code: None,
         image: container.image.reference().to_owned(),
     }
 }

@@ -179,6 +179,7 @@ impl<'a> Sim<'a> {
                     created: 0,
                     started_ms: None,
                     restarts: 0,
+                    exit_code: None,
                     image: spec.image.reference().to_owned(),
                 });
             }

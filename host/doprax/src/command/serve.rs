@@ -11,6 +11,7 @@ use doprax_api::listen;
 use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
 use doprax_core::name::{AppName, Instance};
+use doprax_core::subnet::DEFAULT_POOL;
 use doprax_reconcile::{Config, Host, StartError};
 use ipnet::Ipv4Net;
 use rustix::fs::{FlockOperation, Mode};
@@ -62,7 +63,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     engine: Option<String>,
     /// Where apps' networks are taken from, a /23 each; may be given several times
-    #[arg(long, value_name = "CIDR", default_value = "10.192.0.0/11")]
+    /// [default: 10.16.0.0/12 and 10.192.0.0/11]
+    #[arg(long, value_name = "CIDR")]
     pool: Vec<Ipv4Net>,
     /// Tells this host from others on the same engine
     #[arg(long, value_name = "NAME")]
@@ -109,7 +111,11 @@ impl Serve {
                 .unwrap_or_default(),
             base_domain: self.base_domain.clone(),
             http: http.clone(),
-            pool: self.pool.clone(),
+            pool: if self.pool.is_empty() {
+                DEFAULT_POOL.to_vec()
+            } else {
+                self.pool.clone()
+            },
             interval: INTERVAL,
         };
         let host = Host::start(config).await.map_err(not_started)?;

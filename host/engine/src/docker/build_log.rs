@@ -11,7 +11,7 @@ const KEPT: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct BuildLog {
     steps: HashMap<String, Step>,
-    /// Key of the step at fault; of the latest one as long as none is.
+    /// Key of the step at fault; with the classic builder, of the latest one.
     current: Option<String>,
     failed: bool,
 }
@@ -68,8 +68,8 @@ impl BuildLog {
         let is_started = vertex.started.is_some();
         // Other steps end too when one fails; theirs is not the reason.
         let is_at_fault = !vertex.error.is_empty() && !vertex.error.contains("context canceled");
-        if (is_at_fault || is_started) && !self.failed {
-            self.failed = is_at_fault;
+        if is_at_fault && !self.failed {
+            self.failed = true;
             self.current = Some(vertex.digest.clone());
         }
         let step = self.steps.entry(vertex.digest).or_default();

@@ -19,9 +19,12 @@ use bollard::query_parameters::{
 use doprax_core::blueprint::{Container, Content};
 use doprax_core::name::AppName;
 use doprax_core::secret::SecretName;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often the end of a removal that is under way is looked for.
+/// How long a name may be reserved for a container that is still being made.
+const RESERVED: Duration = Duration::from_secs(30);
+
+/// How often the end of a removal or creation that is under way is looked for.
 const REMOVAL_POLL: Duration = Duration::from_millis(50);
 
 /// The name is taken.
@@ -109,7 +112,24 @@ impl Docker {
         Ok(unfinished)
     }
 
+    /// Creates a container. Where its name is reserved and no container to be seen, the
+    /// engine still works on a request whose sender went away: that one is waited for.
     async fn create(&self, name: &str, body: &ContainerCreateBody) -> Result<(), Failure> {
+        let end = Instant::now() + RESERVED;
+        loop {
+            match self.create_once(name, body).await {
+                Err(failure) if failure.is(409) && Instant::now() < end => {
+                    if self.inspect(name).await?.is_some() {
+                        return Err(failure);
+                    }
+                    tokio::time::sleep(REMOVAL_POLL).await;
+                }
+                created => return created,
+            }
+        }
+    }
+
+    async fn create_once(&self, name: &str, body: &ContainerCreateBody) -> Result<(), Failure> {
         let path = format!("/containers/create?name={name}");
         let created = self
             .transport

@@ -37,6 +37,7 @@ impl Docker {
                 if let Some(now) = self.inspect(&container.id).await? {
                     container.started_ms = started_ms(&now);
                     container.restarts = restarts(&now);
+                    container.exit_code = exit_code_of(&now);
                 }
                 Ok(())
             })
@@ -120,6 +121,7 @@ impl Docker {
                 .unwrap_or_default(),
             started_ms: started_ms(found),
             restarts: restarts(found),
+            exit_code: exit_code_of(found),
             image: config.image.clone().unwrap_or_default(),
         })
     }
@@ -187,6 +189,17 @@ impl Listed<'_> {
     }
 }
 
+/// The code with which the container's process last ended. The engine keeps it over
+/// a restart only while the pause lasts, so a running one has none.
+fn exit_code_of(found: &ContainerInspectResponse) -> Option<i64> {
+    let state = found.state.as_ref()?;
+    let has_ended = matches!(
+        state.status,
+        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::RESTARTING)
+    );
+    state.exit_code.filter(|_| has_ended)
+}
+
 fn app_of(labels: Option<&label::Labels>) -> Option<AppName> {
     AppName::new(labels?.get(label::APP)?).ok()
 }
@@ -225,6 +238,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         created: found.created.unwrap_or_default(),
         started_ms: None,
         restarts: 0,
+        exit_code: None,
         image: found.image.clone().unwrap_or_default(),
     })
 }

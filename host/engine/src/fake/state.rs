@@ -462,6 +462,10 @@ impl State {
             created: found.created_ms / 1000,
             started_ms: found.started_ms,
             restarts: found.restarts,
+            exit_code: match found.doing {
+                Doing::Exited(code) => Some(code),
+                _ => None,
+            },
             image: found.spec.image.reference().to_owned(),
         })
     }

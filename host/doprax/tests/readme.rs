@@ -1,0 +1,81 @@
+//! What README and the architecture page say is so.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails where it finds what it did not expect"
+)]
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+#[test]
+fn readme_shows_the_manifest_that_quickstart_deploys() {
+    let manifest = read("host/doprax/assets/quickstart/app/doprax.yaml");
+    assert!(read("README.md").contains(&format!("```yaml\n{}\n```", manifest.trim_end())));
+}
+
+#[test]
+fn readme_names_only_commands_that_exist() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
+        .arg("--help")
+        .output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let readme = read("README.md");
+    let (_, commands) = readme.split_once("```text\n").unwrap();
+    let (commands, _) = commands.split_once("```").unwrap();
+    for line in commands.lines() {
+        let words = line.strip_prefix("doprax ").unwrap().split_whitespace();
+        let names = words.take_while(|word| {
+            word.chars()
+                .all(|c| c.is_ascii_lowercase() || "|".contains(c))
+        });
+        for name in names
+            .flat_map(|word| word.split('|'))
+            .filter(|name| !name.is_empty())
+            .take(2)
+        {
+            assert!(help.contains(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn readme_and_pages_link_to_files_that_exist() {
+    for page in ["README.md", "docs/architecture.md", "docs/plugins.md"] {
+        let folder = root().join(page).parent().unwrap().to_owned();
+        for link in read(page).split("](").skip(1) {
+            let target = link.split(')').next().unwrap();
+            if !target.contains("://") && !target.starts_with('#') {
+                assert!(folder.join(target).exists(), "{page}: {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_architecture_page_names_every_crate() {
+    let page = read("docs/architecture.md");
+    for folder in ["host", "plugins"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let manifest = entry.unwrap().path().join("Cargo.toml");
+            let Ok(manifest) = std::fs::read_to_string(manifest) else {
+                continue;
+            };
+            let line = manifest
+                .lines()
+                .find_map(|line| line.strip_prefix("name = "))
+                .unwrap();
+            let name = line.trim_matches('"');
+            let named = page.contains(&format!("`{name}`"));
+            assert!(named || name.starts_with("plugin-"), "{name}");
+        }
+    }
+    assert!(page.contains("`doprax-sdk`") && page.contains("`plugin-*`"));
+}
