@@ -35,13 +35,6 @@ impl Remove {
             tokio::try_join!(client.plan_removal(&self.app), client.app(&self.app))?;
         if !output.json {
             output.line(proposal.diff.render(output.paint.colour()).trim_end())?;
-            for volume in &app.volumes {
-                output.line(format!(
-                    "  {} volume {:?}",
-                    output.paint.green("keeps"),
-                    volume.name.as_str()
-                ))?;
-            }
         }
         if !self.yes && !confirm(output, &format!("Remove {}?", self.app), "--yes")? {
             output.remark("nothing was done");
@@ -67,8 +60,14 @@ impl Remove {
             output.paint.bold(self.app.as_str())
         ))?;
         if !app.volumes.is_empty() {
+            let names = app
+                .volumes
+                .iter()
+                .map(|volume| format!("{:?}", volume.name.as_str()));
+            let names: Vec<String> = names.collect();
             output.remark(format!(
-                "its volumes stay; `doprax volume remove {} NAME` removes one and what is in it",
+                "its volumes stay: {}; `doprax volume remove {} NAME` removes one and what is in it",
+                names.join(", "),
                 self.app
             ));
         }

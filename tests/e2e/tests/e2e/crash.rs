@@ -44,24 +44,27 @@ fn a_deploy_goes_on_whatever_it_was_at() {
     let app = App::tiny("tiny", MANIFEST);
     app.write("Dockerfile", DOCKERFILE);
     let Some(mut host) = host() else { return };
-    // What the client shows says how far it is; the first of them are of a first deploy.
-    for (number, moment) in ["building", "network", "redis", "main", "main: "]
-        .into_iter()
-        .enumerate()
-    {
+    // What the client shows says how far it is.
+    let first_deploys = ["building", "create redis", "start main"].map(|moment| (true, moment));
+    let redeploys = [
+        "building",
+        "create main",
+        "wait until main",
+        "wait for requests",
+    ]
+    .map(|moment| (false, moment));
+    for (number, (first, moment)) in first_deploys.into_iter().chain(redeploys).enumerate() {
+        if first && number > 0 {
+            host.cli().ok(["remove", "tiny", "--yes"]);
+        }
         let page = format!("page {number}\n");
         app.write("index.html", &page);
         let up = host
             .cli()
             .command(["up", app.path(), "--yes", "--verbose"])
             .spawn();
-        // After the plan, which names everything.
-        up.wait_for("building", 30);
         up.wait_for(moment, 30);
         kill_and_follow(&mut host, up, &page);
-        if number == 1 {
-            host.cli().ok(["remove", "tiny", "--yes"]);
-        }
     }
     host.cli()
         .ok(["up", app.path(), "--yes"])
