@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use wasmtime::component::Linker;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
     StoreLimits, StoreLimitsBuilder,
 };
 
@@ -126,6 +126,9 @@ fn config(limits: &Limits) -> Config {
         .table_elements(limits.table_elements)
         .max_memory_size(limits.memory)
         .linear_memory_keep_resident(64 << 10)
+        // Where the kernel can say which pages were touched (Linux 6.7), only those are
+        // cleared.
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(64 << 10);
 
     let mut config = Config::new();
