@@ -157,10 +157,11 @@ fn objections(request: &Request, settings: &Settings) -> Vec<Diagnostic> {
             wrong.push(Diagnostic::at(["heap"], "must be between 128MiB and 31GiB"));
         }
     }
-    // Every official image is tagged with all three numbers and nothing less.
+    // Since version 6 the images are tagged with all three numbers and nothing less.
     if let (Some(version), None) = (&request.version, &request.image)
         && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
         && version.split('.').count() < 3
+        && request.major_or("").is_some_and(|major| major >= 6)
     {
         wrong.push(
             Diagnostic::service(format!("Elasticsearch's image has no tag {version:?}"))
@@ -290,6 +291,7 @@ mod tests {
         };
         assert!(plan("7.6").is_err());
         assert!(plan("7.6.0").is_ok());
+        assert!(plan("5").is_ok());
         let wrong = testing::plan::<Elasticsearch>(r#"{"heap": "1"}"#).expect_err("refused");
         assert_eq!(wrong[0].path, ["heap"]);
     }
