@@ -51,6 +51,22 @@ fn a_source_that_cannot_be_built_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn the_dockerfiles_own_port_goes_before_those_of_its_base() {
+    let app = App::tiny("tiny", "");
+    app.write(
+        "Dockerfile",
+        "FROM doprax-test/nginx:1.22\n\
+         RUN sed -i 's/listen 80;/listen 8080;/' /etc/nginx/conf.d/default.conf\n\
+         EXPOSE 8080\n",
+    );
+    let Some(host) = host() else { return };
+    let cli = host.cli();
+    cli.ok(["plan", app.path()]).says(&["8080"]);
+    cli.ok(["up", app.path(), "--yes"]);
+    assert_eq!(host.site("tiny").get("/").status.as_u16(), 200);
+}
+
+#[test]
 fn config_files_come_from_inside_the_source() {
     let Some(host) = host() else { return };
     let manifest = |source: &str| {

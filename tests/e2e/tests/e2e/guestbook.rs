@@ -101,8 +101,8 @@ fn is_deployed_and_used_through_the_ingress() {
     );
     let plan = cli
         .ok(["plan", app.path()])
-        .says(&["nginx"])
-        .says_none(&["mysql", "redis"]);
+        .says(&["~ nginx"])
+        .says_none(&["~ main", "~ mysql", "~ redis"]);
     assert!(plan.stdout.contains("nginx.conf"), "{plan}");
     cli.ok(["up", app.path(), "--yes"]);
     let after = host.docker.ids("guestbook");

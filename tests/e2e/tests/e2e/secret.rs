@@ -136,7 +136,7 @@ fn values_are_nowhere_but_in_the_containers() {
             "top",
             &host.docker.container("tiny", service),
             "-eo",
-            "args",
+            "pid,args",
         ]);
         said.push(arguments);
     }

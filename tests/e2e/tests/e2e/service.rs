@@ -22,30 +22,29 @@ services:
           type: password
 ",
     );
-    app.write("Dockerfile", "FROM doprax-test/postgresql:15\nENTRYPOINT []\nEXPOSE 8000\nCMD [\"perl\", \"-e\", \"use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 5, ReuseAddr => 1); $SIG{TERM} = sub { exit 0 }; while (1) { my $c = $s->accept or next; close $c }\"]\n");
     let Some(host) = deployed(&app) else { return };
     let cli = host.cli();
-    for name in ["postgres", "postgresql"] {
-        let query = [
-            "shell",
-            "tiny",
-            "--",
-            "psql",
-            "-h",
-            name,
-            "-U",
-            "shop",
-            "-d",
-            "orders",
-            "-tAc",
-            "select 6 * 7",
+    // As main would ask, with the password that main has.
+    let password = cli
+        .ok(["shell", "tiny", "--", "printenv", "PGPASSWORD"])
+        .stdout;
+    let ask = |name: &str, password: &str| {
+        let psql = "PGPASSWORD=$2 exec psql -h $1 -U shop -d orders -tAc 'select 6 * 7'";
+        let command = [
+            "shell", "tiny", "postgres", "--", "sh", "-c", psql, "sh", name, password,
         ];
-        assert_eq!(cli.ok(query).stdout, "42\n", "as {name}");
+        cli.command(command).run()
+    };
+    for name in ["postgres", "postgresql"] {
+        assert_eq!(
+            ask(name, password.trim()).succeeded().stdout,
+            "42\n",
+            "as {name}"
+        );
+        assert_ne!(ask(name, "wrong").code, 0);
+        let (code, address) = host.docker.exec("tiny", "main", &["getent", "hosts", name]);
+        assert_eq!(code, 0, "main resolves {name}: {address}");
     }
-    let wrong = "PGPASSWORD=wrong psql -h postgres -U shop -d orders -c 'select 1'";
-    cli.command(["shell", "tiny", "--", "sh", "-c", wrong])
-        .run()
-        .ended_with(2);
     cli.ok(["status", "tiny"]).says(&["postgres"]);
 }
 
