@@ -5,9 +5,13 @@
 //! it.
 
 use crate::bindings::plugin::exports::doprax::plugin::service as wit;
-use crate::image;
 use crate::info::Grants;
-use doprax_core::name::{NameError, ServiceName, VolumeName};
+use crate::reason::{At as _, Reason, Wrong, each};
+use crate::value::{
+    ENTRIES, LINE, TEXT, command, excerpt, line, milliseconds, path, port, range, unique, word,
+};
+use crate::{contract_name, image};
+use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::resources::Resources;
 use doprax_core::secret::{SecretName, SecretSource};
 use doprax_core::service::{
@@ -15,197 +19,6 @@ use doprax_core::service::{
     ServiceDescription, SettingDiagnostic, Ulimit, VolumeDefault,
 };
 use doprax_core::text::{Template, TemplatePart};
-use std::collections::BTreeSet;
-
-/// The most entries that any list of an answer may have.
-const ENTRIES: usize = 256;
-/// The most characters of a name, a line or a path.
-const LINE: usize = 4096;
-/// The most bytes of a text: an env value or a config file.
-const TEXT: usize = 512 << 10;
-/// The longest duration that a plugin may ask for: an hour.
-const LONGEST_MS: u32 = 3_600_000;
-
-/// What is wrong with a part of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// Not an absolute path in its shortest form.
-    #[error("{0:?} is not an absolute path without `.`, `..` and doubled slashes")]
-    Path(String),
-    /// Not a name of the wanted kind.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// Not a word of the wanted kind.
-    #[error("{0:?} is not a name: letters, digits, `_`, `-` and `.`")]
-    Word(String),
-    /// A control character where there may be none.
-    #[error("holds a control character")]
-    Control,
-    /// Empty where it may not be.
-    #[error("is empty")]
-    Empty,
-    /// Too many characters.
-    #[error("is longer than {0}")]
-    Long(usize),
-    /// Too many entries.
-    #[error("has more than {0} entries")]
-    Many(usize),
-    /// Two entries for one thing.
-    #[error("{0:?} occurs twice")]
-    Twice(String),
-    /// Outside of its range.
-    #[error("{value} is not between {low} and {high}")]
-    Range {
-        /// The value.
-        value: u64,
-        /// The lowest allowed.
-        low: u64,
-        /// The highest allowed.
-        high: u64,
-    },
-    /// Not an image reference with tag or digest.
-    #[error("{0:?} is not an image reference with a tag or digest")]
-    Image(String),
-    /// A secret that the service does not declare.
-    #[error("secret {0:?} is not declared")]
-    Undeclared(String),
-    /// A masked value that everyone who has the plugin knows.
-    #[error("a masked value must be made of secrets, not of fixed characters")]
-    LiteralSecret,
-    /// No such container in the app.
-    #[error("the app has no container {0:?}")]
-    Container(String),
-    /// More than the plugin's grants allow.
-    #[error("{0} is not among the plugin's grants")]
-    NotGranted(String),
-    /// Not a JSON Schema of an object.
-    #[error("is not the JSON Schema of an object")]
-    Schema,
-    /// Not an `https://` address.
-    #[error("{0:?} is not an https:// address")]
-    Address(String),
-}
-
-/// A part of an answer that cannot be, and what is wrong with it.
-pub(crate) struct Wrong {
-    pub(crate) at: String,
-    pub(crate) reason: Reason,
-}
-
-pub(crate) trait At<T> {
-    /// Says which part of the answer it is about.
-    fn at(self, at: impl FnOnce() -> String) -> Result<T, Wrong>;
-}
-
-impl<T> At<T> for Result<T, Reason> {
-    fn at(self, at: impl FnOnce() -> String) -> Result<T, Wrong> {
-        self.map_err(|reason| Wrong { at: at(), reason })
-    }
-}
-
-/// Converts each entry of a list, saying which of them is wrong.
-pub(crate) fn each<A, B>(
-    at: &str,
-    entries: Vec<A>,
-    convert: impl Fn(A) -> Result<B, Reason>,
-) -> Result<Vec<B>, Wrong> {
-    if entries.len() > ENTRIES {
-        return Err(Wrong {
-            at: at.to_owned(),
-            reason: Reason::Many(ENTRIES),
-        });
-    }
-    let entries = entries.into_iter().enumerate();
-    entries
-        .map(|(index, entry)| convert(entry).at(|| format!("{at}[{index}]")))
-        .collect()
-}
-
-/// A text on one line, without control characters, not empty.
-pub(crate) fn line(text: String) -> Result<String, Reason> {
-    if text.is_empty() {
-        return Err(Reason::Empty);
-    }
-    if text.len() > LINE {
-        return Err(Reason::Long(LINE));
-    }
-    if text.chars().any(char::is_control) {
-        Err(Reason::Control)
-    } else {
-        Ok(text)
-    }
-}
-
-/// A word of letters, digits, `_`, `-` and `.` that begins with no digit sign.
-pub(crate) fn word(text: String) -> Result<String, Reason> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    if (1..=128).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(text)
-    } else {
-        Err(Reason::Word(excerpt(&text)))
-    }
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().take(80).collect()
-}
-
-fn path(text: String) -> Result<String, Reason> {
-    let shortest = |text: &str| {
-        text.strip_prefix('/').is_some_and(|rest| {
-            rest.split('/')
-                .all(|part| !part.is_empty() && part != "." && part != "..")
-        })
-    };
-    if text.len() <= LINE && shortest(&text) && !text.chars().any(char::is_control) {
-        Ok(text)
-    } else {
-        Err(Reason::Path(excerpt(&text)))
-    }
-}
-
-fn range(value: u64, low: u64, high: u64) -> Result<u64, Reason> {
-    if (low..=high).contains(&value) {
-        Ok(value)
-    } else {
-        Err(Reason::Range { value, low, high })
-    }
-}
-
-fn milliseconds(value: u32, low: u32) -> Result<u32, Reason> {
-    range(value.into(), low.into(), LONGEST_MS.into()).map(|_| value)
-}
-
-fn port(number: u16) -> Result<u16, Reason> {
-    range(number.into(), 1, u16::MAX.into()).map(|_| number)
-}
-
-fn unique<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), Reason> {
-    let mut seen = BTreeSet::new();
-    match names.into_iter().find(|name| !seen.insert(*name)) {
-        Some(name) => Err(Reason::Twice(name.to_owned())),
-        None => Ok(()),
-    }
-}
-
-/// The command and its arguments. Tabs and line ends may be in arguments.
-fn command(arguments: Vec<String>) -> Result<Vec<String>, Reason> {
-    match arguments.first() {
-        None => return Err(Reason::Empty),
-        Some(first) if first.is_empty() => return Err(Reason::Empty),
-        Some(_) => {}
-    }
-    if arguments.len() > ENTRIES {
-        return Err(Reason::Many(ENTRIES));
-    }
-    if arguments.iter().any(|argument| argument.len() > LINE) {
-        return Err(Reason::Long(LINE));
-    }
-    if arguments.iter().any(|argument| argument.contains('\0')) {
-        return Err(Reason::Control);
-    }
-    Ok(arguments)
-}
 
 /// A command that a plugin may only name with the grant to run commands.
 pub(crate) fn granted_command(
@@ -411,7 +224,7 @@ pub(crate) fn service(
     let ulimits = each("ulimits", service.ulimits, |limit| ulimit(limit, grants))?;
     unique(ulimits.iter().map(|limit| limit.name.as_str())).at(|| "ulimits".to_owned())?;
     let capabilities = each("capabilities", service.capabilities, |capability| {
-        granted(capability_name(capability), &grants.capabilities)
+        granted(contract_name::capability(capability), &grants.capabilities)
     })?;
 
     Ok(ServiceDescription {
@@ -450,7 +263,7 @@ pub(crate) fn service(
         capabilities,
         stop_signal: service
             .stop_signal
-            .map(|signal| signal_name(signal).to_owned()),
+            .map(|signal| contract_name::signal(signal).to_owned()),
         stop_grace_ms: milliseconds(service.stop_grace_ms, 0).at(|| "stop-grace-ms".to_owned())?,
         resources: resources(service.resources).at(|| "resources".to_owned())?,
         outputs,
@@ -521,7 +334,7 @@ fn ulimit(limit: wit::Ulimit, grants: &Grants) -> Result<Ulimit, Reason> {
         }),
     };
     Ok(Ulimit {
-        name: granted(ulimit_name(limit.kind), &grants.ulimits)?,
+        name: granted(contract_name::ulimit(limit.kind), &grants.ulimits)?,
         soft: value(limit.soft)?,
         hard: value(limit.hard)?,
     })
@@ -537,49 +350,4 @@ fn resources(resources: wit::Resources) -> Result<Resources, Reason> {
         millicpus: resources.millicpus,
         disk: bytes(resources.disk)?,
     })
-}
-
-/// As the engine takes it.
-pub(crate) fn capability_name(capability: wit::Capability) -> &'static str {
-    use wit::Capability;
-    match capability {
-        Capability::AuditWrite => "AUDIT_WRITE",
-        Capability::Chown => "CHOWN",
-        Capability::DacOverride => "DAC_OVERRIDE",
-        Capability::Fowner => "FOWNER",
-        Capability::Fsetid => "FSETID",
-        Capability::IpcLock => "IPC_LOCK",
-        Capability::Kill => "KILL",
-        Capability::NetBindService => "NET_BIND_SERVICE",
-        Capability::Setgid => "SETGID",
-        Capability::Setuid => "SETUID",
-        Capability::SysChroot => "SYS_CHROOT",
-        Capability::SysNice => "SYS_NICE",
-    }
-}
-
-/// As the engine takes it.
-pub(crate) fn ulimit_name(kind: wit::UlimitKind) -> &'static str {
-    use wit::UlimitKind;
-    match kind {
-        UlimitKind::Core => "core",
-        UlimitKind::Memlock => "memlock",
-        UlimitKind::Nofile => "nofile",
-        UlimitKind::Nproc => "nproc",
-        UlimitKind::Stack => "stack",
-    }
-}
-
-fn signal_name(signal: wit::Signal) -> &'static str {
-    use wit::Signal;
-    match signal {
-        Signal::Term => "SIGTERM",
-        Signal::Int => "SIGINT",
-        Signal::Quit => "SIGQUIT",
-        Signal::Hup => "SIGHUP",
-        Signal::Usr1 => "SIGUSR1",
-        Signal::Usr2 => "SIGUSR2",
-        Signal::Winch => "SIGWINCH",
-        Signal::Kill => "SIGKILL",
-    }
 }

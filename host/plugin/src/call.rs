@@ -1,6 +1,6 @@
 //! One plugin, ready to be called.
 
-use crate::answer::{self, Wrong};
+use crate::answer;
 use crate::bindings::judge::{JudgingPluginIndices, exports::doprax::plugin::judge as wit_judge};
 use crate::bindings::plugin::PluginIndices;
 use crate::bindings::reload::ReloadingPluginIndices;
@@ -8,8 +8,10 @@ use crate::error::{DescribeError, Error, Exceeded};
 use crate::image;
 use crate::info::Grants;
 use crate::metadata::{self, Metadata};
+use crate::reason::Wrong;
 use crate::request;
 use crate::runtime::{Failure, Runtime, State};
+use crate::value;
 use doprax_core::name::ServiceName;
 use doprax_core::probe::{Observation, Verdict};
 use doprax_core::service::{DescribeRequest, ServiceDescription, SettingDiagnostic};
@@ -149,7 +151,7 @@ impl Callable {
             })
             .map_err(|failure| self.failed(failure))?;
         let reason = |text| {
-            answer::line(text).map_err(|reason| {
+            value::line(text).map_err(|reason| {
                 self.wrong(Wrong {
                     at: "verdict".to_owned(),
                     reason,

@@ -1,6 +1,6 @@
 //! What can go wrong with a plugin.
 
-use crate::answer::Reason;
+use crate::reason::Reason;
 use doprax_core::service::SettingDiagnostic;
 use std::fmt;
 use std::path::PathBuf;

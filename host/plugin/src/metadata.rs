@@ -1,9 +1,10 @@
 //! From what a plugin says about itself to what the host keeps.
 
-use crate::answer::{At as _, Reason, Wrong, capability_name, each, line, ulimit_name, word};
 use crate::bindings::plugin::exports::doprax::plugin::service as wit;
-use crate::image;
 use crate::info::{Grants, Link};
+use crate::reason::{At as _, Reason, Wrong, each};
+use crate::value::{line, word};
+use crate::{contract_name, image};
 use doprax_core::name::PluginName;
 use serde_json::Value;
 
@@ -53,10 +54,10 @@ pub(crate) fn check(metadata: wit::Metadata) -> Result<Metadata, Wrong> {
         grants: Grants {
             images: each("grants.images", grants.images, repository)?,
             capabilities: each("grants.capabilities", grants.capabilities, |capability| {
-                Ok(capability_name(capability).to_owned())
+                Ok(contract_name::capability(capability).to_owned())
             })?,
             ulimits: each("grants.ulimits", grants.ulimits, |kind| {
-                Ok(ulimit_name(kind).to_owned())
+                Ok(contract_name::ulimit(kind).to_owned())
             })?,
             exec: grants.exec,
         },

@@ -1,6 +1,11 @@
 //! The store through its public face: what was written is there after it was opened
 //! again, and no secret is in its files in clear.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails where it finds what it did not expect"
+)]
+
 use doprax_core::blueprint::{Blueprint, Front};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};

@@ -33,7 +33,7 @@ impl Remove {
         let client = context.client()?;
         let (proposal, app) =
             tokio::try_join!(client.plan_removal(&self.app), client.app(&self.app))?;
-        if !output.json {
+        if !output.json && proposal.changes {
             output.line(proposal.diff.render(output.paint.colour()).trim_end())?;
         }
         if !self.yes && !confirm(output, &format!("Remove {}?", self.app), "--yes")? {
