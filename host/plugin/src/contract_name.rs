@@ -1,0 +1,49 @@
+//! The contract's enums as an engine writes them.
+
+use crate::bindings::plugin::exports::doprax::plugin::service as wit;
+
+/// As the engine takes it.
+pub(crate) fn capability(capability: wit::Capability) -> &'static str {
+    use wit::Capability;
+    match capability {
+        Capability::AuditWrite => "AUDIT_WRITE",
+        Capability::Chown => "CHOWN",
+        Capability::DacOverride => "DAC_OVERRIDE",
+        Capability::Fowner => "FOWNER",
+        Capability::Fsetid => "FSETID",
+        Capability::IpcLock => "IPC_LOCK",
+        Capability::Kill => "KILL",
+        Capability::NetBindService => "NET_BIND_SERVICE",
+        Capability::Setgid => "SETGID",
+        Capability::Setuid => "SETUID",
+        Capability::SysChroot => "SYS_CHROOT",
+        Capability::SysNice => "SYS_NICE",
+    }
+}
+
+/// As the engine takes it.
+pub(crate) fn ulimit(kind: wit::UlimitKind) -> &'static str {
+    use wit::UlimitKind;
+    match kind {
+        UlimitKind::Core => "core",
+        UlimitKind::Memlock => "memlock",
+        UlimitKind::Nofile => "nofile",
+        UlimitKind::Nproc => "nproc",
+        UlimitKind::Stack => "stack",
+    }
+}
+
+/// As the engine takes it.
+pub(crate) fn signal(signal: wit::Signal) -> &'static str {
+    use wit::Signal;
+    match signal {
+        Signal::Term => "SIGTERM",
+        Signal::Int => "SIGINT",
+        Signal::Quit => "SIGQUIT",
+        Signal::Hup => "SIGHUP",
+        Signal::Usr1 => "SIGUSR1",
+        Signal::Usr2 => "SIGUSR2",
+        Signal::Winch => "SIGWINCH",
+        Signal::Kill => "SIGKILL",
+    }
+}
