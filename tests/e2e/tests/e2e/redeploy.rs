@@ -116,7 +116,7 @@ fn one_that_fails_leaves_the_old_release_serving() {
     let wrong = format!("{dockerfile}RUN rm /usr/share/nginx/html/up.html\n");
     for (dockerfile, log, reason) in [
         (silent, "I wait for nothing", "/up.html"),
-        (crashing, "I cannot go on", "exit code 3"),
+        (crashing, "I cannot go on", "its process ended"),
         (wrong, "/up.html", "404"),
     ] {
         app.write("Dockerfile", dockerfile);

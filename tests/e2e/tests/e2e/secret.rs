@@ -114,7 +114,7 @@ fn values_are_nowhere_but_in_the_containers() {
         .env("API_KEY", "given-on-the-way-61")
         .env("OTHER_KEY", "given-on-the-way-62");
     let mut said = Vec::new();
-    let mut hear = |outcome: doprax_e2e::Outcome| said.push(format!("{outcome}"));
+    let mut hear = |outcome: doprax_e2e::Outcome| said.push(outcome.stdout + &outcome.stderr);
     hear(cli.ok(["plan", app.path()]));
     hear(cli.ok(["plan", app.path(), "--json"]));
     hear(cli.ok(["up", app.path(), "--yes", "--verbose"]));
