@@ -122,6 +122,18 @@ impl Docker {
         )
     }
 
+    /// The command lines of what runs in a container.
+    #[track_caller]
+    pub fn processes(&self, app: &str, service: &str) -> String {
+        let (code, text) = self.exec(
+            app,
+            service,
+            &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"],
+        );
+        assert_eq!(code, 0, "{text}");
+        text
+    }
+
     /// Removes everything of the instance, and says on standard error what would not go.
     pub fn clean(&self) {
         let filter = format!("label=doprax.instance={}", self.instance);

@@ -132,13 +132,7 @@ fn values_are_nowhere_but_in_the_containers() {
     let mut values = values(&host.docker);
     values.push("given-on-the-way-62".to_owned());
     for service in ["main", "redis"] {
-        let arguments = host.docker.run(&[
-            "top",
-            &host.docker.container("tiny", service),
-            "-eo",
-            "pid,args",
-        ]);
-        said.push(arguments);
+        said.push(host.docker.processes("tiny", service));
     }
     said.push(
         String::from_utf8_lossy(

@@ -82,12 +82,7 @@ fn on_a_terminal_size_keys_and_exit_code_are_right() {
     terminal.press("sleep 1000; echo ended with $?\n");
     // Ctrl-C throws away what was typed and not yet read.
     doprax_e2e::wait_for("the command to run", 20, || {
-        let processes = host.docker.run(&[
-            "top",
-            &host.docker.container("tiny", "main"),
-            "-eo",
-            "pid,args",
-        ]);
+        let processes = host.docker.processes("tiny", "main");
         processes.contains("sleep 1000").then_some(())
     });
     terminal.press("\u{3}");
