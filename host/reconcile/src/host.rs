@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, StartError};
 use crate::journal::{Journal, Live, now_ms};
+use crate::keep::{Repair, Upkeep};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
 use crate::request::{Control, DeployRequest, Edit, Selection};
 use crate::routes::RoutesByApp;
@@ -31,6 +32,7 @@ pub struct Host {
     /// Held while a subnet is chosen and written down.
     pub(crate) allocation: tokio::sync::Mutex<()>,
     facts: OnceCell<Facts>,
+    pub(crate) upkeep: Upkeep,
     ending: CancellationToken,
 }
 
@@ -41,6 +43,8 @@ pub(crate) struct App {
     pub(crate) work: tokio::sync::Mutex<()>,
     /// The operation under way, and the digest of the source that it deploys.
     operation: Mutex<(Option<Operation>, Option<String>)>,
+    /// The repair under way.
+    pub(crate) repair: Mutex<Option<Repair>>,
 }
 
 /// What is journaled of an operation: all that is needed to do it again.
@@ -88,6 +92,7 @@ impl Host {
             routes: Mutex::default(),
             allocation: tokio::sync::Mutex::default(),
             facts: OnceCell::new(),
+            upkeep: Upkeep::default(),
             ending: CancellationToken::new(),
         });
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
@@ -246,6 +251,8 @@ impl Host {
     }
 
     async fn carry_out(&self, app: &App, live: &Arc<Live>, wish: Wish) {
+        // A person does not wait for what a repair waits for.
+        app.give_up_repair();
         let _work = app.work.lock().await;
         let name = &live.operation().app;
         let result = match wish {

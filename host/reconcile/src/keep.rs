@@ -2,26 +2,29 @@
 //!
 //! Flow: a hint from the engine, or the timer, names apps; each is observed, its
 //! route renewed, and what differs from its blueprint put right.
-//! Guarantees: an app that an operation works on is left alone; a volume is never
-//! removed; what belongs to no app any more is.
+//! Guarantees: an app that an operation works on is left alone, and no app waits for
+//! the repair of another; a volume is never removed; what belongs to no app any more is.
 //! Assumes: hints may be lost or late. The timer finds what they missed, and an
 //! engine that was away is looked at whole when it is back.
 
 use crate::execute::Emit;
+use crate::host::App;
 use crate::journal::now_ms;
 use crate::propose::Images;
 use crate::report::What;
 use crate::{Error, Host, routes};
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
+use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner;
 use doprax_core::route::Target;
 use doprax_store::AppRecord;
 use futures_util::StreamExt as _;
-use futures_util::stream;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// Apps looked after at the same time.
 const APPS_AT_ONCE: usize = 8;
@@ -36,9 +39,76 @@ const ENGINE_AWAY: Duration = Duration::from_secs(1);
 const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 
-/// Repairs that failed.
+/// How often one look may begin anew because something else went wrong meanwhile.
+const MOST_TURNS: u32 = 10;
+
+/// What the loop holds over all apps.
+pub(crate) struct Upkeep {
+    /// Held while an app is looked at, not while a repair waits.
+    looks: Semaphore,
+    back_off: Mutex<BackOff>,
+}
+
+/// A repair under way.
+#[derive(Clone)]
+pub(crate) struct Repair {
+    /// The containers, by the engine's names, that it makes or starts.
+    revives: BTreeSet<String>,
+    /// Ends its waits.
+    given_up: CancellationToken,
+}
+
+/// Repairs that failed: how often in a row, and when the next is due.
 #[derive(Default)]
 struct BackOff(BTreeMap<AppName, (u32, i64)>);
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self {
+            looks: Semaphore::new(APPS_AT_ONCE),
+            back_off: Mutex::default(),
+        }
+    }
+}
+
+impl Upkeep {
+    fn back_off(&self) -> MutexGuard<'_, BackOff> {
+        self.back_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl App {
+    fn repair(&self) -> Option<Repair> {
+        self.repair
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_repair(&self, repair: Option<Repair>) {
+        *self.repair.lock().unwrap_or_else(PoisonError::into_inner) = repair;
+    }
+
+    /// Ends the waits of a repair under way.
+    pub(crate) fn give_up_repair(&self) {
+        if let Some(repair) = self.repair() {
+            repair.given_up.cancel();
+        }
+    }
+}
+
+/// The containers that a plan makes or starts.
+fn revived(plan: &Plan) -> BTreeSet<String> {
+    let acts = plan.steps.iter().filter_map(|planned| match &planned.step {
+        Step::Engine(
+            Act::CreateContainer { container, .. }
+            | Act::StartContainer { container }
+            | Act::RestartContainer { container, .. },
+        ) => Some(container.clone()),
+        _ => None,
+    });
+    acts.collect()
+}
 
 impl Host {
     /// Runs until the host ends.
@@ -47,8 +117,7 @@ impl Host {
         ending.run_until_cancelled(self.keep_forever()).await;
     }
 
-    async fn keep_forever(&self) {
-        let mut back_off = BackOff::default();
+    async fn keep_forever(self: &Arc<Self>) {
         loop {
             let mut hints = match self.engine().hints().await {
                 Ok(hints) => hints,
@@ -59,7 +128,7 @@ impl Host {
                 }
             };
             // Hints are listened to first, so that nothing happens unseen in between.
-            self.look_after_all(&mut back_off).await;
+            self.look_after_all().await;
             let mut timer = tokio::time::interval(self.config().interval);
             timer.reset();
             loop {
@@ -78,9 +147,9 @@ impl Host {
                                 },
                             }
                         }
-                        self.look_after_some(apps, &mut back_off).await;
+                        self.look_after_some(apps);
                     }
-                    _ = timer.tick() => self.look_after_all(&mut back_off).await,
+                    _ = timer.tick() => self.look_after_all().await,
                 }
             }
             tracing::info!("the engine ended its events");
@@ -88,7 +157,7 @@ impl Host {
         }
     }
 
-    async fn look_after_all(&self, back_off: &mut BackOff) {
+    async fn look_after_all(self: &Arc<Self>) {
         let (records, observed) = match tokio::join!(
             self.store().apps(),
             self.engine().observe_all()
@@ -113,41 +182,74 @@ impl Host {
             .map(|record| record.name)
             .chain(orphans)
             .collect();
-        self.look_after_some(apps, back_off).await;
+        self.look_after_some(apps);
     }
 
-    async fn look_after_some(&self, apps: BTreeSet<AppName>, back_off: &mut BackOff) {
-        let due: Vec<AppName> = apps
-            .into_iter()
-            .filter(|app| back_off.is_due(app))
-            .collect();
-        let results: Vec<(AppName, Result<(), Error>)> = stream::iter(due)
-            .map(|app| async move {
-                let result = self.repair(&app).await;
-                (app, result)
-            })
-            .buffer_unordered(APPS_AT_ONCE)
-            .collect()
-            .await;
-        for (app, result) in results {
+    /// Looks after each of these apps in a task of its own, so that none waits for
+    /// another.
+    fn look_after_some(self: &Arc<Self>, apps: BTreeSet<AppName>) {
+        for app in apps {
+            let host = Arc::clone(self);
+            let ending = self.ending().clone();
+            tokio::spawn(async move {
+                ending.run_until_cancelled(host.look_after_one(&app)).await;
+            });
+        }
+    }
+
+    async fn look_after_one(&self, app: &AppName) {
+        let is_due = self.upkeep.back_off().is_due(app);
+        if !is_due {
+            return;
+        }
+        for _ in 0..MOST_TURNS {
+            let result = self.repair(app).await;
             match result {
-                Ok(()) => back_off.succeeded(&app),
+                Ok(()) => return self.upkeep.back_off().succeeded(app),
+                // Something else went wrong meanwhile: that goes first.
+                Err(Error::GivenUp) => {}
                 Err(error) => {
                     tracing::warn!(%app, error = %error.chain(), "the app could not be put right");
-                    back_off.failed(app);
+                    return self.upkeep.back_off().failed(app.clone());
                 }
             }
         }
+        self.upkeep.back_off().failed(app.clone());
+    }
+
+    /// Has a repair that waits in vain give up: what it waits for may need a container
+    /// that has gone since it began.
+    async fn interrupt(&self, name: &AppName, app: &App) -> Result<(), Error> {
+        if app.repair().is_none() {
+            return Ok(());
+        }
+        let observed = self.engine().observe(name).await?;
+        let Some(record) = self.store().app(name).await? else {
+            return Ok(());
+        };
+        self.renew_route(&record, &observed);
+        let Some(release) = &record.release else {
+            return Ok(());
+        };
+        let images = Images::all_present(&release.blueprint);
+        let plan = self.plan_to(&release.blueprint, observed, &images, &record.stopped);
+        if let Some(repair) = app.repair()
+            && !revived(&plan).is_subset(&repair.revives)
+        {
+            repair.given_up.cancel();
+        }
+        Ok(())
     }
 
     /// Observes one app, renews its route, and puts right what differs from its
     /// blueprint.
     async fn repair(&self, name: &AppName) -> Result<(), Error> {
         let app = self.app(name);
-        // Whoever holds the app looks at it again when done.
+        // An operation that holds the app looks at it again when done.
         let Ok(_work) = app.work.try_lock() else {
-            return Ok(());
+            return self.interrupt(name, &app).await;
         };
+        let look = self.upkeep.looks.acquire().await;
         if app.operation().is_some() {
             return Ok(());
         }
@@ -179,7 +281,13 @@ impl Host {
             })
         };
         let run = self.run_for(&release.blueprint, log).await?;
+        drop(look);
+        app.set_repair(Some(Repair {
+            revives: revived(&plan),
+            given_up: run.failed.clone(),
+        }));
         let repaired = self.execute(&run, &plan).await;
+        app.set_repair(None);
         let observed = self.engine().observe(name).await?;
         self.renew_route(&record, &observed);
         repaired
