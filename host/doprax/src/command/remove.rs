@@ -31,8 +31,10 @@ impl Remove {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
         let client = context.client()?;
-        let (proposal, app) =
-            tokio::try_join!(client.plan_removal(&self.app), client.app(&self.app))?;
+        // Not the app's status: an engine may take a second to measure each container.
+        let (proposal, mut volumes) =
+            tokio::try_join!(client.plan_removal(&self.app), client.volumes())?;
+        volumes.retain(|volume| volume.app == self.app);
         if !output.json && proposal.changes {
             output.line(proposal.diff.render(output.paint.colour()).trim_end())?;
         }
@@ -59,9 +61,8 @@ impl Remove {
             "{} is removed",
             output.paint.bold(self.app.as_str())
         ))?;
-        if !app.volumes.is_empty() {
-            let names = app
-                .volumes
+        if !volumes.is_empty() {
+            let names = volumes
                 .iter()
                 .map(|volume| format!("{:?}", volume.name.as_str()));
             let names: Vec<String> = names.collect();

@@ -3,6 +3,7 @@
 use crate::figures::{Figures, Row, time};
 use crate::{INSTANCE, REDIS};
 use doprax_e2e::{App, Cli, Host, Setup};
+use std::time::Duration;
 
 /// A host, and the app that it deploys in every round.
 pub(crate) struct Doprax {
@@ -32,8 +33,22 @@ impl Doprax {
         doprax
     }
 
-    fn deploy(&self) {
-        self.cli.ok(["up", self.app.path(), "--yes"]);
+    /// Deploys, and returns how long main's build took, if there was one.
+    fn deploy(&self) -> Duration {
+        let events = self
+            .cli
+            .ok(["up", self.app.path(), "--yes", "--json"])
+            .lines();
+        let planned = events.iter().filter(|event| event["event"] == "planned");
+        let mut built = planned.filter(|event| event["steps"].to_string().contains("build main"));
+        let Some(begin) = built.next().and_then(|event| event["time_ms"].as_u64()) else {
+            return Duration::ZERO;
+        };
+        let end = events
+            .iter()
+            .find(|event| event["event"] == "step-done")
+            .and_then(|event| event["time_ms"].as_u64());
+        Duration::from_millis(end.unwrap_or(begin).saturating_sub(begin))
     }
 
     fn remove(&self) {
@@ -54,14 +69,16 @@ impl Doprax {
         // What the round before left, or the start.
         self.remove();
         self.app.write("doprax.yaml", manifest(REDIS));
-        figures.doprax(Row::First, || self.deploy());
-        figures.doprax(Row::Nothing, || self.deploy());
+        let mut build = Duration::ZERO;
+        figures.doprax(Row::First, || build = self.deploy());
+        figures.build(build);
+        figures.doprax(Row::Nothing, || drop(self.deploy()));
         self.app.replace(
             "doprax.yaml",
             "name: redis1\n",
             "name: redis1\n      envs:\n        - CHANGED: 1\n",
         );
-        figures.doprax(Row::Change, || self.deploy());
+        figures.doprax(Row::Change, || drop(self.deploy()));
         figures.doprax(Row::Remove, || self.remove());
         // So that the next round begins as the first did, and its images are present.
         self.deploy();

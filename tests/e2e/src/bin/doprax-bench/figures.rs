@@ -17,6 +17,8 @@ pub(crate) struct Figures {
     compose: [Vec<Duration>; ROWS.len()],
     /// The first `up` of Compose where main waits for the others.
     ordered: Vec<Duration>,
+    /// How much of Doprax's first `up` is the build of main, all of it in the cache.
+    build: Vec<Duration>,
 }
 
 /// A row of the table.
@@ -42,6 +44,10 @@ impl Figures {
 
     pub(crate) fn compose(&mut self, row: Row, work: impl FnOnce()) {
         self.compose[row as usize].push(time(work));
+    }
+
+    pub(crate) fn build(&mut self, took: Duration) {
+        self.build.push(took);
     }
 
     pub(crate) fn ordered(&mut self, work: impl FnOnce()) {
