@@ -1,4 +1,4 @@
-//! Prints what plugins cost: `cargo run --release -p doprax-plugin --example bench`.
+//! Prints what plugins cost: `cargo run --release -p doprax-plugin --example plugin_cost`.
 
 #![allow(clippy::print_stdout)]
 

@@ -1,7 +1,7 @@
 //! CPU time per request of the ingress beside nginx, in one run, alternating.
 //!
 //! ```sh
-//! cargo run --release -p doprax-ingress --example bench [ROUNDS] [SECONDS] [CASE]
+//! cargo run --release -p doprax-ingress --example proxy_cost [ROUNDS] [SECONDS] [CASE]
 //! ```
 //!
 //! Needs `nginx` (peer and origin) and `wrk`. Everything is on loopback. Each round
