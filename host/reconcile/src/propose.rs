@@ -13,9 +13,9 @@ use doprax_core::merge::{Merged, merge};
 use doprax_core::name::{AppName, PluginName, ServiceName};
 use doprax_core::observed::Observed;
 use doprax_core::planner::{self, Context};
-use doprax_core::service::{AppContext, DescribeRequest, ServiceDescription};
+use doprax_core::service::ServiceDescription;
 use doprax_core::source::Source;
-use doprax_core::spec::{AppSpec, ServiceSpec, VolumeMount};
+use doprax_core::spec::AppSpec;
 use doprax_core::{dockerfile, plan::Plan};
 use doprax_plugin::{DescribeError, Plugins};
 use doprax_store::{AppRecord, StoredSecret};
@@ -175,7 +175,9 @@ impl Host {
         let mut diagnostics = Vec::new();
         let mut descriptions = BTreeMap::new();
         for (name, service) in &merged.spec.services {
-            let asked = describe_request(&merged.spec, name, service);
+            let Some(asked) = merged.spec.describe_request(name) else {
+                continue;
+            };
             match self.plugins().describe(service.plugin.as_str(), &asked) {
                 Ok(description) => {
                     descriptions.insert(name.clone(), description);
@@ -410,37 +412,6 @@ fn unplannable(errors: &[assemble::Error]) -> Error {
     Error::Unplannable {
         message: messages.join("\n"),
         help: None,
-    }
-}
-
-fn describe_request(spec: &AppSpec, name: &ServiceName, service: &ServiceSpec) -> DescribeRequest {
-    let mounts = |volumes: &BTreeMap<String, doprax_core::name::VolumeName>| {
-        volumes
-            .iter()
-            .map(|(path, name)| VolumeMount {
-                name: name.clone(),
-                path: path.clone(),
-            })
-            .collect()
-    };
-    DescribeRequest {
-        name: name.clone(),
-        version: service.tag.clone(),
-        image: service.image.clone(),
-        settings: serde_json::Value::Object(service.settings.clone()),
-        port: service.port,
-        env_names: service.container.env.keys().cloned().collect(),
-        volumes: mounts(&service.container.volumes),
-        file_paths: service.container.files.keys().cloned().collect(),
-        app: AppContext {
-            name: spec.app.to_string(),
-            main_volumes: mounts(&spec.main.container.volumes),
-            services: spec
-                .services
-                .iter()
-                .map(|(name, service)| (name.clone(), service.plugin.to_string()))
-                .collect(),
-        },
     }
 }
 
