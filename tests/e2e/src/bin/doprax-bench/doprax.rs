@@ -72,13 +72,17 @@ impl Doprax {
         let mut build = Duration::ZERO;
         figures.doprax(Row::First, || build = self.deploy());
         figures.build(build);
-        figures.doprax(Row::Nothing, || drop(self.deploy()));
+        figures.doprax(Row::Nothing, || {
+            self.deploy();
+        });
         self.app.replace(
             "doprax.yaml",
             "name: redis1\n",
             "name: redis1\n      envs:\n        - CHANGED: 1\n",
         );
-        figures.doprax(Row::Change, || drop(self.deploy()));
+        figures.doprax(Row::Change, || {
+            self.deploy();
+        });
         figures.doprax(Row::Remove, || self.remove());
         // So that the next round begins as the first did, and its images are present.
         self.deploy();
