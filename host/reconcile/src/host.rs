@@ -8,6 +8,7 @@ use crate::report::{Operation, OperationEvent, OperationId, OperationKind, Opera
 use crate::request::{Control, DeployRequest, Edit, Selection};
 use crate::routes::RoutesByApp;
 use doprax_core::name::AppName;
+use doprax_core::observed::Observed;
 use doprax_engine::{Docker, Engine, Facts};
 use doprax_ingress::Ingress;
 use doprax_plugin::{BUILTIN, Limits, Plugins};
@@ -16,8 +17,12 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+
+/// How long a start waits for what the engine runs.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// A running host.
 pub struct Host {
@@ -80,6 +85,11 @@ impl Host {
             BUILTIN,
             Limits::default(),
         )?);
+        // Visitors find every app from the first moment on, as it is; as starting where
+        // the engine does not say.
+        let records = store.apps().await?;
+        let observed = tokio::time::timeout(FIRST_LOOK, engine.observe_all()).await;
+        let observed = observed.ok().and_then(Result::ok).unwrap_or_default();
         let ingress = Ingress::start(doprax_ingress::Config::new(config.http.clone()))?;
         let host = Arc::new(Self {
             config,
@@ -95,6 +105,10 @@ impl Host {
             upkeep: Upkeep::default(),
             ending: CancellationToken::new(),
         });
+        let nothing = Observed::default();
+        for record in &records {
+            host.renew_route(record, observed.get(&record.name).unwrap_or(&nothing));
+        }
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
             tracing::info!(app = %operation.app, operation = operation.id, "resuming");
             let app = host.app(&operation.app);
@@ -109,7 +123,7 @@ impl Host {
     /// next start.
     pub async fn shutdown(&self) {
         self.ending.cancel();
-        let cut = self.ingress.stop(std::time::Duration::from_secs(10)).await;
+        let cut = self.ingress.stop(Duration::from_secs(10)).await;
         if cut > 0 {
             tracing::info!(connections = cut, "connections were cut");
         }

@@ -338,7 +338,7 @@ impl Host {
         Ok(())
     }
 
-    fn renew_route(&self, record: &AppRecord, observed: &Observed) {
+    pub(crate) fn renew_route(&self, record: &AppRecord, observed: &Observed) {
         let Some(release) = &record.release else {
             let reason = record.last_error.clone();
             let target = reason.map_or(Target::Starting, |reason| {
