@@ -243,6 +243,18 @@ fn what_dies_comes_back() {
     });
     site.wait_until_ok("/up", 30);
 
+    // The process itself, which the engine starts again at once.
+    let before = started("main");
+    let process = host.docker.inspect("guestbook", "main")["State"]["Pid"].to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-KILL", &process])
+        .status();
+    assert!(killed.unwrap().success());
+    wait_for("main to run again", 10, || {
+        (started("main") != before).then_some(())
+    });
+    site.wait_until_ok("/up", 30);
+
     for service in ["mysql", "redis", "nginx", "main"] {
         let before = host.docker.id("guestbook", service).unwrap();
         host.docker.run(&[

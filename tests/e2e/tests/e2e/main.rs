@@ -4,6 +4,7 @@
 //! Without `DOPRAX_TEST_ENGINE` the tests that need an engine say so and pass. `tests/run`
 //! sets it, brings the images and builds the binary.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+#![allow(clippy::print_stderr, reason = "says what is skipped")]
 
 mod build;
 mod crash;
@@ -13,6 +14,8 @@ mod isolation;
 mod logs;
 mod machine;
 mod manifest;
+mod merge;
+mod quickstart;
 mod redeploy;
 mod scholar;
 mod secret;

@@ -145,3 +145,30 @@ fn one_that_fails_leaves_the_old_release_serving() {
         );
     }
 }
+
+#[test]
+fn a_service_that_fails_leaves_the_old_release_serving() {
+    let app = App::tiny(
+        "tiny",
+        "services:\n  - container:\n      name: worker\n      image: doprax-test/redis:7\n",
+    );
+    let Some(host) = deployed(&app) else { return };
+    let (cli, site) = (host.cli(), host.site("tiny"));
+    let worker = || host.docker.inspect("tiny", "worker")["Config"]["Cmd"].to_string();
+    let before = worker();
+    app.replace(
+        "doprax.yaml",
+        "redis:7\n",
+        "redis:7\n      command: [sh, -c, 'echo I cannot go on; exit 4']\n",
+    );
+    let failed = cli.command(["up", app.path(), "--yes"]).within(90).run();
+    failed.ended_with(1).says(&[
+        "worker did not become ready",
+        "I cannot go on",
+        "its process ended",
+    ]);
+    assert_eq!(site.get("/").with_status(200).text(), "first\n");
+    assert_eq!(worker(), before);
+    let status = cli.status("tiny");
+    assert_eq!(status["state"].as_str(), Some("running"), "{status}");
+}
