@@ -1,7 +1,7 @@
 //! Measures what a person waits for, beside Docker Compose in the same run.
 //!
 //! ```text
-//! cargo build --release --workspace
+//! cargo build --release --workspace --all-targets
 //! target/release/doprax-bench [ROUNDS]
 //! ```
 //!
@@ -25,6 +25,7 @@ use compose::Compose;
 use doprax::Doprax;
 use doprax_e2e::Docker;
 use figures::Figures;
+use std::process::Command;
 
 /// How many Redis stand beside main.
 const REDIS: usize = 5;
@@ -62,4 +63,26 @@ fn main() {
     figures.print();
     doprax.print_memory();
     doprax.print_planning();
+    for (what, program) in [("planning", "plan_256"), ("plugins", "plugin_cost")] {
+        print_example(what, program);
+    }
+}
+
+/// What a measuring program of another crate says, which `cargo build --all-targets`
+/// puts beside this one.
+fn print_example(what: &str, program: &str) {
+    let path = std::env::current_exe()
+        .unwrap()
+        .with_file_name("examples")
+        .join(program);
+    match Command::new(&path).output() {
+        Ok(output) => println!(
+            "\n{what}\n{}",
+            String::from_utf8_lossy(&output.stdout).trim_end()
+        ),
+        Err(error) => println!(
+            "\n{what}: {}: {error}; build it with `cargo build --release --workspace --all-targets`",
+            path.display()
+        ),
+    }
 }
