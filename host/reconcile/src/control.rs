@@ -61,6 +61,10 @@ impl Host {
         }
         // Written down first: whatever happens now, the loop knows what is wanted.
         self.store().set_stopped(app, &stopped).await?;
+        if control == Control::Stop {
+            // Visitors are told before what they would be sent to goes away.
+            self.look_after(app).await?;
+        }
         let observed = self.engine().observe(app).await?;
         let running = running(&observed);
         let plan = self.plan_to(

@@ -289,12 +289,13 @@ impl Host {
                 failed
             }
         };
+        // Whoever hears of the end finds the app as it is from then on.
+        if let Err(error) = self.look_after(name).await {
+            tracing::warn!(app = %name, %error, "routes were not renewed");
+        }
         app.set_operation(None, None);
         if let Err(error) = self.journal.close(&self.store, live, outcome).await {
             tracing::error!(%error, "the end of an operation was not written down");
-        }
-        if let Err(error) = self.look_after(name).await {
-            tracing::warn!(app = %name, %error, "routes were not renewed");
         }
     }
 

@@ -6,6 +6,13 @@ use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use doprax_core::name::AppName;
 use ipnet::Ipv4Net;
+use std::time::{Duration, Instant};
+
+/// How long someone else's creation of the same network may take.
+const CREATION: Duration = Duration::from_secs(5);
+
+/// How often its end is looked for.
+const POLL: Duration = Duration::from_millis(50);
 
 /// The network of the app exists with another subnet.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +69,18 @@ impl Docker {
             .await
         {
             Ok(_) => Ok(Outcome::Done),
-            // An act of a host that ended in the middle may have come through since.
+            // An act of a host that ended in the middle may still be under way: its
+            // subnet is taken before it can be seen.
             Err(failure @ Failure::Refused { .. }) => {
-                match self.existing_network(app, wanted).await? {
-                    Some(outcome) => Ok(outcome),
-                    None => Err(self.error(failure, action())),
+                let end = Instant::now() + CREATION;
+                loop {
+                    if let Some(outcome) = self.existing_network(app, wanted).await? {
+                        return Ok(outcome);
+                    }
+                    if Instant::now() > end {
+                        return Err(self.error(failure, action()));
+                    }
+                    tokio::time::sleep(POLL).await;
                 }
             }
             Err(failure) => Err(self.error(failure, action())),
