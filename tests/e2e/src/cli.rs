@@ -263,10 +263,15 @@ impl Running {
     /// Waits until what it printed contains `text`.
     #[track_caller]
     pub fn wait_for(&self, text: &str, seconds: u64) {
-        crate::wait_for(
-            &format!("{text:?} in the output of {}", self.text),
-            seconds,
-            || (self.stdout().contains(text) || self.stderr().contains(text)).then_some(()),
+        let found = crate::wait::look_for(seconds, || {
+            (self.stdout().contains(text) || self.stderr().contains(text)).then_some(())
+        });
+        assert!(
+            found.is_some(),
+            "waited {seconds} s in vain for {text:?} from {}\n{}{}",
+            self.text,
+            self.stdout(),
+            self.stderr()
         );
     }
 

@@ -1,6 +1,7 @@
 //! A command on a real terminal, which script(1) makes.
 
 use crate::cli::{Cli, Running};
+use crate::wait::look_for;
 use std::io::Write as _;
 use std::process::{ChildStdin, Command};
 
@@ -60,9 +61,9 @@ impl Terminal {
         self.running.wait_for(text, 20);
     }
 
-    /// Whether a text is on the screen.
+    /// Whether a text is on the screen within a second.
     pub fn shows(&self, text: &str) -> bool {
-        self.running.stdout().contains(text)
+        look_for(1, || self.running.stdout().contains(text).then_some(())).is_some()
     }
 
     /// Waits for the command's end, and returns its exit code.

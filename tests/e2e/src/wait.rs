@@ -7,16 +7,21 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// Looks until `look` sees something, and returns it. Panics after `seconds`.
 #[track_caller]
-pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, seconds: u64, look: impl FnMut() -> Option<T>) -> T {
+    match look_for(seconds, look) {
+        Some(seen) => seen,
+        None => panic!("waited {seconds} s in vain for {what}"),
+    }
+}
+
+/// Looks until `look` sees something, for at most `seconds`.
+pub(crate) fn look_for<T>(seconds: u64, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + Duration::from_secs(seconds);
     loop {
-        if let Some(seen) = look() {
+        let seen = look();
+        if seen.is_some() || Instant::now() > end {
             return seen;
         }
-        assert!(
-            Instant::now() < end,
-            "waited {seconds} s in vain for {what}"
-        );
         std::thread::sleep(PAUSE);
     }
 }

@@ -66,18 +66,24 @@ fn in_a_pipe_input_output_and_exit_code_are_the_commands() {
         .says(&["no app nothing"]);
 }
 
+/// Asks for the terminal's size until it is this: an engine tells a command its size only
+/// once it runs.
+#[track_caller]
+fn sees(terminal: &mut Terminal, size: &str) {
+    doprax_e2e::wait_for(&format!("a size of {size}"), 20, || {
+        terminal.press("stty size\n");
+        terminal.shows(size).then_some(())
+    });
+}
+
 #[test]
 fn on_a_terminal_size_keys_and_exit_code_are_right() {
     let app = App::tiny("tiny", "");
     let Some(host) = deployed(&app) else { return };
     let mut terminal = Terminal::start(&host.cli(), &["shell", "tiny"], 99, 33);
-    terminal.press("stty size; echo ready\n");
-    terminal.wait_for("33 99");
+    sees(&mut terminal, "33 99");
     terminal.resize(120, 40);
-    doprax_e2e::wait_for("the new size", 20, || {
-        terminal.press("stty size\n");
-        terminal.shows("40 120").then_some(())
-    });
+    sees(&mut terminal, "40 120");
     // The prompt's shell lives on; only what it runs is interrupted.
     terminal.press("sleep 1000; echo ended with $?\n");
     // Ctrl-C throws away what was typed and not yet read.
