@@ -69,6 +69,7 @@ fn to(blueprint: &Blueprint, observed: &Observed) -> Plan {
         &Context {
             instance: &Instance::default(),
             stopped: &stopped,
+            reloads: &stopped,
         },
     )
 }

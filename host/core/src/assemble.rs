@@ -21,8 +21,10 @@ mod error;
 mod fill;
 mod front;
 mod port;
+mod unkept;
 
 pub use error::{Error, Place};
+pub use unkept::unkept;
 
 use fill::Peers;
 use port::Ports;

@@ -39,6 +39,8 @@ pub struct Context<'a> {
     pub instance: &'a Instance,
     /// Containers that their owner stopped: made, but not started.
     pub stopped: &'a BTreeSet<ServiceName>,
+    /// Containers that an earlier plan would have had reload, had it come to its end.
+    pub reloads: &'a BTreeSet<ServiceName>,
 }
 
 /// The steps from `observed` to `blueprint`; none if nothing is left to do.
@@ -65,6 +67,12 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
     let volumes = volumes(&mut draft, blueprint, observed, &images);
     let ground = Ground {
         evicted: evict(&mut draft, &survey, &images),
+        // A container can be made before its network, only started after it.
+        names: if observed.network.is_none() && observed.containers.is_empty() {
+            images.clone()
+        } else {
+            network.clone()
+        },
         network,
         volumes,
     };
@@ -86,7 +94,10 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
         }
         gate.extend(done);
     }
-    retire::retire(&mut draft, blueprint, &survey, &rollouts, &halted, &gate);
+    let proxies = retire::proxies_to_reload(&survey, &rollouts, context.reloads);
+    retire::retire(
+        &mut draft, blueprint, &survey, &rollouts, &proxies, &halted, &gate,
+    );
     draft.finish()
 }
 
@@ -123,6 +134,8 @@ pub fn removal(observed: &Observed, last: Option<&Blueprint>) -> Plan {
 
 /// What every container's steps build on.
 struct Ground<'a> {
+    /// Steps after which every image is there, and what stood on another network gone.
+    names: Vec<usize>,
     /// Steps after which the network is there.
     network: Vec<usize>,
     /// Steps that create volumes.

@@ -51,6 +51,8 @@ struct World {
     copies: Vec<Copy>,
     /// Containers that their owner stopped.
     stopped: BTreeSet<ServiceName>,
+    /// Containers that still owe a reload.
+    reloads: BTreeSet<ServiceName>,
     /// Whether the engine can limit disks.
     disk_limit: bool,
     /// Whether the app is removed.
@@ -82,6 +84,7 @@ impl Default for World {
             changed_files: BTreeSet::new(),
             copies: Vec::new(),
             stopped: BTreeSet::new(),
+            reloads: BTreeSet::new(),
             disk_limit: false,
             removal: false,
         }
@@ -141,6 +144,7 @@ fn outcome(folder: &Path) -> String {
     let context = Context {
         instance: &instance,
         stopped: &world.stopped,
+        reloads: &world.reloads,
     };
     let plan = planner::plan(&next, &observed, &context);
     let diff = diff::diff(previous.as_ref(), &next, &plan).with_merge(&merged);

@@ -57,6 +57,8 @@ const CHANGE: Duration = Duration::from_secs(180);
 pub struct Docker {
     address: String,
     instance: Instance,
+    /// Identifies the host among those of its instance.
+    host: Option<String>,
     transport: Transport,
     client: bollard::Docker,
 }
@@ -70,8 +72,20 @@ impl Docker {
         Self {
             address: address.to_owned(),
             instance,
+            host: None,
             transport,
             client,
+        }
+    }
+
+    /// The same for the host with this identifier: containers and networks that another
+    /// host of the instance made are none of its own. Volumes are the instance's, so
+    /// that a host whose state was lost finds the data again.
+    #[must_use]
+    pub fn of_host(self, id: String) -> Self {
+        Self {
+            host: Some(id),
+            ..self
         }
     }
 
@@ -104,14 +118,29 @@ impl Docker {
 
     /// The labels of every object of the app.
     fn labels(&self, app: &AppName) -> label::Labels {
-        HashMap::from([
+        let host = self
+            .host
+            .iter()
+            .map(|id| (label::HOST.to_owned(), id.clone()));
+        let rest = [
             (label::INSTANCE.to_owned(), self.instance.label().to_owned()),
             (label::APP.to_owned(), app.to_string()),
-        ])
+        ];
+        host.chain(rest).collect()
     }
 
-    /// A filter for the objects of one app, or of all apps of this instance.
+    /// A filter for what this host made of one app, or of all apps.
     fn filter(&self, app: Option<&AppName>) -> HashMap<String, Vec<String>> {
+        let mut filter = self.instance_filter(app);
+        if let (Some(id), Some(labels)) = (&self.host, filter.get_mut("label")) {
+            labels.push(format!("{}={id}", label::HOST));
+        }
+        filter
+    }
+
+    /// A filter for the objects of one app, or of all apps of this instance, whichever
+    /// host made them.
+    fn instance_filter(&self, app: Option<&AppName>) -> HashMap<String, Vec<String>> {
         let mut labels = vec![format!("{}={}", label::INSTANCE, self.instance.label())];
         labels.push(match app {
             Some(app) => format!("{}={app}", label::APP),

@@ -54,6 +54,8 @@ pub struct ImageFacts {
     pub id: String,
     /// TCP ports it exposes, ascending.
     pub ports: Vec<u16>,
+    /// Folders that it declares to hold data, ascending.
+    pub volumes: Vec<String>,
     /// Size in bytes.
     pub size: u64,
 }

@@ -72,6 +72,7 @@ impl Host {
             observed,
             &Images::all_present(blueprint),
             &stopped,
+            &record.reloads,
         );
         let emit: Emit = {
             let live = Arc::clone(live);

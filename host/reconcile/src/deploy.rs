@@ -81,7 +81,8 @@ impl Host {
             self.store().set_stopped(&app, &BTreeSet::new()).await?;
         }
         let observed = self.engine().observe(&app).await?;
-        let plan = self.plan_to(&blueprint, observed, &images, &BTreeSet::new());
+        let running = BTreeSet::new();
+        let plan = self.plan_to(&blueprint, observed, &images, &running, &record.reloads);
         let run = self.run_for(&blueprint, Arc::clone(&emit)).await?;
         if let Err(error) = self.execute(&run, &plan).await {
             emit(What::GoingBack);
@@ -167,7 +168,13 @@ impl Host {
             return self.execute(&run, &planner::removal(&observed, None)).await;
         };
         let images = Images::all_present(&release.blueprint);
-        let plan = self.plan_to(&release.blueprint, observed, &images, &record.stopped);
+        let plan = self.plan_to(
+            &release.blueprint,
+            observed,
+            &images,
+            &record.stopped,
+            &record.reloads,
+        );
         self.store()
             .set_stopped(&record.name, &record.stopped)
             .await?;
@@ -193,10 +200,15 @@ impl Host {
 
     /// All that is needed to carry out steps towards a blueprint.
     pub(crate) async fn run_for(&self, blueprint: &Blueprint, emit: Emit) -> Result<Run, Error> {
-        let mut material = Material::default();
-        for (name, secret) in self.secrets(&blueprint.app).await? {
-            material.secrets.insert(name, secret.value);
-        }
+        // The values that it was made with, whatever was set since.
+        let secrets = self
+            .store()
+            .secrets_at(&blueprint.app, &blueprint.revisions)
+            .await?;
+        let mut material = Material {
+            secrets,
+            ..Material::default()
+        };
         for container in blueprint.containers.values() {
             for file in &container.files {
                 if let Content::Blob { digest, .. } = &file.content

@@ -65,6 +65,14 @@ pub enum Error {
         /// The containers that mount it.
         users: String,
     },
+    /// The current release needs the variable.
+    #[error("the current release of app {app} is made with {name}")]
+    VariableInUse {
+        /// The app.
+        app: AppName,
+        /// The variable.
+        name: String,
+    },
     /// Another operation on the app is under way.
     #[error("app {app} is busy with operation {operation}")]
     Busy {
@@ -176,6 +184,9 @@ impl Error {
             Self::NoVolume { .. } => "doprax volume list shows every volume".to_owned(),
             Self::VolumeInUse { app, .. } => {
                 format!("take it out of doprax.yaml and deploy, or remove the app (doprax remove {app}), then remove the volume")
+            }
+            Self::VariableInUse { .. } => {
+                "take it out of doprax.yaml and deploy, then unset it".to_owned()
             }
             Self::Busy { operation, .. } => format!("follow it with doprax operation {operation}"),
             Self::NotReady { container, .. } => format!(

@@ -14,6 +14,7 @@ use doprax_core::plan::{Plan, Step};
 use doprax_core::route::Target;
 use doprax_engine::{Event, Exec, Material, Progress};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,6 +80,20 @@ impl Host {
                 .map(|planned| planned.step.to_string())
                 .collect(),
         });
+        // Written down before anything moves: what is done already asks for no reload
+        // when the rest is planned anew after a crash or a failure.
+        let reloads = reloads(plan);
+        if !reloads.is_empty() {
+            self.store().set_reloads(&run.app, &reloads).await?;
+        }
+        self.carry_out_steps(run, plan).await?;
+        if !reloads.is_empty() {
+            self.store().set_reloads(&run.app, &BTreeSet::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out_steps(&self, run: &Run, plan: &Plan) -> Result<(), Error> {
         let mut missing: Vec<usize> = plan
             .steps
             .iter()
@@ -219,4 +234,13 @@ impl Host {
             reason,
         })
     }
+}
+
+/// The containers that a plan has reload.
+fn reloads(plan: &Plan) -> BTreeSet<ServiceName> {
+    let reloads = plan.steps.iter().filter_map(|planned| match &planned.step {
+        Step::Reload { service, .. } => Some(service.clone()),
+        _ => None,
+    });
+    reloads.collect()
 }

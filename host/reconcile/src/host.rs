@@ -70,16 +70,10 @@ impl Host {
     /// under way, and begins to keep apps as they should be. The engine need not be
     /// reachable yet.
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
-        let engine = Docker::connect(&config.engine, config.instance.clone());
-        Self::start_on(config, Arc::new(engine)).await
-    }
-
-    /// The same on a given engine.
-    pub async fn start_on(
-        config: Config,
-        engine: Arc<dyn Engine>,
-    ) -> Result<Arc<Self>, StartError> {
         let store = Store::open(&config.state).await?;
+        let engine = Docker::connect(&config.engine, config.instance.clone())
+            .of_host(store.host_id().await?);
+        let engine: Arc<dyn Engine> = Arc::new(engine);
         let plugins = Arc::new(Plugins::open(
             Some(&config.state.join("plugins")),
             BUILTIN,

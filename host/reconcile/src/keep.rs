@@ -18,7 +18,7 @@ use doprax_core::observed::Observed;
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner;
 use doprax_core::route::Target;
-use doprax_store::AppRecord;
+use doprax_store::{AppRecord, Release};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -232,7 +232,7 @@ impl Host {
             return Ok(());
         };
         let images = Images::all_present(&release.blueprint);
-        let plan = self.plan_to(&release.blueprint, observed, &images, &record.stopped);
+        let plan = self.plan_for(&record, release, observed, &images);
         if let Some(repair) = app.repair()
             && !revived(&plan).is_subset(&repair.revives)
         {
@@ -262,14 +262,14 @@ impl Host {
             return Ok(());
         };
         let images = Images::all_present(&release.blueprint);
-        let mut plan = self.plan_to(&release.blueprint, observed, &images, &record.stopped);
+        let mut plan = self.plan_for(&record, release, observed, &images);
         if plan.steps.is_empty() {
             return Ok(());
         }
         // Something is missing; only now is it worth asking for every image.
         let images = self.images_of(&release.blueprint).await?;
         let observed = self.engine().observe(name).await?;
-        plan = self.plan_to(&release.blueprint, observed, &images, &record.stopped);
+        plan = self.plan_for(&record, release, observed, &images);
         tracing::info!(app = %name, steps = plan.steps.len(), "putting right");
         let log: Emit = {
             let name = name.clone();
@@ -291,6 +291,23 @@ impl Host {
         let observed = self.engine().observe(name).await?;
         self.renew_route(&record, &observed);
         repaired
+    }
+
+    /// The steps to an app's current release.
+    fn plan_for(
+        &self,
+        record: &AppRecord,
+        release: &Release,
+        observed: Observed,
+        images: &Images,
+    ) -> Plan {
+        self.plan_to(
+            &release.blueprint,
+            observed,
+            images,
+            &record.stopped,
+            &record.reloads,
+        )
     }
 
     /// The images of a blueprint that the engine has.

@@ -4,7 +4,7 @@ use crate::report::Proposal;
 use crate::request::DeployRequest;
 use crate::secret::{self, NewValues};
 use crate::{Error, Host};
-use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble};
+use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble, unkept};
 use doprax_core::blueprint::{Blueprint, Image, sha256_hex};
 use doprax_core::diagnostic::Severity;
 use doprax_core::diff;
@@ -41,6 +41,8 @@ pub(crate) struct Images {
     /// References that the engine has.
     pub(crate) present: BTreeSet<String>,
     ports: BTreeMap<String, Vec<u16>>,
+    /// Folders that they declare to hold data.
+    volumes: BTreeMap<String, Vec<String>>,
     /// Main's image, if its source was built.
     pub(crate) main: Option<MainImage>,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Images {
 pub(crate) struct MainImage {
     reference: String,
     ports: Vec<u16>,
+    volumes: Vec<String>,
 }
 
 impl Understood {
@@ -105,7 +108,8 @@ impl Host {
         let blueprint = self
             .blueprint(&understood, request, subnet, &revisions, &images)
             .await?;
-        let plan = self.plan_to(&blueprint, observed, &images, &BTreeSet::new());
+        let none = BTreeSet::new();
+        let plan = self.plan_to(&blueprint, observed, &images, &none, &none);
 
         let previous = record.as_ref().and_then(|record| record.release.as_ref());
         let unchanged = previous.is_some_and(|release| release.blueprint == blueprint)
@@ -288,11 +292,15 @@ impl Host {
             if let Some(facts) = facts {
                 images.present.insert(reference.to_owned());
                 images.ports.insert(reference.to_owned(), facts.ports);
+                images.volumes.insert(reference.to_owned(), facts.volumes);
             }
         }
-        images
-            .present
-            .extend(images.main.iter().map(|main| main.reference.clone()));
+        if let Some(main) = &images.main {
+            images.present.insert(main.reference.clone());
+            images
+                .volumes
+                .insert(main.reference.clone(), main.volumes.clone());
+        }
         Ok(images)
     }
 
@@ -318,6 +326,7 @@ impl Host {
             .map(|facts| MainImage {
                 reference,
                 ports: facts.ports,
+                volumes: facts.volumes,
             }))
     }
 
@@ -367,6 +376,8 @@ impl Host {
         {
             reference.clone_from(&main.reference);
         }
+        let unkept = unkept(&blueprint, &images.volumes);
+        blueprint.notes.extend(unkept);
         Ok(blueprint)
     }
 
@@ -377,11 +388,13 @@ impl Host {
         mut observed: Observed,
         images: &Images,
         stopped: &BTreeSet<ServiceName>,
+        reloads: &BTreeSet<ServiceName>,
     ) -> Plan {
         observed.images.clone_from(&images.present);
         let context = Context {
             instance: &self.config().instance,
             stopped,
+            reloads,
         };
         planner::plan(blueprint, &observed, &context)
     }

@@ -7,18 +7,28 @@ use std::collections::BTreeMap;
 
 impl Host {
     /// Keeps values for the manifest's variables with an app, or drops them; used from
-    /// the next deploy on. The app need not exist yet.
+    /// the next deploy on. The app need not exist yet. One that the current release
+    /// was made with cannot be dropped: a lost container is made anew with it.
     pub async fn set_variables(
         &self,
         app: &AppName,
         values: BTreeMap<String, Option<String>>,
     ) -> Result<(), Error> {
+        let record = self.store().app(app).await?;
+        let release = record.as_ref().and_then(|record| record.release.as_ref());
+        let in_use = release.map(|release| &release.blueprint.revisions);
         let mut given = BTreeMap::new();
         for (name, value) in values {
             let secret = SecretName::variable(&name);
             match value {
                 Some(value) => {
                     given.insert(secret, value);
+                }
+                None if in_use.is_some_and(|revisions| revisions.contains_key(&secret)) => {
+                    return Err(Error::VariableInUse {
+                        app: app.clone(),
+                        name,
+                    });
                 }
                 None => self.store().remove_secret(app, &secret).await?,
             }

@@ -1,5 +1,12 @@
 -- Columns named sealed_* hold what only the key beside the database opens.
 
+-- One row: who this host is among those that share an engine.
+CREATE TABLE host (
+    id TEXT NOT NULL
+) STRICT;
+
+INSERT INTO host (id) VALUES (lower(hex(randomblob(16))));
+
 CREATE TABLE apps (
     name            TEXT PRIMARY KEY,
     subnet          TEXT NOT NULL UNIQUE,
@@ -8,6 +15,7 @@ CREATE TABLE apps (
     sealed_request  BLOB,              -- the request of the current release
     release         INTEGER,           -- number of the current release
     stopped         TEXT NOT NULL DEFAULT '[]',
+    reloads         TEXT NOT NULL DEFAULT '[]',
     last_error      TEXT,
     notes           TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
@@ -22,13 +30,14 @@ CREATE TABLE releases (
 ) STRICT;
 
 -- Secrets outlive their app for as long as its volumes are kept: a database in a
--- volume knows only the password that it was made with.
+-- volume knows only the password that it was made with. Every revision is kept that
+-- the current release may still need: what it is mended with is what it was made with.
 CREATE TABLE secrets (
     app          TEXT NOT NULL,
     name         TEXT NOT NULL,
     revision     INTEGER NOT NULL,
     sealed_value BLOB NOT NULL,
-    PRIMARY KEY (app, name)
+    PRIMARY KEY (app, name, revision)
 ) STRICT;
 
 CREATE TABLE builds (

@@ -25,6 +25,9 @@ pub struct AppRecord {
     pub release: Option<Release>,
     /// Containers that their owner stopped.
     pub stopped: BTreeSet<ServiceName>,
+    /// Containers that still have to reload: steps that had them do so did not come to
+    /// their end.
+    pub reloads: BTreeSet<ServiceName>,
     /// What the latest operation failed with; absent if it did not fail.
     pub last_error: Option<String>,
     /// Remarks of the latest deploy, such as a limit that this machine forbids.
@@ -71,8 +74,8 @@ pub struct Build {
     pub ports: Vec<u16>,
 }
 
-const SELECT: &str = "SELECT apps.name, subnet, sealed_manifest, sealed_spec, stopped, last_error,
-        notes, number, created_ms, source, sealed_blueprint
+const SELECT: &str = "SELECT apps.name, subnet, sealed_manifest, sealed_spec, stopped, reloads,
+        last_error, notes, number, created_ms, source, sealed_blueprint
      FROM apps LEFT JOIN releases ON releases.app = apps.name AND releases.number = apps.release";
 
 fn row_error<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &str) -> impl Fn(E) -> Error {
@@ -186,6 +189,16 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(&doing)?;
+        // What no release needs any more: values older than those that run now.
+        for (name, revision) in &new.blueprint.revisions {
+            sqlx::query("DELETE FROM secrets WHERE app = ? AND name = ? AND revision < ?")
+                .bind(app.as_str())
+                .bind(name.as_str())
+                .bind(*revision as i64)
+                .execute(&mut *transaction)
+                .await
+                .map_err(&doing)?;
+        }
         transaction.commit().await.map_err(&doing)?;
         Ok(number as u64)
     }
@@ -221,6 +234,21 @@ impl Store {
             .execute(&self.writer)
             .await
             .map_err(doing("remember what is stopped"))?;
+        Ok(())
+    }
+
+    /// Remembers which containers have to reload before all is as it should be.
+    pub async fn set_reloads(
+        &self,
+        app: &AppName,
+        reloads: &BTreeSet<ServiceName>,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE apps SET reloads = ? WHERE name = ?")
+            .bind(serde_json::to_string(reloads).expect("a set of names serializes"))
+            .bind(app.as_str())
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remember what has to reload"))?;
         Ok(())
     }
 
@@ -341,6 +369,8 @@ impl Store {
             release,
             stopped: serde_json::from_str(&row.get::<String, _>("stopped"))
                 .map_err(row_error("what is stopped"))?,
+            reloads: serde_json::from_str(&row.get::<String, _>("reloads"))
+                .map_err(row_error("what has to reload"))?,
             last_error: row.get("last_error"),
             notes: serde_json::from_str(&row.get::<String, _>("notes"))
                 .map_err(row_error("an app's notes"))?,

@@ -17,10 +17,11 @@ pub use operation::EventRecord;
 pub use secret::StoredSecret;
 
 use seal::Seal;
+use sqlx::Row as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,9 +58,17 @@ impl Store {
             .map_err(in_folder)?;
         let seal = Seal::open(&folder.join("secret.key"))?;
 
+        // SQLite gives the files beside it the same permissions.
+        let database = folder.join("doprax.db");
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&database)
+            .and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)))
+            .map_err(in_folder)?;
         let options = SqliteConnectOptions::new()
-            .filename(folder.join("doprax.db"))
-            .create_if_missing(true)
+            .filename(database)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -88,6 +97,16 @@ impl Store {
             seal,
             sources,
         })
+    }
+
+    /// Who this host is among those that share an engine: 32 hexadecimal digits, made
+    /// with the database.
+    pub async fn host_id(&self) -> Result<String, Error> {
+        let row = sqlx::query("SELECT id FROM host")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(error::doing("read the host's identifier"))?;
+        Ok(row.get("id"))
     }
 
     /// Ends all connections, with everything written.

@@ -36,16 +36,43 @@ fn name_of(row: &sqlx::sqlite::SqliteRow) -> Result<SecretName, Error> {
 }
 
 impl Store {
-    /// The secrets of an app, those of a removed app with kept volumes included.
+    /// The latest value of each secret of an app, those of a removed app with kept
+    /// volumes included.
     pub async fn secrets(
         &self,
         app: &AppName,
     ) -> Result<BTreeMap<SecretName, StoredSecret>, Error> {
-        let rows = sqlx::query("SELECT name, revision, sealed_value FROM secrets WHERE app = ?")
-            .bind(app.as_str())
-            .fetch_all(&self.readers)
-            .await
-            .map_err(doing("read an app's secrets"))?;
+        let revisions = self.revisions(app).await?;
+        // Ascending, so the last of each name is what stays.
+        Ok(revisions.into_iter().collect())
+    }
+
+    /// The values that secrets had at these revisions.
+    pub async fn secrets_at(
+        &self,
+        app: &AppName,
+        revisions: &BTreeMap<SecretName, u64>,
+    ) -> Result<BTreeMap<SecretName, String>, Error> {
+        let wanted = |(name, secret): (SecretName, StoredSecret)| {
+            (revisions.get(&name) == Some(&secret.revision)).then_some((name, secret.value))
+        };
+        Ok(self
+            .revisions(app)
+            .await?
+            .into_iter()
+            .filter_map(wanted)
+            .collect())
+    }
+
+    /// Every revision of every secret of an app, ascending.
+    async fn revisions(&self, app: &AppName) -> Result<Vec<(SecretName, StoredSecret)>, Error> {
+        let rows = sqlx::query(
+            "SELECT name, revision, sealed_value FROM secrets WHERE app = ? ORDER BY name, revision",
+        )
+        .bind(app.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(doing("read an app's secrets"))?;
         rows.iter()
             .map(|row| {
                 let name = name_of(row)?;
@@ -58,19 +85,14 @@ impl Store {
                             source: error.into(),
                         }
                     })?;
-                Ok((
-                    name,
-                    StoredSecret {
-                        revision: row.get::<i64, _>("revision") as u64,
-                        value,
-                    },
-                ))
+                let revision = row.get::<i64, _>("revision") as u64;
+                Ok((name, StoredSecret { revision, value }))
             })
             .collect()
     }
 
     /// Gives secrets these values, all or none. A value that is there already keeps
-    /// its revision.
+    /// its revision; another becomes the next one.
     pub async fn put_secrets(
         &self,
         app: &AppName,
@@ -80,19 +102,17 @@ impl Store {
         let doing = doing("write an app's secrets");
         let mut transaction = self.writer.begin().await.map_err(&doing)?;
         for (name, value) in values {
-            if present
-                .get(name)
-                .is_some_and(|stored| stored.value == *value)
-            {
+            let latest = present.get(name);
+            if latest.is_some_and(|stored| stored.value == *value) {
                 continue;
             }
+            let revision = latest.map_or(0, |stored| stored.revision) + 1;
             sqlx::query(
-                "INSERT INTO secrets (app, name, revision, sealed_value) VALUES (?, ?, 1, ?)
-                 ON CONFLICT (app, name) DO UPDATE
-                 SET revision = revision + 1, sealed_value = excluded.sealed_value",
+                "INSERT INTO secrets (app, name, revision, sealed_value) VALUES (?, ?, ?, ?)",
             )
             .bind(app.as_str())
             .bind(name.as_str())
+            .bind(revision as i64)
             .bind(self.seal.seal(&purpose(app, name), value.as_bytes()))
             .execute(&mut *transaction)
             .await

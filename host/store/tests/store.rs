@@ -103,6 +103,7 @@ async fn an_app_and_its_release_are_there_after_opening_again() {
     assert_eq!(release(&store).await, 2);
     let stopped = BTreeSet::from([ServiceName::main()]);
     store.set_stopped(&shop(), &stopped).await.unwrap();
+    store.set_reloads(&shop(), &stopped).await.unwrap();
     store.close().await;
 
     let store = Store::open(folder.path()).await.unwrap();
@@ -151,6 +152,15 @@ async fn secrets_keep_their_values_and_count_their_changes() {
         (2, "two")
     );
     assert!(!format!("{secrets:?}").contains(VALUE));
+    // What runs may still need the value that it was made with.
+    for (revision, value) in [(1, "one"), (2, "two")] {
+        let wanted = BTreeMap::from([(variable.clone(), revision)]);
+        let found = store.secrets_at(&shop(), &wanted).await.unwrap();
+        assert_eq!(
+            found,
+            BTreeMap::from([(variable.clone(), value.to_owned())])
+        );
+    }
 
     // They outlive the app, and go only when nothing of it is left.
     store
@@ -164,6 +174,85 @@ async fn secrets_keep_their_values_and_count_their_changes() {
     assert!(!files_hold(folder.path(), VALUE));
     store.forget_secrets(&shop()).await.unwrap();
     assert!(store.secrets(&shop()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_release_lets_go_of_values_older_than_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    store
+        .add_app(&shop(), "10.200.0.0/23".parse().unwrap())
+        .await
+        .unwrap();
+    let name = SecretName::variable("KEY");
+    for value in ["one", "two", "three"] {
+        let values = BTreeMap::from([(name.clone(), value.to_owned())]);
+        store.put_secrets(&shop(), &values).await.unwrap();
+    }
+    let mut blueprint = blueprint();
+    blueprint.revisions.insert(name.clone(), 2);
+    let new = NewRelease {
+        manifest: &spec(),
+        spec: &spec(),
+        blueprint: &blueprint,
+        source: &"a".repeat(64),
+        created_ms: 0,
+        notes: &[],
+        request: &LITERAL,
+    };
+    store.add_release(&shop(), &new).await.unwrap();
+    for (revision, kept) in [(1, false), (2, true), (3, true)] {
+        let wanted = BTreeMap::from([(name.clone(), revision)]);
+        let found = store.secrets_at(&shop(), &wanted).await.unwrap();
+        assert_eq!(found.len() == 1, kept, "revision {revision}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_database() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    store
+        .add_app(&shop(), "10.200.0.0/23".parse().unwrap())
+        .await
+        .unwrap();
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_str().unwrap().starts_with("doprax.db") {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 3, "the database, its log and its index");
+}
+
+#[tokio::test]
+async fn a_host_keeps_its_identifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Store::open(folder.path())
+        .await
+        .unwrap()
+        .host_id()
+        .await
+        .unwrap();
+    let again = Store::open(folder.path())
+        .await
+        .unwrap()
+        .host_id()
+        .await
+        .unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let other = Store::open(other.path())
+        .await
+        .unwrap()
+        .host_id()
+        .await
+        .unwrap();
+    assert_eq!((first.len(), &first), (32, &again));
+    assert_ne!(first, other);
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoVolume { .. }
         | Error::NoOperation { .. } => StatusCode::NOT_FOUND,
         Error::VolumeInUse { .. }
+        | Error::VariableInUse { .. }
         | Error::Busy { .. }
         | Error::Source { .. }
         | Error::NotDeployed { .. }

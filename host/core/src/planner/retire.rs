@@ -14,15 +14,16 @@ use super::{Draft, UNKNOWN_GRACE_MS, grace, runs};
 use crate::blueprint::{Blueprint, Stage};
 use crate::name::ServiceName;
 use crate::plan::Step;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Plans the end. `halted` are unwanted containers with the steps that stopped them,
+/// Plans the end. `proxies` are to reload, `halted` are unwanted containers with the steps that stopped them,
 /// `settled` the steps after which every container is as it shall be.
 pub(super) fn retire(
     draft: &mut Draft,
     blueprint: &Blueprint,
     survey: &Survey<'_>,
     rollouts: &BTreeMap<&ServiceName, Rollout>,
+    proxies: &[&Copies<'_>],
     halted: &BTreeMap<&str, usize>,
     settled: &[usize],
 ) {
@@ -35,7 +36,6 @@ pub(super) fn retire(
         last = vec![draft.step(step, &last)];
     }
 
-    let proxies = proxies_to_reload(survey, rollouts);
     if proxies
         .iter()
         .any(|copies| copies.spec.name == blueprint.front.service)
@@ -43,7 +43,7 @@ pub(super) fn retire(
         last = vec![draft.step(Step::RetireConnections, &last)];
     }
     if !proxies.is_empty() {
-        last = reload(draft, &proxies, &last);
+        last = reload(draft, proxies, &last);
     }
 
     let mut ending: Vec<Ending<'_>> = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn retire(
         }
     }
     if !old_main.is_empty() {
-        reload(draft, &proxies, &old_main);
+        reload(draft, proxies, &old_main);
     }
 }
 
@@ -105,25 +105,26 @@ fn serving_front<'a>(
     (replaced && rollout.serves).then_some(copies)
 }
 
-/// Those in front of main that go on running and proxy to something that moved.
-fn proxies_to_reload<'a>(
+/// Those in front of main that go on running and proxy to something that moved, now
+/// or in a plan that did not come to its end: those have `owed` a reload since.
+pub(super) fn proxies_to_reload<'a>(
     survey: &'a Survey<'_>,
     rollouts: &BTreeMap<&ServiceName, Rollout>,
+    owed: &BTreeSet<ServiceName>,
 ) -> Vec<&'a Copies<'a>> {
     let behind = survey
         .services
         .iter()
         .filter(|copies| copies.spec.stage != Stage::Front);
     let moved = |copies: &Copies<'_>| rollouts.get(&copies.spec.name).is_some_and(|r| r.moved);
-    if !behind.into_iter().any(moved) {
-        return Vec::new();
-    }
+    let any_moved = behind.into_iter().any(moved);
     let in_front = survey
         .services
         .iter()
         .filter(|copies| copies.spec.stage == Stage::Front);
     in_front
         .filter(|copies| copies.spec.reload.is_some())
+        .filter(|copies| any_moved || owed.contains(&copies.spec.name))
         .filter(|copies| {
             rollouts
                 .get(&copies.spec.name)

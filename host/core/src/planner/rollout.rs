@@ -34,7 +34,7 @@ pub(super) fn roll_out(
     gate: &[usize],
     stopped: bool,
 ) -> Rollout {
-    let mut base = ground.network.clone();
+    let mut base = ground.names.clone();
     let mounted = copies.spec.mounts.iter();
     base.extend(mounted.filter_map(|mount| ground.volumes.get(&mount.name)));
     base.extend(
@@ -53,13 +53,14 @@ pub(super) fn roll_out(
         (None, Some(_)) => &copies.spare,
         (None, None) => &copies.real,
     };
-    // Creating takes long, so it does not wait for the gate.
+    // Creating takes long, so it waits neither for the network nor for the gate.
     let mut ready = base.clone();
     if copies.wanted.is_none() {
         let after = ground.free(at, &base);
         let create = draft.create(at, &copies.hash, copies.spec, &after);
         rollout.done = vec![create];
         ready = vec![create];
+        ready.extend(ground.network.iter().filter(|step| !base.contains(step)));
     }
     let running = copies.wanted.is_some_and(|copy| runs(copy.state));
     if !stopped {

@@ -18,6 +18,7 @@ fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &BTreeSet<ServiceNa
         &Context {
             instance: &Instance::default(),
             stopped,
+            reloads: &BTreeSet::new(),
         },
     )
 }

@@ -151,13 +151,6 @@ impl<'a> Sim<'a> {
                 if self.find(container).is_ok() {
                     return Err(format!("{container} is taken"));
                 }
-                if self.observed.network
-                    != Some(Network {
-                        subnet: self.blueprint.subnet,
-                    })
-                {
-                    return Err("no network".to_owned());
-                }
                 if let Some(m) = spec
                     .mounts
                     .iter()
@@ -225,6 +218,10 @@ impl<'a> Sim<'a> {
         let spec = &self.blueprint.containers[&service];
         if self.stopped.contains(&service) {
             return Err(format!("{service} is stopped"));
+        }
+        let subnet = self.blueprint.subnet;
+        if self.observed.network != Some(Network { subnet }) {
+            return Err("no network".to_owned());
         }
         if spec
             .mounts

@@ -30,7 +30,10 @@ const REMOVAL_POLL: Duration = Duration::from_millis(50);
 /// The name is taken.
 #[derive(Debug, thiserror::Error)]
 enum Taken {
-    #[error("the engine has a container of this name that is not of this host")]
+    #[error(
+        "the engine has a container of this name that is not of this host; remove it, or give \
+         this host a name of its own (doprax serve --instance NAME)"
+    )]
     Foreign,
     #[error("a container of this name exists that was made from something else")]
     Other,

@@ -66,16 +66,17 @@ impl Docker {
 }
 
 fn facts(image: ImageInspect) -> ImageFacts {
-    let exposed = image
-        .config
-        .and_then(|config| config.exposed_ports)
-        .unwrap_or_default();
+    let config = image.config.unwrap_or_default();
+    let exposed = config.exposed_ports.unwrap_or_default();
     let mut ports: Vec<u16> = exposed.iter().filter_map(|port| tcp_port(port)).collect();
     ports.sort_unstable();
     ports.dedup();
+    let mut volumes = config.volumes.unwrap_or_default();
+    volumes.sort_unstable();
     ImageFacts {
         id: image.id.unwrap_or_default(),
         ports,
+        volumes,
         size: image
             .size
             .and_then(|size| u64::try_from(size).ok())

@@ -4,6 +4,10 @@
 /// Whose object it is, see [`doprax_core::name::Instance::label`].
 pub(super) const INSTANCE: &str = "doprax.instance";
 
+/// The host that made it: two hosts that were given one instance by mistake must not
+/// take each other's objects for their own.
+pub(super) const HOST: &str = "doprax.host";
+
 /// Name of the app.
 pub(super) const APP: &str = "doprax.app";
 

@@ -6,6 +6,7 @@ use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use doprax_core::name::AppName;
 use ipnet::Ipv4Net;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long someone else's creation of the same network may take.
@@ -23,6 +24,14 @@ struct OtherSubnet {
     found: String,
     wanted: Ipv4Net,
 }
+
+/// The network of the app exists, made by another host.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another host on this engine has an app of this name; give this host a name of its own \
+     (doprax serve --instance NAME) or the app another name"
+)]
+struct OtherHost;
 
 /// The first IPv4 subnet of a network.
 pub(super) fn subnet(network: &Network) -> Option<Ipv4Net> {
@@ -93,12 +102,20 @@ impl Docker {
         wanted: Ipv4Net,
     ) -> Result<Option<Outcome>, Error> {
         let networks = self
-            .list_networks(Some(app))
+            .list_networks_by(self.instance_filter(Some(app)))
             .await
             .map_err(|failure| self.error(failure, format!("look for the network of {app}")))?;
         let Some(network) = networks.first() else {
             return Ok(None);
         };
+        if !network
+            .labels
+            .as_ref()
+            .is_some_and(|labels| self.is_ours(labels))
+        {
+            let action = format!("create the network of {app}");
+            return Err(self.error(Failure::other(OtherHost), action));
+        }
         let found = subnet(network);
         if found == Some(wanted) {
             return Ok(Some(Outcome::AlreadyDone));
@@ -108,12 +125,18 @@ impl Docker {
         Err(self.error(other, format!("create the network of {app}")))
     }
 
-    /// Networks of one app, or of all apps of this instance.
+    /// This host's networks of one app, or of all apps.
     pub(super) async fn list_networks(
         &self,
         app: Option<&AppName>,
     ) -> Result<Vec<Network>, Failure> {
-        let filters = self.filter(app);
+        self.list_networks_by(self.filter(app)).await
+    }
+
+    async fn list_networks_by(
+        &self,
+        filters: HashMap<String, Vec<String>>,
+    ) -> Result<Vec<Network>, Failure> {
         let options = ListNetworksOptionsBuilder::default()
             .filters(&filters)
             .build();

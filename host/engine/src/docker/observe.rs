@@ -80,11 +80,12 @@ impl Docker {
         }
     }
 
-    /// Whether a label of the container says that it is of this instance.
+    /// Whether labels say that this host made the object.
     pub(super) fn is_ours(&self, labels: &label::Labels) -> bool {
         labels
             .get(label::INSTANCE)
             .is_some_and(|found| found == self.instance.label())
+            && (self.host.is_none() || labels.get(label::HOST) == self.host.as_ref())
     }
 
     fn inspected(&self, found: &ContainerInspectResponse) -> Option<ObservedContainer> {

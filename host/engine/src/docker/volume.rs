@@ -67,7 +67,7 @@ impl Docker {
 
     /// Volumes of one app, or of all apps of this instance.
     pub(super) async fn list_volumes(&self, app: Option<&AppName>) -> Result<Vec<Volume>, Failure> {
-        let filters = self.filter(app);
+        let filters = self.instance_filter(app);
         let options = ListVolumesOptionsBuilder::default()
             .filters(&filters)
             .build();

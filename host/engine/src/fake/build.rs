@@ -1,5 +1,5 @@
 //! Builds of the engine in memory: of a Dockerfile it understands `FROM`, `EXPOSE`,
-//! and `RUN` with `echo` and `exit`.
+//! `VOLUME`, and `RUN` with `echo` and `exit`.
 
 use super::image::FakeImage;
 use crate::{Error, Event, Progress};
@@ -30,6 +30,7 @@ pub(super) fn build(
     };
     let count = text.lines().filter(|line| !line.trim().is_empty()).count();
     let mut ports = Vec::new();
+    let mut volumes = Vec::new();
     for (number, line) in text
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -48,6 +49,7 @@ pub(super) fn build(
                         .filter_map(|port| port.parse::<u16>().ok()),
                 );
             }
+            ("VOLUME", folder) => volumes.push(folder.to_owned()),
             ("RUN", script) => {
                 let (output, code) = run(script);
                 for line in &output {
@@ -61,7 +63,10 @@ pub(super) fn build(
             _ => {}
         }
     }
-    Ok(FakeImage::new(ports))
+    let image = FakeImage::new(ports);
+    Ok(volumes
+        .iter()
+        .fold(image, |image, folder| image.keeps(folder)))
 }
 
 fn read(archive: &Path, name: &str) -> std::io::Result<Option<String>> {

@@ -7,6 +7,7 @@ use doprax_core::blueprint::sha256_hex;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeImage {
     ports: Vec<u16>,
+    volumes: Vec<String>,
     pub(super) printed: Vec<String>,
     pub(super) crashes: bool,
     pub(super) gets_ready: bool,
@@ -19,10 +20,19 @@ impl FakeImage {
         ports.sort_unstable();
         Self {
             ports,
+            volumes: Vec::new(),
             printed: Vec::new(),
             crashes: false,
             gets_ready: true,
         }
+    }
+
+    /// It declares this folder to hold data.
+    #[must_use]
+    pub fn keeps(mut self, folder: &str) -> Self {
+        self.volumes.push(folder.to_owned());
+        self.volumes.sort_unstable();
+        self
     }
 
     /// A container prints this line when it starts.
@@ -50,6 +60,7 @@ impl FakeImage {
         ImageFacts {
             id: format!("sha256:{}", sha256_hex(format!("{self:?}").as_bytes())),
             ports: self.ports.clone(),
+            volumes: self.volumes.clone(),
             size: 1 << 20,
         }
     }

@@ -144,6 +144,21 @@ pub(crate) async fn a_container_goes_through_its_life(stage: Arc<Stage>) {
     assert!(stage.observe().await.containers.is_empty());
 }
 
+pub(crate) async fn a_container_may_be_made_before_its_network(stage: Arc<Stage>) {
+    let redis = container("redis", REDIS);
+    let name = stage.name("redis");
+    stage.must(stage.create(&redis)).await;
+    let start = Act::StartContainer {
+        container: name.clone(),
+    };
+    let refused = stage.apply(&start).await;
+    assert!(matches!(refused, Err(Error::Failed { .. })), "{refused:?}");
+    let subnet = stage.network().await;
+    stage.must(start).await;
+    let running = stage.container(&name).await;
+    assert!(subnet.contains(&running.address.unwrap()), "{running:?}");
+}
+
 pub(crate) async fn a_missing_container_is_named(stage: Arc<Stage>) {
     let name = stage.name("ghost");
     let gone = |result: Result<Outcome, Error>| match result {
@@ -426,7 +441,8 @@ pub(crate) async fn changes_are_hinted_at(stage: Arc<Stage>) {
 }
 
 pub(crate) async fn an_image_is_built_from_source(stage: Arc<Stage>) {
-    let dockerfile = format!("FROM {DEBIAN}\nRUN echo building-it\nEXPOSE 9000 8000\n");
+    let dockerfile =
+        format!("FROM {DEBIAN}\nRUN echo building-it\nEXPOSE 9000 8000\nVOLUME /srv/data\n");
     let (built, material, folder) = build_of(&stage, &dockerfile);
     let apply = || {
         stage
@@ -444,10 +460,9 @@ pub(crate) async fn an_image_is_built_from_source(stage: Arc<Stage>) {
     let Act::BuildImage { reference, .. } = &built else {
         unreachable!()
     };
-    assert_eq!(
-        stage.engine.image(reference).await.unwrap().unwrap().ports,
-        [8000, 9000]
-    );
+    let facts = stage.engine.image(reference).await.unwrap().unwrap();
+    assert_eq!(facts.ports, [8000, 9000]);
+    assert_eq!(facts.volumes, ["/srv/data"]);
 
     // Known already: the source is not even looked at.
     drop(folder);

@@ -47,6 +47,7 @@ on_both! {
     a_network_is_made_once
     a_volume_has_any_name_and_outlives_containers
     a_container_goes_through_its_life
+    a_container_may_be_made_before_its_network
     a_missing_container_is_named
     another_container_of_the_name_is_no_success
     a_missing_image_is_told_apart

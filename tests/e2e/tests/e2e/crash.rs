@@ -2,6 +2,7 @@
 
 use crate::host;
 use doprax_e2e::{App, Host};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Slow enough at each stage that the host can be killed in it.
@@ -88,6 +89,49 @@ fn a_deploy_goes_on_whenever_it_is_killed() {
         // Whoever comes back later sees the same.
         host.cli().ok(["operation", &operation]).says(&["done"]);
     }
+}
+
+#[test]
+fn a_reload_that_a_crash_prevented_is_made_good() {
+    let manifest = format!("{MANIFEST}  - nginx:\n      image: doprax-test/nginx:1.22\n");
+    let app = App::tiny("tiny", &manifest);
+    app.write("Dockerfile", DOCKERFILE);
+    let Some(mut host) = host() else { return };
+    host.cli().ok(["up", app.path(), "--yes"]);
+    let workers = |host: &Host| -> BTreeSet<String> {
+        let nginx = host.docker.container("tiny", "nginx");
+        let processes = host.docker.run(&["top", &nginx, "-o", "pid,args"]);
+        let workers = processes.lines().filter(|line| line.contains("worker"));
+        workers.map(str::to_owned).collect()
+    };
+    let before = workers(&host);
+    assert!(!before.is_empty());
+
+    // The host dies while it waits for the new main, before Nginx is told of it.
+    let lost = host.docker.id("tiny", "main");
+    host.docker
+        .run(&["rm", "--force", &host.docker.container("tiny", "main")]);
+    doprax_e2e::wait_for("a new main that runs", 30, || {
+        let found = host.docker.id("tiny", "main")?;
+        let state = host
+            .docker
+            .run(&["inspect", "--format", "{{.State.Status}}", &found]);
+        (Some(&found) != lost.as_ref() && state.trim() == "running").then_some(())
+    });
+    host.kill();
+    assert_eq!(workers(&host), before);
+    host.resume();
+    doprax_e2e::wait_for("Nginx to reload", 30, || {
+        let now = workers(&host);
+        (!now.is_empty() && now.is_disjoint(&before)).then_some(())
+    });
+    // Main was just starting when it lost its host.
+    doprax_e2e::wait_for("main behind Nginx", 30, || {
+        (host.site("tiny").get("/").status == 200).then_some(())
+    });
+    host.cli()
+        .ok(["up", app.path(), "--yes"])
+        .says(&["nothing to do"]);
 }
 
 #[test]

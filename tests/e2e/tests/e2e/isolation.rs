@@ -1,7 +1,7 @@
 //! Networks: what an app's containers can reach, and under which names.
 
 use crate::host;
-use doprax_e2e::{App, Docker};
+use doprax_e2e::{App, Docker, Host, Setup};
 
 /// A container's address on its app's network.
 #[track_caller]
@@ -111,4 +111,31 @@ fn names_lead_to_their_containers() {
             }
         }
     }
+}
+
+#[test]
+fn two_hosts_of_one_instance_leave_each_others_apps_alone() {
+    let manifest = "services:\n  - redis:\n      image: doprax-test/redis:7\n";
+    let (app, other) = (App::tiny("tiny", manifest), App::tiny("other", ""));
+    let Some(host) = host() else { return };
+    host.cli().ok(["up", app.path(), "--yes"]);
+    let before = host.docker.ids("tiny");
+
+    // A state folder of its own, and by mistake the same instance.
+    let mut setup = Setup::new(&host.setup.engine);
+    setup.instance.clone_from(&host.setup.instance);
+    let second = Host::start_with(setup);
+    second
+        .cli()
+        .fails(1, ["up", app.path(), "--yes"])
+        .says(&["another host", "--instance"]);
+    // A whole deploy later it has looked at everything that the engine has.
+    second.cli().ok(["up", other.path(), "--yes"]);
+    assert_eq!(host.docker.ids("tiny"), before);
+    host.cli()
+        .ok(["up", app.path(), "--yes"])
+        .says(&["nothing to do"]);
+    assert_eq!(host.docker.ids("tiny"), before);
+    second.cli().ok(["remove", "other", "--yes"]);
+    assert_eq!(host.docker.ids("tiny"), before);
 }

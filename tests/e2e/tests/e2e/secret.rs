@@ -202,6 +202,17 @@ fn a_value_set_by_hand_is_used_by_the_next_deploy() {
         .says(&["main"])
         .says_none(&["by-hand", "nothing to do"]);
     assert!(plan.stdout.contains("KEY"), "{plan}");
+    // Until it is deployed, what is mended is made with the value that it had.
+    let lost = host.docker.id("tiny", "main");
+    host.docker
+        .run(&["rm", "--force", &host.docker.container("tiny", "main")]);
+    doprax_e2e::wait_for("a new copy of main", 60, || {
+        let found = host.docker.id("tiny", "main");
+        (found.is_some() && found != lost).then_some(())
+    });
+    assert_eq!(variable(&host.docker, "main", "KEY"), "by-hand-1");
+    cli.fails(1, ["secret", "unset", "tiny", "API_KEY"])
+        .says(&["current release", "help:"]);
     cli.ok(["up", app.path(), "--yes"]);
     assert_eq!(variable(&host.docker, "main", "KEY"), "by-hand-2");
     // The environment of the command goes first.

@@ -60,3 +60,30 @@ services:
     cli.ok(["volume", "list", "tiny"])
         .says_none(&["new volume 01"]);
 }
+
+#[test]
+fn data_that_no_volume_keeps_is_pointed_out() {
+    let app = App::tiny(
+        "tiny",
+        "services:\n  - redis:\n      image: doprax-test/redis:7\n",
+    );
+    app.write(
+        "Dockerfile",
+        "FROM doprax-test/nginx:1.22\nCOPY index.html /usr/share/nginx/html/index.html\n\
+         VOLUME /srv/kept /srv/lost\n",
+    );
+    let Some(host) = host() else { return };
+    let cli = host.cli();
+    cli.ok(["up", app.path(), "--yes"]);
+    cli.ok(["status", "tiny"]).says(&["/srv/kept", "/srv/lost"]);
+    app.write(
+        "doprax.yaml",
+        "main:\n  volumes:\n    - { name: kept, mount: /srv/kept }\n\
+         services:\n  - redis:\n      image: doprax-test/redis:7\n",
+    );
+    cli.ok(["up", app.path(), "--yes"]);
+    cli.ok(["status", "tiny"])
+        .says(&["what it writes to /srv/lost is lost"])
+        // Redis has its data in a volume by default.
+        .says_none(&["/srv/kept is lost", "/data is lost"]);
+}
