@@ -49,7 +49,9 @@ impl Quickstart {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
         let say = |line: &str| output.remark(format!("  {}", output.error_paint.dim(line)));
-        let socket = Path::new(engine::SOCKET);
+        let named = std::env::var("DOCKER_HOST").ok();
+        let socket = engine::socket(named.as_deref())?;
+        let socket = socket.as_path();
         self.provide_engine(context, socket, &say)?;
 
         let client = context.client()?;

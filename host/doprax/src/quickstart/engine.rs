@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where Docker listens unless it is told otherwise.
-pub(crate) const SOCKET: &str = "/var/run/docker.sock";
+const SOCKET: &str = "/var/run/docker.sock";
 
 /// Where the log of an engine goes that [`start`] runs in the background.
 pub(crate) const LOG: &str = "/var/log/dockerd.log";
@@ -30,6 +30,22 @@ pub(crate) enum State {
     NotRunning,
     /// It is not installed.
     Missing,
+}
+
+/// The socket of the engine to use: Docker's usual one, or the one that `docker_host`,
+/// the value of `DOCKER_HOST`, names. One that is named must answer: nothing is
+/// installed or started in its place.
+pub(crate) fn socket(docker_host: Option<&str>) -> Result<PathBuf, Error> {
+    let Some(address) = docker_host.filter(|address| !address.is_empty()) else {
+        return Ok(PathBuf::from(SOCKET));
+    };
+    let named = address.strip_prefix("unix://").map(PathBuf::from);
+    match named {
+        Some(socket) if state(&socket)? == State::Answers => Ok(socket),
+        _ => Err(Error::EngineNamed {
+            address: address.to_owned(),
+        }),
+    }
 }
 
 /// Looks for an engine on `socket` and among the installed programs.
@@ -217,5 +233,16 @@ mod tests {
             server.join().unwrap();
         }
         assert!(ping(Path::new("/nowhere/engine.sock")).is_err());
+    }
+
+    #[test]
+    fn an_engine_that_is_named_has_to_answer() {
+        for unset in [None, Some("")] {
+            assert_eq!(socket(unset).unwrap(), Path::new(SOCKET));
+        }
+        for away in ["unix:///nowhere/engine.sock", "tcp://127.0.0.1:1"] {
+            let error = socket(Some(away)).unwrap_err();
+            assert!(error.to_string().contains(away), "{error}");
+        }
     }
 }

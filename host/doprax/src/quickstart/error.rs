@@ -52,6 +52,12 @@ pub(crate) enum Error {
         /// The socket.
         socket: PathBuf,
     },
+    /// `DOCKER_HOST` names an engine that cannot be used.
+    #[error("no container engine answers at {address}, which DOCKER_HOST names")]
+    EngineNamed {
+        /// The address.
+        address: String,
+    },
     /// A file could not be written.
     #[error("cannot write {}", path.display())]
     Write {
@@ -89,6 +95,9 @@ impl Error {
             Self::EngineSilent { log, .. } => format!("its log says why: {log}"),
             Self::EngineDenied { .. } => {
                 "run the command with sudo, or join the group of the socket: `sudo usermod -aG docker $USER`, then log in again".to_owned()
+            }
+            Self::EngineNamed { .. } => {
+                "start it, or unset DOCKER_HOST to use Docker's usual socket; the quickstart needs one of this machine (unix:///PATH)".to_owned()
             }
             Self::Write { .. } => "check the folder's permissions and the free space".to_owned(),
         }
