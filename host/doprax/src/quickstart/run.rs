@@ -116,7 +116,10 @@ fn follow(mut reader: BufReader<io::PipeReader>, progress: Progress<'_>) -> Vec<
         .read_until(b'\n', &mut line)
         .is_ok_and(|length| length > 0)
     {
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        // Of a line that was overwritten again and again, what was seen last.
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end().rsplit('\r').next().unwrap_or_default();
+        let text = text.to_owned();
         line.clear();
         if text.is_empty() {
             continue;
@@ -144,7 +147,7 @@ mod tests {
         let lines = RefCell::new(Vec::new());
         let error = run(
             "try",
-            Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"]),
+            Command::new("sh").args(["-c", "printf '5%%\\r10%%\\rone\\n'; echo two >&2; exit 3"]),
             &|line| lines.borrow_mut().push(line.to_owned()),
         )
         .unwrap_err();
