@@ -12,8 +12,9 @@ pub use exec::{ExecEvent, ExecReader, ExecWriter};
 pub use follow::{Followed, RECONNECT};
 
 use crate::wire::{
-    App, AppSummary, Control, DeployRequest, Edit, EnvVariable, ExecRequest, Failure, Finding,
-    LogLine, Operation, OperationEvent, Plugin, Proposal, SetVariables, Started, Version, Volume,
+    App, AppSummary, Control, DeployRequest, Domain, Edit, EnvVariable, ExecRequest, Failure,
+    Finding, LogLine, NewDomain, Operation, OperationEvent, Plugin, Proposal, SetVariables,
+    Started, Verification, Version, Volume,
 };
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
@@ -246,6 +247,44 @@ impl Client {
             json(variables),
         )
         .await
+    }
+
+    /// The host names of one app, or of all.
+    pub async fn domains(&self, app: Option<&AppName>) -> Result<Vec<Domain>, ClientError> {
+        match app {
+            None => self.get("/v1/domains").await,
+            Some(app) => self.get(&format!("/v1/apps/{app}/domains")).await,
+        }
+    }
+
+    /// Gives an app a host name.
+    pub async fn add_domain(
+        &self,
+        app: &AppName,
+        domain: &NewDomain,
+    ) -> Result<Vec<Domain>, ClientError> {
+        let path = format!("/v1/apps/{app}/domains");
+        self.ask(Method::POST, &path, json(domain)).await
+    }
+
+    /// Takes a host name from an app.
+    pub async fn remove_domain(&self, app: &AppName, name: &str) -> Result<(), ClientError> {
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let path = format!("/v1/apps/{app}/domains/{name}");
+        self.tell(Method::DELETE, &path, empty()).await
+    }
+
+    /// Asks where an app's host names lead: one with its `www.`, or all.
+    pub async fn verify_domains(
+        &self,
+        app: &AppName,
+        name: Option<&str>,
+    ) -> Result<Vec<Verification>, ClientError> {
+        let wanted = name
+            .map(|name| format!("?name={}", utf8_percent_encode(name, NON_ALPHANUMERIC)))
+            .unwrap_or_default();
+        let path = format!("/v1/apps/{app}/verification{wanted}");
+        self.ask(Method::POST, &path, empty()).await
     }
 
     /// All volumes of all apps.

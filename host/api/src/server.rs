@@ -8,6 +8,7 @@
 mod apps;
 mod connection;
 mod deploy;
+mod domains;
 mod exec;
 mod operations;
 mod plugins;
@@ -73,6 +74,13 @@ fn router(host: Arc<Host>) -> Router {
         )
         .route("/v1/apps/{app}/volumes/{name}", delete(apps::remove_volume))
         .route("/v1/volumes", get(apps::volumes))
+        .route("/v1/domains", get(domains::all))
+        .route(
+            "/v1/apps/{app}/domains",
+            get(domains::of_app).post(domains::add),
+        )
+        .route("/v1/apps/{app}/domains/{name}", delete(domains::remove))
+        .route("/v1/apps/{app}/verification", post(domains::verify))
         .route("/v1/operations/{id}", get(operations::one))
         .route("/v1/operations/{id}/events", get(operations::events))
         .layer(DefaultBodyLimit::max(MAX_BODY))

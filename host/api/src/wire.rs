@@ -4,6 +4,7 @@
 mod app;
 mod deploy;
 mod doctor;
+mod domain;
 mod edit;
 mod exec;
 mod failure;
@@ -13,6 +14,7 @@ mod plugin;
 pub use app::{App, AppState, AppSummary, Container, LogLine, Volume};
 pub use deploy::{ConfigFile, DeployRequest, Proposal, SetVariables};
 pub use doctor::{Finding, Level};
+pub use domain::{DnsRecord, Domain, NewDomain, Verification};
 pub use edit::{Edit, EnvVariable};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, TerminalSize};
 pub(crate) use exec::{STDERR, STDOUT};

@@ -44,6 +44,8 @@ impl Api {
             instance: Instance::named(AppName::new("api-test").unwrap()),
             base_domain: "localhost".to_owned(),
             http: vec![([127, 0, 0, 1], 0).into()],
+            addresses: Vec::new(),
+            dns: None,
             pool: vec!["10.254.0.0/16".parse().unwrap()],
             interval: Duration::from_secs(3600),
         };

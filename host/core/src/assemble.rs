@@ -6,6 +6,7 @@
 //! kind of service by name.
 
 use crate::blueprint::{Blueprint, Container, Note, Stage};
+use crate::domain::host_names;
 use crate::name::{Instance, PluginName, ServiceName};
 use crate::secret::{SecretName, SecretSource};
 use crate::service::ServiceDescription;
@@ -13,7 +14,7 @@ use crate::source::Source;
 use crate::spec::{AppSpec, ServiceSpec, Strategy, VolumeMount};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 mod alias;
 mod container;
@@ -153,7 +154,7 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
         volumes,
         containers,
         front,
-        domains: domains(input.spec),
+        domains: host_names(&input.spec.domains),
         secrets,
         revisions,
         notes,
@@ -260,14 +261,4 @@ fn known_secrets(
         .iter()
         .map(|(name, source)| (name.clone(), *source));
     declared.chain(given).collect()
-}
-
-/// The app's host names, `www.` names included.
-fn domains(spec: &AppSpec) -> BTreeSet<String> {
-    let www = spec.domains.iter().filter(|(_, domain)| domain.www);
-    spec.domains
-        .keys()
-        .cloned()
-        .chain(www.map(|(name, _)| format!("www.{name}")))
-        .collect()
 }

@@ -2,6 +2,7 @@
 //! variable, file, volume, limit and alias is there, only the values of secrets
 //! and the bytes of files stand elsewhere, by name and digest.
 
+use crate::domain::Domains;
 use crate::name::{AppName, ServiceName, VolumeName};
 use crate::probe::Probe;
 use crate::resources::Resources;
@@ -28,7 +29,8 @@ pub struct Blueprint {
     /// The container and port that the ingress talks to.
     pub front: Front,
     /// Host names beside the free subdomain, `www.` names included.
-    pub domains: BTreeSet<String>,
+    #[serde(default)]
+    pub domains: Domains,
     /// Secrets that containers name, each with how it comes about.
     pub secrets: BTreeMap<SecretName, SecretSource>,
     /// Revision of each secret's value; a new value is a new revision and so a new

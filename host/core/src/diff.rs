@@ -5,6 +5,7 @@
 //! before it gets into a [`Diff`].
 
 use crate::blueprint::{Blueprint, Note};
+use crate::domain::Domains;
 use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
 use crate::observed::Observed;
@@ -146,6 +147,9 @@ pub struct FrontDiff {
 pub struct DomainDiff {
     /// The name.
     pub name: String,
+    /// The name that its requests are sent on to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect_to: Option<String>,
     /// What becomes of it.
     pub kind: Kind,
 }
@@ -231,8 +235,9 @@ pub fn removal(app: &AppName, last: Option<&Blueprint>, observed: &Observed, pla
         volumes: volumes.collect(),
         front: None,
         domains: domains
-            .map(|name| DomainDiff {
+            .map(|(name, redirect_to)| DomainDiff {
                 name: name.clone(),
+                redirect_to: redirect_to.clone(),
                 kind: Kind::Removed,
             })
             .collect(),
@@ -441,17 +446,23 @@ fn volumes(previous: Option<&Blueprint>, next: &Blueprint, touched: &Touched) ->
 }
 
 fn domains(previous: Option<&Blueprint>, next: &Blueprint) -> Vec<DomainDiff> {
-    let none = BTreeSet::new();
+    let none = Domains::new();
     let before = previous.map_or(&none, |previous| &previous.domains);
-    let names = before.union(&next.domains);
+    let names: BTreeSet<&String> = before.keys().chain(next.domains.keys()).collect();
     names
-        .map(|name| DomainDiff {
-            name: name.clone(),
-            kind: match (before.contains(name), next.domains.contains(name)) {
-                (false, _) => Kind::Added,
-                (true, false) => Kind::Removed,
-                (true, true) => Kind::Unchanged,
-            },
+        .into_iter()
+        .map(|name| {
+            let (old, new) = (before.get(name), next.domains.get(name));
+            DomainDiff {
+                name: name.clone(),
+                redirect_to: new.or(old).cloned().flatten(),
+                kind: match (old, new) {
+                    (None, _) => Kind::Added,
+                    (Some(_), None) => Kind::Removed,
+                    (Some(old), Some(new)) if old == new => Kind::Unchanged,
+                    (Some(_), Some(_)) => Kind::Changed,
+                },
+            }
         })
         .collect()
 }

@@ -13,6 +13,7 @@ pub mod blueprint;
 pub mod diagnostic;
 pub mod diff;
 pub mod dockerfile;
+pub mod domain;
 pub mod ignore_file;
 pub mod manifest;
 pub mod merge;

@@ -127,6 +127,7 @@ pub(crate) enum Command {
     Stop(command::control::Stop),
     Restart(command::control::Restart),
     Remove(command::remove::Remove),
+    Domain(command::domain::Domain),
     Volume(command::volume::Volume),
     Secret(command::secret::Secret),
     Env(command::env::Env),

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod control;
 pub(crate) mod doctor;
+pub(crate) mod domain;
 pub(crate) mod env;
 pub(crate) mod logs;
 pub(crate) mod operation;

@@ -66,6 +66,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Stop(stop) => ask(stop.run(context)),
         Command::Restart(restart) => ask(restart.run(context)),
         Command::Remove(remove) => ask(remove.run(context)),
+        Command::Domain(domain) => ask(domain.run(context)),
         Command::Volume(volume) => ask(volume.run(context)),
         Command::Secret(secret) => ask(secret.run(context)),
         Command::Env(env) => ask(env.run(context)),

@@ -2,7 +2,7 @@
 
 use doprax_core::name::Instance;
 use ipnet::Ipv4Net;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,10 @@ pub struct Config {
     pub base_domain: String,
     /// Addresses on which the ingress takes plain HTTP.
     pub http: Vec<SocketAddr>,
+    /// The machine's addresses as the world sees them: where domains must lead.
+    pub addresses: Vec<IpAddr>,
+    /// Finds the name servers of domains; absent: the machine's own resolver does.
+    pub dns: Option<SocketAddr>,
     /// Where the apps' subnets are taken from.
     pub pool: Vec<Ipv4Net>,
     /// How often desired and observed are compared where no hint calls for it.

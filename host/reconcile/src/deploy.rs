@@ -14,6 +14,7 @@ use crate::request::DeployRequest;
 use crate::secret;
 use crate::{Error, Host};
 use doprax_core::blueprint::{Blueprint, Content, Image};
+use doprax_core::domain::host_names;
 use doprax_core::name::AppName;
 use doprax_core::plan::{Act, Plan, PlannedStep, Step};
 use doprax_core::planner;
@@ -41,6 +42,28 @@ impl Host {
         request: &DeployRequest,
         record: Option<AppRecord>,
     ) -> Result<Option<String>, Error> {
+        let deployed = self.deploy_release(live, request, record).await;
+        // The names that it got for this deploy stay with it if it succeeded.
+        let app = &live.operation().app;
+        let release = self
+            .store()
+            .app(app)
+            .await?
+            .and_then(|record| record.release);
+        let kept = release.map(|release| release.blueprint.domains);
+        self.store()
+            .release_domains(app, &kept.unwrap_or_default())
+            .await?;
+        self.renew_domains(app).await?;
+        deployed
+    }
+
+    async fn deploy_release(
+        &self,
+        live: &Arc<Live>,
+        request: &DeployRequest,
+        record: Option<AppRecord>,
+    ) -> Result<Option<String>, Error> {
         let notes = Arc::new(Mutex::new(Vec::new()));
         let emit: Emit = {
             let (live, notes) = (Arc::clone(live), Arc::clone(&notes));
@@ -61,9 +84,11 @@ impl Host {
             None => self.add_app(&app).await?,
         };
         if record.release.is_none() {
-            self.set_target(&app, &BTreeSet::new(), Target::Starting);
+            self.set_target(&app, Target::Starting);
         }
 
+        let domains = host_names(&understood.merged.spec.domains);
+        self.claim(&app, &domains, false).await?;
         let stored = self.secrets(&app).await?;
         let new = self.needed_secrets(&understood, request, &stored)?;
         self.store().put_secrets(&app, &new.values).await?;

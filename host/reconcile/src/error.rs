@@ -73,6 +73,40 @@ pub enum Error {
         /// The variable.
         name: String,
     },
+    /// The app has no such domain.
+    #[error("app {app} has no domain {name}")]
+    NoDomain {
+        /// The app.
+        app: AppName,
+        /// The wanted name.
+        name: String,
+        /// The names it has.
+        known: Vec<String>,
+    },
+    /// Another app has the domain.
+    #[error("the domain {name} belongs to app {app}")]
+    DomainTaken {
+        /// The domain.
+        name: String,
+        /// The app that has it.
+        app: AppName,
+    },
+    /// The manifest names the domain.
+    #[error("the doprax.yaml of app {app} names {name}")]
+    DomainInUse {
+        /// The app.
+        app: AppName,
+        /// The domain.
+        name: String,
+    },
+    /// No app can have such a domain.
+    #[error("{message}")]
+    Domain {
+        /// Why.
+        message: String,
+        /// What to do instead.
+        help: String,
+    },
     /// Another operation on the app is under way.
     #[error("app {app} is busy with operation {operation}")]
     Busy {
@@ -157,18 +191,7 @@ pub enum Error {
 impl Error {
     /// What failed and its causes, in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let next = error.to_string();
-            // Some libraries repeat the cause in their own text.
-            if !text.contains(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            cause = error.source();
-        }
-        text
+        chain(self)
     }
 
     /// What a person can do about it.
@@ -188,6 +211,15 @@ impl Error {
             Self::VariableInUse { .. } => {
                 "take it out of doprax.yaml and deploy, then unset it".to_owned()
             }
+            Self::NoDomain { known, app, .. } if known.is_empty() => {
+                format!("doprax domain add {app} NAME gives it one")
+            }
+            Self::NoDomain { known, .. } => format!("it has {}", known.join(", ")),
+            Self::DomainTaken { name, app } => format!(
+                "doprax domain remove {app} {name} takes it from there, or, where the doprax.yaml of {app} names it, a deploy without it"
+            ),
+            Self::DomainInUse { .. } => "take it out of doprax.yaml and deploy".to_owned(),
+            Self::Domain { help, .. } => help.clone(),
             Self::Busy { operation, .. } => format!("follow it with doprax operation {operation}"),
             Self::NotReady { container, .. } => format!(
                 "look at the log above; where {container} only needs longer, raise its timeout \
@@ -229,4 +261,20 @@ impl Error {
             log: self.log().to_vec(),
         }
     }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
 }

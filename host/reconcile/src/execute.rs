@@ -185,9 +185,8 @@ impl Host {
                         container: container.clone(),
                     }
                 })?;
-                let domains = run.blueprint.as_ref().map(|blueprint| &blueprint.domains);
                 let target = Target::Address(SocketAddr::new(address.into(), *port));
-                self.set_target(&run.app, domains.unwrap_or(&Default::default()), target);
+                self.set_target(&run.app, target);
                 Ok(())
             }
             Step::RetireConnections => {

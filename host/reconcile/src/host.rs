@@ -7,6 +7,7 @@ use crate::keep::{Repair, Upkeep};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
 use crate::request::{Control, DeployRequest, Edit, Selection};
 use crate::routes::RoutesByApp;
+use doprax_core::domain::Domains;
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_engine::{Docker, Engine, Facts};
@@ -99,6 +100,16 @@ impl Host {
             upkeep: Upkeep::default(),
             ending: CancellationToken::new(),
         });
+        let mut domains: HashMap<AppName, Domains> = HashMap::new();
+        for domain in host.store.domains(None).await? {
+            domains
+                .entry(domain.app)
+                .or_default()
+                .insert(domain.name, domain.redirect_to);
+        }
+        for (app, domains) in domains {
+            host.set_domains(&app, domains);
+        }
         let nothing = Observed::default();
         for record in &records {
             host.renew_route(record, observed.get(&record.name).unwrap_or(&nothing));

@@ -361,12 +361,12 @@ impl Host {
             let target = reason.map_or(Target::Starting, |reason| {
                 Target::Failed(reason.lines().next().unwrap_or_default().to_owned())
             });
-            return self.set_target(&record.name, &BTreeSet::new(), target);
+            return self.set_target(&record.name, target);
         };
         let blueprint = &release.blueprint;
         let stopped = record.stopped.contains(&blueprint.front.service);
         let target = routes::target(&self.config().instance, blueprint, observed, stopped);
-        self.set_target(&record.name, &blueprint.domains, target);
+        self.set_target(&record.name, target);
     }
 }
 

@@ -10,7 +10,9 @@
 mod config;
 mod control;
 mod deploy;
+mod dns;
 mod doctor;
+mod domain;
 mod edit;
 mod error;
 mod execute;

@@ -8,6 +8,7 @@ use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble, unkept
 use doprax_core::blueprint::{Blueprint, Image, sha256_hex};
 use doprax_core::diagnostic::Severity;
 use doprax_core::diff;
+use doprax_core::domain::host_names;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
 use doprax_core::merge::{Merged, merge};
 use doprax_core::name::{AppName, PluginName, ServiceName};
@@ -95,6 +96,8 @@ impl Host {
         let record = self.record_for(request).await?;
         let understood = self.understand(request, record.as_ref())?;
         let app = understood.app();
+        let domains = host_names(&understood.merged.spec.domains);
+        self.check_free(app, &domains).await?;
         let (stored, observed) = tokio::try_join!(self.secrets(app), async {
             Ok(self.engine().observe(app).await?)
         })?;

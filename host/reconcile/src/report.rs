@@ -5,6 +5,7 @@ use doprax_core::diff::Diff;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 pub use doprax_core::operation::{Operation, OperationId, OperationKind, OperationState};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// What a deploy would do.
 #[derive(Debug, Clone)]
@@ -193,6 +194,51 @@ pub struct VolumeStatus {
     pub name: VolumeName,
     /// Where it is mounted: `main:/app_data/static`.
     pub mounts: Vec<String>,
+}
+
+/// A host name of an app beside its free subdomain.
+#[derive(Debug, Clone)]
+pub struct DomainStatus {
+    /// The name.
+    pub name: String,
+    /// The app.
+    pub app: AppName,
+    /// The name that its requests are sent on to.
+    pub redirect_to: Option<String>,
+    /// Whether it was added by hand; else the manifest names it.
+    pub by_hand: bool,
+    /// Unix time in milliseconds when it was last seen to lead here.
+    pub verified_ms: Option<i64>,
+    /// The DNS records with which it leads here.
+    pub records: Vec<DnsRecord>,
+}
+
+/// A DNS record that leads here.
+#[derive(Debug, Clone)]
+pub struct DnsRecord {
+    /// `A` or `AAAA`.
+    pub kind: &'static str,
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub value: String,
+}
+
+/// Where a host name leads.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// The name.
+    pub name: String,
+    /// Whether it leads here and nowhere else.
+    pub verified: bool,
+    /// The addresses that it leads to.
+    pub found: Vec<IpAddr>,
+    /// The addresses that it should lead to.
+    pub expected: Vec<IpAddr>,
+    /// The zone whose servers were asked.
+    pub servers_of: Option<String>,
+    /// Why nobody could say where it leads.
+    pub problem: Option<String>,
 }
 
 /// One finding of `doctor`.

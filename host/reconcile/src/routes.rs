@@ -2,15 +2,32 @@
 
 use crate::Host;
 use doprax_core::blueprint::Blueprint;
+use doprax_core::domain::Domains;
 use doprax_core::name::{AppName, Instance};
 use doprax_core::observed::{Observed, State};
 use doprax_core::route::{Route, Routes, Target};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::PoisonError;
 
 /// The host names of each app and what answers to them.
-pub(crate) type RoutesByApp = BTreeMap<AppName, (Vec<String>, Target)>;
+pub(crate) type RoutesByApp = BTreeMap<AppName, AppRoutes>;
+
+/// The host names of one app and what answers to them.
+#[derive(PartialEq)]
+pub(crate) struct AppRoutes {
+    domains: Domains,
+    target: Target,
+}
+
+impl Default for AppRoutes {
+    fn default() -> Self {
+        Self {
+            domains: Domains::new(),
+            target: Target::Starting,
+        }
+    }
+}
 
 impl Host {
     /// Where an app can be reached.
@@ -23,38 +40,49 @@ impl Host {
     }
 
     /// Points the app's host names at a target and tells the ingress if that is new.
-    pub(crate) fn set_target(&self, app: &AppName, domains: &BTreeSet<String>, target: Target) {
-        let mut hosts = vec![format!("{app}.{}", self.config().base_domain)];
-        hosts.extend(domains.iter().cloned());
+    pub(crate) fn set_target(&self, app: &AppName, target: Target) {
+        self.change_routes(app, |routes| routes.target = target);
+    }
+
+    /// Changes the app's host names beside the free one and tells the ingress if they
+    /// are new.
+    pub(crate) fn set_domains(&self, app: &AppName, domains: Domains) {
+        self.change_routes(app, |routes| routes.domains = domains);
+    }
+
+    fn change_routes(&self, app: &AppName, change: impl FnOnce(&mut AppRoutes)) {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = (hosts, target);
-        if routes.get(app) == Some(&new) {
-            return;
+        let known = routes.contains_key(app);
+        let found = routes.entry(app.clone()).or_default();
+        let before = (found.domains.clone(), found.target.clone());
+        change(found);
+        if !known || before != (found.domains.clone(), found.target.clone()) {
+            self.ingress().publish(self.all(&routes));
         }
-        routes.insert(app.clone(), new);
-        self.ingress().publish(all(&routes));
     }
 
     /// Takes the app's host names from the ingress.
     pub(crate) fn remove_route(&self, app: &AppName) {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         if routes.remove(app).is_some() {
-            self.ingress().publish(all(&routes));
+            self.ingress().publish(self.all(&routes));
         }
     }
-}
 
-fn all(routes: &RoutesByApp) -> Routes {
-    routes
-        .iter()
-        .flat_map(|(app, (hosts, target))| {
-            let route = Route {
-                app: app.clone(),
-                target: target.clone(),
-            };
-            hosts.iter().map(move |host| (host.clone(), route.clone()))
-        })
-        .collect()
+    fn all(&self, routes: &RoutesByApp) -> Routes {
+        let mut all = Routes::new();
+        for (app, AppRoutes { domains, target }) in routes {
+            let free = format!("{app}.{}", self.config().base_domain);
+            for host in std::iter::once(free).chain(domains.keys().cloned()) {
+                let route = Route {
+                    app: app.clone(),
+                    target: target.clone(),
+                };
+                all.insert(host, route);
+            }
+        }
+        all
+    }
 }
 
 /// What answers for an app whose containers are as observed.

@@ -5,6 +5,7 @@
 //! in it. Large source archives are files beside it.
 
 mod app;
+mod domain;
 mod error;
 mod operation;
 mod seal;
@@ -12,6 +13,7 @@ mod secret;
 mod sources;
 
 pub use app::{AppRecord, Build, NewRelease, Release};
+pub use domain::{Claimed, Domain};
 pub use error::Error;
 pub use operation::EventRecord;
 pub use secret::StoredSecret;

@@ -7,12 +7,13 @@
 )]
 
 use doprax_core::blueprint::{Blueprint, Front};
+use doprax_core::domain::Domains;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, EnvValue, MainSpec};
 use doprax_core::text::Template;
-use doprax_store::{Build, EventRecord, NewRelease, Store};
+use doprax_store::{Build, Claimed, Domain, EventRecord, NewRelease, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -51,7 +52,7 @@ fn blueprint() -> Blueprint {
             port: 80,
             reason: String::new(),
         },
-        domains: BTreeSet::new(),
+        domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),
         notes: Vec::new(),
@@ -337,4 +338,68 @@ async fn builds_and_files_are_kept_by_their_digest() {
         .await
         .unwrap();
     assert!(store.source_path(&kept).exists() && !store.source_path(&dropped).exists());
+}
+
+#[tokio::test]
+async fn a_domain_belongs_to_one_app() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let other = AppName::new("other").unwrap();
+    for (app, subnet) in [(shop(), "10.200.0.0/23"), (other.clone(), "10.200.2.0/23")] {
+        store.add_app(&app, subnet.parse().unwrap()).await.unwrap();
+    }
+    let names = |names: &[&str]| -> Domains {
+        let pairs = names.iter().map(|name| (name.to_string(), None));
+        pairs.collect()
+    };
+    let listed = || async {
+        let domains = store.domains(None).await.unwrap();
+        let text = |d: Domain| {
+            format!(
+                "{} {} {}",
+                d.name,
+                d.app,
+                if d.by_hand { "hand" } else { "file" }
+            )
+        };
+        domains.into_iter().map(text).collect::<Vec<_>>()
+    };
+    let www = Domains::from([
+        ("a.com".to_owned(), None),
+        ("www.a.com".to_owned(), Some("a.com".to_owned())),
+    ]);
+    for _ in 0..2 {
+        let claimed = store.claim_domains(&shop(), &www, true).await.unwrap();
+        assert_eq!(claimed, Claimed::All);
+    }
+    let wanted = names(&["0.com", "a.com"]);
+    let claimed = store.claim_domains(&other, &wanted, false);
+    let taken = Claimed::Taken {
+        name: "a.com".to_owned(),
+        app: shop(),
+    };
+    assert_eq!(claimed.await.unwrap(), taken);
+    assert_eq!(listed().await, ["a.com shop hand", "www.a.com shop hand"]);
+
+    // What the manifest names comes and goes; what a person added stays.
+    let both = names(&["a.com", "b.com", "c.com"]);
+    store.claim_domains(&shop(), &both, false).await.unwrap();
+    store.set_verified("b.com", 7).await.unwrap();
+    store
+        .release_domains(&shop(), &names(&["b.com"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        listed().await,
+        ["a.com shop hand", "b.com shop file", "www.a.com shop hand"]
+    );
+    let found = store.domains(Some(&shop())).await.unwrap();
+    assert_eq!(found[1].verified_ms, Some(7));
+    assert_eq!(found[0].redirect_to, None);
+    assert!(store.domains(Some(&other)).await.unwrap().is_empty());
+
+    store.remove_domain(&shop(), "b.com").await.unwrap();
+    assert_eq!(listed().await.len(), 2);
+    store.remove_app(&shop()).await.unwrap();
+    assert!(listed().await.is_empty());
 }

@@ -44,6 +44,15 @@ impl Docker {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Starts a container of the test's own that goes with the instance's objects, and
+    /// returns its id.
+    #[track_caller]
+    pub fn run_labelled(&self, image: &str, command: &[&str]) -> String {
+        let label = format!("doprax.instance={}", self.instance);
+        let run = ["run", "--detach", "--label", &label, image];
+        self.run(&[&run, command].concat())
+    }
+
     /// The name of the container of an app that serves as `service`.
     pub fn container(&self, app: &str, service: &str) -> String {
         format!("{service}.{app}.{}.internal", self.instance)

@@ -24,6 +24,8 @@ pub struct Setup {
     /// Its name on the engine. Begins with `test`, so that what a killed test leaves is
     /// found and removed.
     pub instance: String,
+    /// More arguments of `doprax serve`.
+    pub more: Vec<String>,
 }
 
 impl Setup {
@@ -38,6 +40,7 @@ impl Setup {
             pool,
             port: free_port(process.wrapping_mul(31) + number),
             instance: format!("test-{process}-{number}"),
+            more: Vec::new(),
         }
     }
 }
@@ -132,6 +135,7 @@ impl Host {
             pool,
             port,
             instance,
+            more,
         } = &self.setup;
         let http = format!("127.0.0.1:{port}");
         [
@@ -146,7 +150,9 @@ impl Host {
             instance,
         ]
         .map(str::to_owned)
-        .to_vec()
+        .into_iter()
+        .chain(more.iter().cloned())
+        .collect()
     }
 
     /// Starts it and waits until it answers.

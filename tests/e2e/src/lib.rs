@@ -10,6 +10,7 @@
 
 mod app;
 mod cli;
+mod dns;
 mod docker;
 mod host;
 mod load;
@@ -19,6 +20,7 @@ mod wait;
 
 pub use app::App;
 pub use cli::{Cli, Invocation, Outcome, Running};
+pub use dns::Dns;
 pub use docker::Docker;
 pub use host::{Host, Setup};
 pub use load::{Load, Tally};

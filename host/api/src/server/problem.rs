@@ -95,15 +95,19 @@ fn status(error: &Error) -> StatusCode {
         Error::NoApp { .. }
         | Error::NoContainer { .. }
         | Error::NoVolume { .. }
+        | Error::NoDomain { .. }
         | Error::NoOperation { .. } => StatusCode::NOT_FOUND,
         Error::VolumeInUse { .. }
         | Error::VariableInUse { .. }
+        | Error::DomainTaken { .. }
+        | Error::DomainInUse { .. }
         | Error::Busy { .. }
         | Error::Source { .. }
         | Error::NotDeployed { .. }
         | Error::Engine(Engine::NoContainer { .. }) => StatusCode::CONFLICT,
         Error::Manifest { .. }
         | Error::Unplannable { .. }
+        | Error::Domain { .. }
         | Error::NotReady { .. }
         | Error::Engine(Engine::ImageMissing { .. } | Engine::BuildFailed { .. }) => {
             StatusCode::UNPROCESSABLE_ENTITY

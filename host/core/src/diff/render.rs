@@ -103,7 +103,11 @@ impl Diff {
             .iter()
             .filter(|domain| domain.kind != Kind::Unchanged)
         {
-            page.entry(domain.kind, "domain", &domain.name);
+            let text = match &domain.redirect_to {
+                Some(other) => format!("{}, sent on to {other}", domain.name),
+                None => domain.name.clone(),
+            };
+            page.entry(domain.kind, "domain", &text);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::hint::cut;
 use super::reader::{At, Reader};
 use super::volume::required;
+use crate::domain::objection;
 use crate::spec::DomainSpec;
 use crate::yaml::Kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,40 +63,4 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String,
         domains.insert(name.to_owned(), DomainSpec { www });
     }
     domains
-}
-
-/// Why a text is no host name (RFC 1123 section 2.1), and what to write.
-fn objection(name: &str) -> Option<(String, String)> {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last = name.rsplit('.').next().unwrap_or(name);
-    // A last label of digits alone is read as an address (RFC 3696 section 2).
-    let valid = |name: &str| {
-        name.len() <= 253 && name.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
-    };
-    if valid(name) {
-        return None;
-    }
-    let bare = name
-        .trim_start_matches("https://")
-        .trim_start_matches("http://")
-        .split(['/', ':'])
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches('.')
-        .to_ascii_lowercase();
-    let help = if bare != name && valid(&bare) {
-        format!("write `name: {bare}`, in lower case and without protocol, port and path")
-    } else {
-        "write it as in `name: example.com`; a name with other letters in its `xn--` form"
-            .to_owned()
-    };
-    Some((format!("`{}` is no host name", cut(name)), help))
 }

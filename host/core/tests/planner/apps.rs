@@ -6,7 +6,7 @@ use doprax_core::observed::{Observed, ObservedContainer, State};
 use doprax_core::resources::Resources;
 use doprax_core::spec::{Strategy, VolumeMount};
 use doprax_core::text::Text;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(crate) fn service(name: &str) -> ServiceName {
     ServiceName::new(name).unwrap()
@@ -99,7 +99,7 @@ pub(crate) fn app(containers: impl IntoIterator<Item = Container>, front: &str) 
             port: 80,
             reason: String::new(),
         },
-        domains: BTreeSet::new(),
+        domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),
         notes: Vec::new(),

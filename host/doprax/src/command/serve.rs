@@ -16,7 +16,7 @@ use doprax_reconcile::{Config, Host, StartError};
 use ipnet::Ipv4Net;
 use rustix::fs::{FlockOperation, Mode};
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,13 @@ pub(crate) struct Serve {
     /// Apps are reached as APP. followed by this
     #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
     base_domain: String,
+    /// An address of this machine as the world sees it, where domains must lead; may be
+    /// given several times [default: those it listens on and sends from]
+    #[arg(long, value_name = "ADDRESS")]
+    address: Vec<IpAddr>,
+    /// DNS server that finds the name servers of domains [default: this machine's own]
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Option<SocketAddr>,
     /// The container engine [default: DOCKER_HOST, else unix:///var/run/docker.sock]
     #[arg(long, value_name = "ADDRESS")]
     engine: Option<String>,
@@ -111,6 +118,12 @@ impl Serve {
                 .unwrap_or_default(),
             base_domain: self.base_domain.clone(),
             http: http.clone(),
+            addresses: if self.address.is_empty() {
+                world_addresses(&http)
+            } else {
+                self.address.clone()
+            },
+            dns: self.dns,
             pool: if self.pool.is_empty() {
                 DEFAULT_POOL.to_vec()
             } else {
@@ -250,6 +263,31 @@ fn local_addresses() -> Vec<SocketAddr> {
     addresses.into_iter().filter(exists).collect()
 }
 
+/// The addresses under which the world can reach what listens on these: where one stands
+/// for all addresses of its family, the one that this machine sends from. Those for this
+/// machine only are none.
+fn world_addresses(listen: &[SocketAddr]) -> Vec<IpAddr> {
+    // Documentation addresses (RFC 5737, RFC 3849): a UDP socket that is connected chooses
+    // a route and its source, and sends nothing.
+    let sends_from = |any: &str, outside: &str| {
+        let socket = UdpSocket::bind(any).ok()?;
+        socket.connect(outside).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let mut found: Vec<IpAddr> = listen
+        .iter()
+        .filter_map(|address| match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => sends_from("0.0.0.0:0", "192.0.2.1:9"),
+            IpAddr::V6(ip) if ip.is_unspecified() => sends_from("[::]:0", "[2001:db8::1]:9"),
+            ip => Some(ip),
+        })
+        .filter(|ip| !ip.is_loopback())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// Makes the state folder, open to nobody else; the group may pass through it.
 fn prepare(folder: &Path, group: Option<u32>) -> Result<()> {
     let failed = |error: std::io::Error| {
@@ -323,6 +361,19 @@ mod tests {
         for wrong in ["", ".", "a..b", "http://x", "x:80", "*.x"] {
             assert!(domain(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_listens_for_this_machine_only_has_no_address_for_the_world() {
+        let listen = |text: &str| text.parse().unwrap();
+        assert_eq!(
+            world_addresses(&[
+                listen("127.0.0.1:80"),
+                listen("[::1]:80"),
+                listen("192.0.2.7:80")
+            ]),
+            [IpAddr::from([192, 0, 2, 7])]
+        );
     }
 
     #[test]

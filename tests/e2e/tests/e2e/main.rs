@@ -8,6 +8,7 @@
 
 mod build;
 mod crash;
+mod domain;
 mod guestbook;
 mod hardening;
 mod isolation;

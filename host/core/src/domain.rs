@@ -1,0 +1,88 @@
+//! The host names of apps beside their free subdomains.
+
+use crate::spec::DomainSpec;
+use crate::yaml::cut;
+use std::collections::BTreeMap;
+
+/// Host names, each with the name that its requests are sent on to, if that is another.
+pub type Domains = BTreeMap<String, Option<String>>;
+
+/// Every host name that these stand for: one with `www` is two, of which `www.` sends
+/// on to the other.
+pub fn host_names(specs: &BTreeMap<String, DomainSpec>) -> Domains {
+    let mut names = Domains::new();
+    for (name, spec) in specs {
+        names.insert(name.clone(), None);
+        if spec.www {
+            names.insert(format!("www.{name}"), Some(name.clone()));
+        }
+    }
+    names
+}
+
+/// Whether a name is a domain or below it.
+pub fn is_within(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Why a text is no host name (RFC 1123 section 2.1), and what to write.
+pub fn objection(name: &str) -> Option<(String, String)> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or(name);
+    // A last label of digits alone is read as an address (RFC 3696 section 2).
+    let valid = |name: &str| {
+        name.len() <= 253 && name.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
+    };
+    if valid(name) {
+        return None;
+    }
+    let bare = name
+        .trim_start_matches("https://")
+        .trim_start_matches("http://")
+        .split(['/', ':'])
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('.')
+        .to_ascii_lowercase();
+    let help = if bare != name && valid(&bare) {
+        format!("write `name: {bare}`, in lower case and without protocol, port and path")
+    } else {
+        "write it as in `name: example.com`; a name with other letters in its `xn--` form"
+            .to_owned()
+    };
+    Some((format!("`{}` is no host name", cut(name)), help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn www_is_a_name_of_its_own_that_sends_on() {
+        let specs = BTreeMap::from([
+            ("example.com".to_owned(), DomainSpec { www: true }),
+            ("example.org".to_owned(), DomainSpec { www: false }),
+        ]);
+        let names = host_names(&specs);
+        assert_eq!(names.len(), 3);
+        assert_eq!(names["example.com"], None);
+        assert_eq!(names["www.example.com"].as_deref(), Some("example.com"));
+    }
+
+    #[test]
+    fn below_is_whole_labels() {
+        assert!(is_within("example.com", "example.com"));
+        assert!(is_within("a.example.com", "example.com"));
+        assert!(!is_within("anexample.com", "example.com"));
+        assert!(!is_within("com", "example.com"));
+    }
+}

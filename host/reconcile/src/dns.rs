@@ -1,0 +1,216 @@
+//! Where a host name leads, by the servers that have the last word on it.
+//!
+//! A cache on the way would tell what was true some time ago, for as long as the old
+//! record allowed. So the servers of the name's zone are looked up and asked themselves,
+//! and again for every alias on the way. The only user of hickory.
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Longest wait for one server's answer, of which there may be two.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Aliases (CNAME) that are followed, as many as resolvers do.
+const MOST_ALIASES: usize = 8;
+
+/// Servers of a zone that are asked.
+const MOST_SERVERS: usize = 4;
+
+/// Why nobody could say where a name leads.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The machine's own settings cannot be read.
+    #[error("cannot read this machine's DNS settings")]
+    Settings(#[source] Box<NetError>),
+    /// The text is no name.
+    #[error("{name} is no host name")]
+    Name {
+        /// The text.
+        name: String,
+    },
+    /// No server is in charge of the name.
+    #[error("no name server is in charge of {name}")]
+    NoServer {
+        /// The name.
+        name: String,
+        /// What the search for one ended with.
+        source: Box<NetError>,
+    },
+    /// The servers did not say.
+    #[error("the name servers of {zone} give no answer about {name}")]
+    NoAnswer {
+        /// The name.
+        name: String,
+        /// Their zone.
+        zone: String,
+        /// What asking ended with.
+        source: Box<NetError>,
+    },
+    /// The aliases have no end.
+    #[error("{name} leads through more than {MOST_ALIASES} aliases")]
+    Aliases {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Where a name leads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Every address; none if the name does not exist.
+    pub(crate) addresses: BTreeSet<IpAddr>,
+    /// The zone whose servers said so.
+    pub(crate) zone: String,
+}
+
+/// Asks where `name` leads. `server` finds the zones' servers, in the place of the
+/// machine's own.
+pub(crate) async fn resolve(name: &str, server: Option<SocketAddr>) -> Result<Answer, Error> {
+    let finder = finder(server)?;
+    let not_a_name = |_| Error::Name {
+        name: name.to_owned(),
+    };
+    let mut wanted = Name::from_utf8(format!("{name}.")).map_err(not_a_name)?;
+    for _ in 0..=MOST_ALIASES {
+        let (zone, servers) = servers(&finder, &wanted).await?;
+        let ask = |kind| ask(&servers, &zone, &wanted, kind);
+        // The servers of an alias have the last word on it, whatever these say.
+        let aliases = ask(RecordType::CNAME).await?;
+        let alias = aliases.iter().find_map(|data| match data {
+            RData::CNAME(target) => Some(target.0.clone()),
+            _ => None,
+        });
+        if let Some(target) = alias {
+            wanted = target;
+            continue;
+        }
+        let (v4, v6) = tokio::try_join!(ask(RecordType::A), ask(RecordType::AAAA))?;
+        let addresses = v4.iter().chain(&v6).filter_map(|data| match data {
+            RData::A(address) => Some(IpAddr::from(address.0)),
+            RData::AAAA(address) => Some(IpAddr::from(address.0)),
+            _ => None,
+        });
+        return Ok(Answer {
+            addresses: addresses.collect(),
+            zone: text(&zone),
+        });
+    }
+    Err(Error::Aliases {
+        name: name.to_owned(),
+    })
+}
+
+/// What the servers of a zone have of one kind about a name; nothing where they say that
+/// there is nothing.
+async fn ask(
+    servers: &TokioResolver,
+    zone: &Name,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Vec<RData>, Error> {
+    match servers.lookup(name.clone(), kind).await {
+        Ok(found) => {
+            let records = found.answers().iter();
+            Ok(records.map(|record| record.data.clone()).collect())
+        }
+        Err(error) if error.is_no_records_found() || error.is_nx_domain() => Ok(Vec::new()),
+        Err(source) => Err(Error::NoAnswer {
+            name: text(name),
+            zone: text(zone),
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// What finds the servers of zones.
+fn finder(server: Option<SocketAddr>) -> Result<TokioResolver, Error> {
+    let mut builder = match server {
+        None => TokioResolver::builder_tokio().map_err(unset)?,
+        Some(server) => {
+            let mut config = NameServerConfig::udp_and_tcp(server.ip());
+            for connection in &mut config.connections {
+                connection.port = server.port();
+            }
+            TokioResolver::builder_with_config(
+                ResolverConfig::from_name_servers(vec![config]),
+                TokioRuntimeProvider::default(),
+            )
+        }
+    };
+    let options = builder.options_mut();
+    options.use_hosts_file = ResolveHosts::Never;
+    options.timeout = PATIENCE;
+    options.cache_size = 0;
+    builder.build().map_err(unset)
+}
+
+/// The zone that a name is in, and what asks its servers.
+async fn servers(finder: &TokioResolver, name: &Name) -> Result<(Name, TokioResolver), Error> {
+    let mut zone = name.clone();
+    let none = |source| Error::NoServer {
+        name: text(name),
+        source: Box::new(source),
+    };
+    let found = loop {
+        match finder.lookup(zone.clone(), RecordType::NS).await {
+            Ok(found) if !names(&found).is_empty() => break found,
+            Ok(_) => {}
+            Err(error) if error.is_no_records_found() || error.is_nx_domain() => {
+                // Above the last label is nobody's zone but the root's.
+                if zone.num_labels() <= 1 {
+                    return Err(none(error));
+                }
+            }
+            Err(error) => return Err(none(error)),
+        }
+        zone = zone.base_name();
+    };
+    let mut addresses = Vec::new();
+    let mut failure = None;
+    for server in names(&found).into_iter().take(MOST_SERVERS) {
+        match finder.lookup_ip(server).await {
+            Ok(found) => addresses.extend(found.iter()),
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let (true, Some(failure)) = (addresses.is_empty(), failure) {
+        return Err(none(failure));
+    }
+    let config = addresses.into_iter().map(NameServerConfig::udp_and_tcp);
+    let mut builder = TokioResolver::builder_with_config(
+        ResolverConfig::from_name_servers(config.collect()),
+        TokioRuntimeProvider::default(),
+    );
+    let options = builder.options_mut();
+    options.use_hosts_file = ResolveHosts::Never;
+    options.timeout = PATIENCE;
+    options.cache_size = 0;
+    options.recursion_desired = false;
+    builder.build().map_err(none).map(|asker| (zone, asker))
+}
+
+/// The servers that an answer names.
+fn names(found: &hickory_resolver::lookup::Lookup) -> Vec<Name> {
+    let servers = found
+        .answers()
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::NS(server) => Some(server.0.clone()),
+            _ => None,
+        });
+    servers.collect()
+}
+
+fn unset(error: NetError) -> Error {
+    Error::Settings(Box::new(error))
+}
+
+fn text(name: &Name) -> String {
+    name.to_utf8().trim_end_matches('.').to_owned()
+}

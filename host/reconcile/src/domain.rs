@@ -1,0 +1,206 @@
+//! The host names that apps have beside their free subdomains: who has which, and
+//! whether they lead here.
+//!
+//! A name is served from the moment it belongs to an app. That it leads here is found
+//! out from the servers of its zone, and only told.
+
+use crate::journal::now_ms;
+use crate::report::{DnsRecord, DomainStatus, Verification};
+use crate::{Error, Host, dns};
+use doprax_core::domain::{Domains, host_names, is_within, objection};
+use doprax_core::name::AppName;
+use doprax_core::spec::DomainSpec;
+use doprax_store::{Claimed, Domain};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+impl Host {
+    /// The host names of one app, or of all.
+    pub async fn domains(&self, app: Option<&AppName>) -> Result<Vec<DomainStatus>, Error> {
+        if let Some(app) = app {
+            self.record(app).await?;
+        }
+        let domains = self.store().domains(app).await?;
+        Ok(domains
+            .into_iter()
+            .map(|domain| self.status_of(domain))
+            .collect())
+    }
+
+    /// Gives an app a host name, and with `www` the name with `www.` before it, that
+    /// sends on to it. Returns both with the DNS records that they need.
+    pub async fn add_domain(
+        &self,
+        app: &AppName,
+        name: &str,
+        www: bool,
+    ) -> Result<Vec<DomainStatus>, Error> {
+        self.record(app).await?;
+        if let Some((message, help)) = objection(name) {
+            return Err(Error::Domain { message, help });
+        }
+        let specs = BTreeMap::from([(name.to_owned(), DomainSpec { www })]);
+        let names = host_names(&specs);
+        self.claim(app, &names, true).await?;
+        self.renew_domains(app).await?;
+        let domains = self.store().domains(Some(app)).await?;
+        let added = domains.into_iter().filter(|d| names.contains_key(&d.name));
+        Ok(added.map(|domain| self.status_of(domain)).collect())
+    }
+
+    /// Takes from an app a host name that was added by hand.
+    pub async fn remove_domain(&self, app: &AppName, name: &str) -> Result<(), Error> {
+        let record = self.record(app).await?;
+        let domains = self.store().domains(Some(app)).await?;
+        if !domains.iter().any(|domain| domain.name == name) {
+            return Err(self.no_domain(app, name, &domains));
+        }
+        let release = record.release.as_ref();
+        if release.is_some_and(|release| release.blueprint.domains.contains_key(name)) {
+            return Err(Error::DomainInUse {
+                app: app.clone(),
+                name: name.to_owned(),
+            });
+        }
+        self.store().remove_domain(app, name).await?;
+        self.renew_domains(app).await
+    }
+
+    /// Asks where an app's host names lead: one with its `www.`, or all.
+    pub async fn verify_domains(
+        &self,
+        app: &AppName,
+        name: Option<&str>,
+    ) -> Result<Vec<Verification>, Error> {
+        self.record(app).await?;
+        let domains = self.store().domains(Some(app)).await?;
+        let wanted = |domain: &Domain| {
+            name.is_none_or(|name| {
+                domain.name == name || domain.redirect_to.as_deref() == Some(name)
+            })
+        };
+        let found: Vec<&Domain> = domains.iter().filter(|domain| wanted(domain)).collect();
+        if let (true, Some(name)) = (found.is_empty(), name) {
+            return Err(self.no_domain(app, name, &domains));
+        }
+        let checks = found.into_iter().map(|domain| self.verify(domain));
+        futures_util::future::try_join_all(checks).await
+    }
+
+    async fn verify(&self, domain: &Domain) -> Result<Verification, Error> {
+        let expected: BTreeSet<IpAddr> = self.config().addresses.iter().copied().collect();
+        let mut verification = Verification {
+            name: domain.name.clone(),
+            verified: false,
+            found: Vec::new(),
+            expected: expected.iter().copied().collect(),
+            servers_of: None,
+            problem: None,
+        };
+        match dns::resolve(&domain.name, self.config().dns).await {
+            Ok(answer) => {
+                let elsewhere = answer.addresses.difference(&expected).next().is_some();
+                verification.verified = !answer.addresses.is_empty() && !elsewhere;
+                verification.found = answer.addresses.into_iter().collect();
+                verification.servers_of = Some(answer.zone);
+            }
+            Err(error) => verification.problem = Some(crate::error::chain(&error)),
+        }
+        if verification.verified {
+            self.store().set_verified(&domain.name, now_ms()).await?;
+        }
+        Ok(verification)
+    }
+
+    /// Gives an app names, or says which of them it cannot have.
+    pub(crate) async fn claim(
+        &self,
+        app: &AppName,
+        names: &Domains,
+        by_hand: bool,
+    ) -> Result<(), Error> {
+        self.check_domains(names)?;
+        match self.store().claim_domains(app, names, by_hand).await? {
+            Claimed::All => Ok(()),
+            Claimed::Taken { name, app } => Err(Error::DomainTaken { name, app }),
+        }
+    }
+
+    /// Refuses names that another app has, without taking them.
+    pub(crate) async fn check_free(&self, app: &AppName, names: &Domains) -> Result<(), Error> {
+        self.check_domains(names)?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let taken = self.store().domains(None).await?;
+        let taken = taken
+            .into_iter()
+            .find(|domain| domain.app != *app && names.contains_key(&domain.name));
+        match taken {
+            None => Ok(()),
+            Some(Domain { name, app, .. }) => Err(Error::DomainTaken { name, app }),
+        }
+    }
+
+    /// Names below the base domain are the apps' free ones.
+    fn check_domains(&self, names: &Domains) -> Result<(), Error> {
+        let base = &self.config().base_domain;
+        match names.keys().find(|name| is_within(name, base)) {
+            None => Ok(()),
+            Some(name) => Err(Error::Domain {
+                message: format!(
+                    "{name} is within {base}, whose names are given to apps by their own names"
+                ),
+                help: format!(
+                    "name the app so that its address is the wanted one (APP.{base}), or use another domain"
+                ),
+            }),
+        }
+    }
+
+    /// Has the ingress know an app's host names as they are now.
+    pub(crate) async fn renew_domains(&self, app: &AppName) -> Result<(), Error> {
+        let domains = self.domains_of(app).await?;
+        self.set_domains(app, domains);
+        Ok(())
+    }
+
+    /// Every host name of an app beside its free subdomain.
+    async fn domains_of(&self, app: &AppName) -> Result<Domains, Error> {
+        let domains = self.store().domains(Some(app)).await?;
+        let pairs = domains.into_iter().map(|d| (d.name, d.redirect_to));
+        Ok(pairs.collect())
+    }
+
+    fn no_domain(&self, app: &AppName, name: &str, known: &[Domain]) -> Error {
+        Error::NoDomain {
+            app: app.clone(),
+            name: name.to_owned(),
+            known: known.iter().map(|domain| domain.name.clone()).collect(),
+        }
+    }
+
+    fn status_of(&self, domain: Domain) -> DomainStatus {
+        let Domain {
+            name,
+            app,
+            redirect_to,
+            by_hand,
+            verified_ms,
+        } = domain;
+        let addresses = self.config().addresses.iter();
+        let records = addresses.map(|address| DnsRecord {
+            kind: if address.is_ipv4() { "A" } else { "AAAA" },
+            name: name.clone(),
+            value: address.to_string(),
+        });
+        DomainStatus {
+            records: records.collect(),
+            name,
+            app,
+            redirect_to,
+            by_hand,
+            verified_ms,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The host names that apps have beside their free subdomains.
+
+use crate::error::doing;
+use crate::{Error, Store};
+use doprax_core::domain::Domains;
+use doprax_core::name::AppName;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+/// A host name that an app has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// The name.
+    pub name: String,
+    /// The app.
+    pub app: AppName,
+    /// The name that its requests are sent on to.
+    pub redirect_to: Option<String>,
+    /// Whether a person added it, beside what the manifest names.
+    pub by_hand: bool,
+    /// Unix time in milliseconds when it was last seen to lead here.
+    pub verified_ms: Option<i64>,
+}
+
+/// What came of claiming names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The app has all of them.
+    All,
+    /// Another app has this one; nothing was claimed.
+    Taken {
+        /// The name.
+        name: String,
+        /// The app that has it.
+        app: AppName,
+    },
+}
+
+fn domain(row: &SqliteRow) -> Result<Domain, Error> {
+    let app = AppName::new(row.get::<String, _>("app")).map_err(|source| Error::Row {
+        what: "the app of a domain".to_owned(),
+        source: source.into(),
+    })?;
+    Ok(Domain {
+        name: row.get("name"),
+        app,
+        redirect_to: row.get("redirect_to"),
+        by_hand: row.get("by_hand"),
+        verified_ms: row.get("verified_ms"),
+    })
+}
+
+impl Store {
+    /// The host names of one app, or of all, ascending.
+    pub async fn domains(&self, app: Option<&AppName>) -> Result<Vec<Domain>, Error> {
+        let rows = sqlx::query("SELECT * FROM domains WHERE ?1 IS NULL OR app = ?1 ORDER BY name")
+            .bind(app.map(AppName::as_str))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(doing("read domains"))?;
+        rows.iter().map(domain).collect()
+    }
+
+    /// Gives an app host names, all or none. What it has already is kept; a name that a
+    /// person added stays such a one.
+    pub async fn claim_domains(
+        &self,
+        app: &AppName,
+        names: &Domains,
+        by_hand: bool,
+    ) -> Result<Claimed, Error> {
+        let doing = doing("write an app's domains");
+        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        for (name, redirect_to) in names {
+            // The row of another app is left as it is, and comes back.
+            let row = sqlx::query(
+                "INSERT INTO domains (name, app, redirect_to, by_hand) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (name) DO UPDATE SET
+                     redirect_to = iif(app = ?2, excluded.redirect_to, redirect_to),
+                     by_hand = iif(app = ?2, max(by_hand, excluded.by_hand), by_hand)
+                 RETURNING *",
+            )
+            .bind(name)
+            .bind(app.as_str())
+            .bind(redirect_to)
+            .bind(by_hand)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(&doing)?;
+            let found = domain(&row)?;
+            if found.app != *app {
+                return Ok(Claimed::Taken {
+                    name: found.name,
+                    app: found.app,
+                });
+            }
+        }
+        transaction.commit().await.map_err(&doing)?;
+        Ok(Claimed::All)
+    }
+
+    /// Takes from an app the names that its manifest gave it, but for `kept`.
+    pub async fn release_domains(&self, app: &AppName, kept: &Domains) -> Result<(), Error> {
+        let kept: Vec<&String> = kept.keys().collect();
+        sqlx::query(
+            "DELETE FROM domains WHERE app = ? AND NOT by_hand
+                 AND name NOT IN (SELECT value FROM json_each(?))",
+        )
+        .bind(app.as_str())
+        .bind(serde_json::to_string(&kept).expect("a list of texts serializes"))
+        .execute(&self.writer)
+        .await
+        .map_err(doing("write an app's domains"))?;
+        Ok(())
+    }
+
+    /// Takes a name that a person added from an app, with the `www.` that sends on to it.
+    pub async fn remove_domain(&self, app: &AppName, name: &str) -> Result<(), Error> {
+        sqlx::query("DELETE FROM domains WHERE app = ?1 AND (name = ?2 OR redirect_to = ?2)")
+            .bind(app.as_str())
+            .bind(name)
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remove a domain"))?;
+        Ok(())
+    }
+
+    /// Remembers when a name was seen to lead here.
+    pub async fn set_verified(&self, name: &str, verified_ms: i64) -> Result<(), Error> {
+        sqlx::query("UPDATE domains SET verified_ms = ? WHERE name = ?")
+            .bind(verified_ms)
+            .bind(name)
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remember that a domain leads here"))?;
+        Ok(())
+    }
+}

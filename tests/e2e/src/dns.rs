@@ -1,0 +1,69 @@
+//! Name servers of the test's own: NSD, that has the last word on the zones `example.net`
+//! and `example.org`, and Unbound, a cache that asks it and keeps what it hears.
+
+use crate::docker::Docker;
+use std::net::SocketAddr;
+
+const IMAGE: &str = "doprax-test/dns:1";
+
+/// The two servers. They are the instance's, and go with its other objects.
+pub struct Dns<'a> {
+    docker: &'a Docker,
+    authority: String,
+    cache: String,
+}
+
+impl<'a> Dns<'a> {
+    /// Starts both; the zones hold nothing yet.
+    #[track_caller]
+    pub fn start(docker: &'a Docker) -> Self {
+        let authority = docker.run_labelled(IMAGE, &["nsd", "-d"]);
+        let mut dns = Self {
+            docker,
+            authority,
+            cache: String::new(),
+        };
+        let address = dns.address_of(&dns.authority);
+        let stub = |zone: &str| format!("stub-zone:\n  name: {zone}\n  stub-addr: {address}\n");
+        let zones = [stub("example.net"), stub("example.org")].concat();
+        let script = format!("printf '{zones}' >>/etc/unbound/unbound.conf; exec unbound -d");
+        dns.write("example.net", "");
+        dns.write("example.org", "");
+        dns.cache = docker.run_labelled(IMAGE, &["sh", "-c", &script]);
+        dns
+    }
+
+    /// Where the cache answers: what a machine has as its resolver.
+    #[track_caller]
+    pub fn cache(&self) -> SocketAddr {
+        format!("{}:53", self.address_of(&self.cache))
+            .parse()
+            .unwrap()
+    }
+
+    /// Gives a zone these records, in the place of those that it had.
+    #[track_caller]
+    pub fn write(&self, zone: &str, records: &str) {
+        let address = self.address_of(&self.authority);
+        let serial = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() % 1_000_000_000;
+        let text = format!(
+            "$TTL 3600\n\
+             @ IN SOA ns.{zone}. hostmaster.{zone}. {serial} 3600 600 86400 3600\n\
+             @ IN NS ns.{zone}.\n\
+             ns IN A {address}\n\
+             {records}\n"
+        );
+        let script = format!(
+            "mkdir -p /zones && cat >/zones/{zone}.new <<'END' && mv /zones/{zone}.new /zones/{zone} \
+             && kill -HUP 1\n{text}END\n"
+        );
+        let exec = ["exec", &self.authority, "sh", "-c", &script];
+        self.docker.run(&exec);
+    }
+
+    #[track_caller]
+    fn address_of(&self, container: &str) -> String {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        self.docker.run(&["inspect", "--format", format, container])
+    }
+}
