@@ -24,6 +24,7 @@ use std::time::Duration;
 
 mod backend;
 mod body;
+mod certificates;
 mod config;
 mod connection;
 mod error;
@@ -40,6 +41,7 @@ mod tunnel;
 mod upstream;
 mod worker;
 
+pub use certificates::Certificates;
 pub use config::{Config, Limits};
 pub use error::Error;
 
