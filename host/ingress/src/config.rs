@@ -8,8 +8,10 @@ use std::time::Duration;
 /// How an ingress listens and what it allows.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Addresses to listen on; port 0 takes a free one.
-    pub listen: Vec<SocketAddr>,
+    /// Addresses to listen on for HTTP; port 0 takes a free one.
+    pub http: Vec<SocketAddr>,
+    /// Addresses to listen on for HTTPS; port 0 takes a free one.
+    pub https: Vec<SocketAddr>,
     /// Number of threads that serve, each with its own sockets and connections.
     pub threads: NonZeroUsize,
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` are believed.
@@ -20,10 +22,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, with one thread for each core.
-    pub fn new(listen: Vec<SocketAddr>) -> Self {
+    /// The defaults, with HTTP alone and one thread for each core.
+    pub fn new(http: Vec<SocketAddr>) -> Self {
         Self {
-            listen,
+            http,
+            https: Vec::new(),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
@@ -39,6 +42,8 @@ pub struct Limits {
     /// Open connections of one client: an IPv4 address or an IPv6 /64. Trusted
     /// proxies are not counted.
     pub connections_per_client: usize,
+    /// From the opening of a connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
     /// Bytes of a request line and its header fields.
     pub head_bytes: usize,
     /// Number of a request's header fields.
@@ -67,6 +72,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_client: 1_024,
+            handshake_timeout: Duration::from_secs(10),
             head_bytes: 64 * 1024,
             head_fields: 100,
             head_timeout: Duration::from_secs(15),

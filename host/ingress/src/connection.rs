@@ -4,6 +4,7 @@ use crate::fields::Origin;
 use crate::gate::{Facts, Gate};
 use crate::limiter::Admission;
 use crate::proxy::Client;
+use crate::tls::{Secured, Shown, Tls};
 use crate::worker::Local;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,71 +15,100 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Room for a head of the largest size and the first bytes after it.
 const BUFFER_RESERVE: usize = 8 * 1024;
 
-/// Serves the requests of one connection until either side closes it, or, once the
-/// thread is to stop, until the request that is being served has ended.
-pub(crate) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    local: Arc<Local>,
-    admission: Admission,
-) {
-    let config = &local.shared.config;
-    let facts = Arc::new(Facts::default());
-    let gate = Gate::new(stream, Arc::clone(&facts), &config.limits);
-    let trusted = config
-        .trusted_proxies
-        .iter()
-        .any(|net| net.contains(&peer.ip().to_canonical()));
-    let stopping = local.stopping.is_set();
-    let mut builder = http1::Builder::new();
-    builder
-        .half_close(true)
-        // A connection that was accepted during a stop gets its one answer.
-        .keep_alive(!stopping)
-        // The gate measures time, and bounds what hyper sees.
-        .header_read_timeout(None)
-        .max_headers(config.limits.head_fields)
-        .max_buf_size(config.limits.head_bytes + BUFFER_RESERVE);
-    let client = Arc::new(Client {
-        local: Arc::clone(&local),
-        facts,
-        origin: Origin::new(peer.ip(), trusted),
-        admission: Arc::new(admission),
-    });
-    let service = service_fn(move |request| {
-        let client = Arc::clone(&client);
-        async move { Ok::<_, Infallible>(client.answer(request).await) }
-    });
-    let mut connection = pin!(
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) peer: SocketAddr,
+    pub(crate) admission: Admission,
+    pub(crate) local: Arc<Local>,
+}
+
+impl Accepted {
+    /// Serves the requests of the connection until either side closes it, or, once the
+    /// thread is to stop, until the request that is being served has ended.
+    pub(crate) async fn serve(self, stream: TcpStream) {
+        self.http1(stream, None).await;
+    }
+
+    /// The same inside TLS.
+    pub(crate) async fn serve_encrypted(self, stream: TcpStream, tls: Arc<Tls>) {
+        let limit = self.local.shared.config.limits.handshake_timeout;
+        match tls.accept(stream, limit).await {
+            Ok(Some(Secured { stream, shown })) => self.http1(stream, Some(shown)).await,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(peer = %self.peer, %error, "no TLS with a client"),
+        }
+    }
+
+    async fn http1<S>(self, stream: S, shown: Option<Shown>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            peer,
+            admission,
+            local,
+        } = self;
+        let config = &local.shared.config;
+        let facts = Arc::new(Facts::default());
+        let gate = Gate::new(stream, Arc::clone(&facts), &config.limits);
+        let trusted = config
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(&peer.ip().to_canonical()));
+        let stopping = local.stopping.is_set();
+        let mut builder = http1::Builder::new();
         builder
-            .serve_connection(TokioIo::new(gate), service)
-            .with_upgrades()
-    );
-    let mut stop = pin!(local.stopping.wait());
-    let mut told = stopping;
-    let mut asked = false;
-    let ended = poll_fn(|cx| {
-        // The wait is polled once to leave its waker, then only when it is over: every
-        // byte of every request comes by here.
-        if !told && (!asked || local.stopping.is_set()) {
-            asked = true;
-            if stop.as_mut().poll(cx).is_ready() {
-                told = true;
-                connection.as_mut().graceful_shutdown();
+            .half_close(true)
+            // A connection that was accepted during a stop gets its one answer.
+            .keep_alive(!stopping)
+            // The gate measures time, and bounds what hyper sees.
+            .header_read_timeout(None)
+            .max_headers(config.limits.head_fields)
+            .max_buf_size(config.limits.head_bytes + BUFFER_RESERVE);
+        let client = Arc::new(Client {
+            local: Arc::clone(&local),
+            facts,
+            origin: Origin::new(peer.ip(), trusted, shown.is_some()),
+            shown,
+            admission: Arc::new(admission),
+        });
+        let service = service_fn(move |request| {
+            let client = Arc::clone(&client);
+            async move { Ok::<_, Infallible>(client.answer(request).await) }
+        });
+        let mut connection = pin!(
+            builder
+                .serve_connection(TokioIo::new(gate), service)
+                .with_upgrades()
+        );
+        let mut stop = pin!(local.stopping.wait());
+        let mut told = stopping;
+        let mut asked = false;
+        let ended = poll_fn(|cx| {
+            // The wait is polled once to leave its waker, then only when it is over: every
+            // byte of every request comes by here.
+            if !told && (!asked || local.stopping.is_set()) {
+                asked = true;
+                if stop.as_mut().poll(cx).is_ready() {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
+            match connection.as_mut().poll(cx) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a client's connection broke");
         }
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a client's connection broke");
     }
 }

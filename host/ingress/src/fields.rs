@@ -73,14 +73,16 @@ pub(crate) struct Origin {
     address: IpAddr,
     address_value: HeaderValue,
     trusted: bool,
+    protocol: &'static str,
     /// The last request's host with the `Forwarded` field for it. Most connections
     /// ask for one host only.
     last: Mutex<Option<(HeaderValue, HeaderValue)>>,
 }
 
 impl Origin {
-    /// Of a client at `address`, which is believed if `trusted`.
-    pub(crate) fn new(address: IpAddr, trusted: bool) -> Self {
+    /// Of a client at `address`, which is believed if `trusted`, on a connection that
+    /// is encrypted if `secure`.
+    pub(crate) fn new(address: IpAddr, trusted: bool, secure: bool) -> Self {
         let address = address.to_canonical();
         let address_value = HeaderValue::from_str(&address.to_string())
             .expect("an IP address consists of visible characters");
@@ -88,6 +90,7 @@ impl Origin {
             address,
             address_value,
             trusted,
+            protocol: if secure { "https" } else { "http" },
             last: Mutex::default(),
         }
     }
@@ -109,7 +112,7 @@ impl Origin {
         headers.insert(X_FORWARDED_FOR, chain);
         headers.insert(FORWARDED, forwarded);
         if !self.trusted || !headers.contains_key(X_FORWARDED_PROTO) {
-            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(self.protocol));
         }
         if !self.trusted || !headers.contains_key(X_FORWARDED_HOST) {
             headers.insert(X_FORWARDED_HOST, host.clone());
@@ -128,7 +131,9 @@ impl Origin {
             IpAddr::V6(v6) => format!("\"[{v6}]\""),
         };
         let name = host.to_str().unwrap_or_default();
-        let forwarded = HeaderValue::from_str(&format!("for={node};host=\"{name}\";proto=http"))
+        let protocol = self.protocol;
+        let text = format!("for={node};host=\"{name}\";proto={protocol}");
+        let forwarded = HeaderValue::from_str(&text)
             .expect("hosts and addresses consist of visible characters");
         *last = Some((host.clone(), forwarded.clone()));
         forwarded
@@ -241,7 +246,7 @@ mod tests {
         facts.set_forwarded(true);
         let mut headers = map(fields);
         let host = HeaderValue::from_static("shop.localhost:8080");
-        Origin::new(address.parse().unwrap(), trusted).write(&mut headers, &host, &facts);
+        Origin::new(address.parse().unwrap(), trusted, false).write(&mut headers, &host, &facts);
         text(&headers)
     }
 

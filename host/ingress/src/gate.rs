@@ -443,7 +443,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        // Only TLS holds bytes back: what it has encrypted and the socket does not take.
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.poll_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -452,12 +454,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
             match gate.lingering {
                 Linger::No => {
                     if !gate.is_cut_short() {
-                        return Pin::new(&mut gate.socket).poll_shutdown(cx);
+                        let shut = Pin::new(&mut gate.socket).poll_shutdown(cx);
+                        return gate.poll_stalled(cx, shut);
                     }
                     gate.lingering = Linger::Flushing;
                 }
                 Linger::Flushing => {
-                    ready!(Pin::new(&mut gate.socket).poll_shutdown(cx))?;
+                    let shut = Pin::new(&mut gate.socket).poll_shutdown(cx);
+                    ready!(gate.poll_stalled(cx, shut))?;
                     gate.reading.clear();
                     gate.lingering = Linger::Reading(0);
                 }

@@ -8,11 +8,13 @@ use crate::host::Host;
 use crate::limiter::Admission;
 use crate::page::{Format, Page};
 use crate::table::Found;
+use crate::tls::Shown;
 use crate::tunnel::{self, Quiet};
 use crate::upstream;
 use crate::worker::Local;
+use bytes::Bytes;
 use doprax_core::route::Target;
-use http::header::HOST;
+use http::header::{CONTENT_TYPE, HOST};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
@@ -20,12 +22,17 @@ use hyper::upgrade::OnUpgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// Where a CA looks for the answer to its challenge (RFC 8555 section 8.3).
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
 /// A client's connection, as its requests need to know it.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) local: Arc<Local>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) origin: Origin,
+    /// What it was shown if the connection is encrypted.
+    pub(crate) shown: Option<Shown>,
     pub(crate) admission: Arc<Admission>,
 }
 
@@ -44,7 +51,17 @@ impl Client {
             return Err(Page::refused(refusal));
         }
         let host = check_target(&request).map_err(Page::refused)?;
+        if let Some(answer) = self.challenge(request.uri().path()) {
+            return Ok(answer);
+        }
         let name = Host::parse(host.as_bytes()).ok_or(Page::refused(Refusal::InvalidHost))?;
+        if self
+            .shown
+            .as_ref()
+            .is_some_and(|shown| !shown.covers(&name))
+        {
+            return Err(Page::refused(Refusal::Misdirected));
+        }
         let flight = match self.local.shared.table.find(&name) {
             Found::Container(flight) => flight,
             Found::Idle(backend) => return Err(Page::idle(&backend.app, &backend.target)),
@@ -54,6 +71,17 @@ impl Client {
             return Err(Page::idle(&flight.backend().app, &flight.backend().target));
         };
         self.forward(request, &host, flight, address).await
+    }
+
+    /// What a CA is told that checks a name by HTTP (RFC 8555 section 8.3).
+    fn challenge(&self, path: &str) -> Option<Response<ResponseBody>> {
+        let token = path.strip_prefix(CHALLENGES)?;
+        let answer = self.local.shared.certificates.http_answer(token)?;
+        let page = Bytes::copy_from_slice(answer.as_bytes());
+        let mut response = Response::new(ResponseBody::Page { page });
+        let kind = HeaderValue::from_static("application/octet-stream");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        Some(response)
     }
 
     async fn forward(
@@ -94,9 +122,7 @@ impl Client {
             self.local
                 .tasks
                 .spawn(tunnel::run(client, container, quiet, flight, admission));
-            return Ok(response.map(|_| ResponseBody::Page {
-                page: bytes::Bytes::new(),
-            }));
+            return Ok(response.map(|_| ResponseBody::Page { page: Bytes::new() }));
         }
         fields::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
