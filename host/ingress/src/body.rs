@@ -73,6 +73,11 @@ pin_project! {
 }
 
 impl ResponseBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self::Page { page: Bytes::new() }
+    }
+
     /// The body of a container's response. Cut off if nothing comes for `limit`.
     pub(crate) fn streamed(
         incoming: Incoming,

@@ -12,6 +12,9 @@ pub struct Config {
     pub http: Vec<SocketAddr>,
     /// Addresses to listen on for HTTPS; port 0 takes a free one.
     pub https: Vec<SocketAddr>,
+    /// The port at which visitors reach the first of them, if it is another one there;
+    /// redirects name it.
+    pub public_https_port: Option<u16>,
     /// Number of threads that serve, each with its own sockets and connections.
     pub threads: NonZeroUsize,
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` are believed.
@@ -27,6 +30,7 @@ impl Config {
         Self {
             http,
             https: Vec::new(),
+            public_https_port: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),

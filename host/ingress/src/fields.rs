@@ -95,6 +95,12 @@ impl Origin {
         }
     }
 
+    /// Whether a proxy that is believed got the request by HTTPS.
+    pub(crate) fn got_by_https(&self, headers: &HeaderMap) -> bool {
+        let protocol = headers.get(X_FORWARDED_PROTO);
+        self.trusted && protocol.is_some_and(|protocol| protocol == "https")
+    }
+
     /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239). What a
     /// stranger says there, or in fields that servers take for these, is dropped; what
     /// a trusted proxy says is added to.

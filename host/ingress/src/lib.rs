@@ -37,6 +37,7 @@ mod listen;
 mod page;
 mod proxy;
 mod read_first;
+mod redirect;
 mod table;
 mod tls;
 mod tunnel;
@@ -47,8 +48,9 @@ pub use certificates::Certificates;
 pub use config::{Config, Limits};
 pub use error::Error;
 
+use limiter::Limiter;
 use tls::Tls;
-use worker::{Listener, Worker};
+use worker::{Listener, Shared, Worker};
 
 /// A running ingress.
 #[derive(Debug)]
@@ -87,8 +89,14 @@ impl Ingress {
         let http = listen(&config.http, None)?;
         let https = listen(&config.https, Some(&tls))?;
         let table = Arc::new(table::Table::default());
-        let shared = worker::Shared::new(Arc::clone(&table), Arc::clone(&certificates), config);
-        let shared = Arc::new(shared);
+        let bound = https.first().map(SocketAddr::port);
+        let shared = Arc::new(Shared {
+            table: Arc::clone(&table),
+            certificates: Arc::clone(&certificates),
+            https_port: bound.map(|bound| config.public_https_port.unwrap_or(bound)),
+            limiter: Arc::new(Limiter::new(&config)),
+            config,
+        });
         let workers = listeners
             .into_iter()
             .enumerate()

@@ -7,14 +7,15 @@ use crate::gate::{Facts, Refusal};
 use crate::host::Host;
 use crate::limiter::Admission;
 use crate::page::{Format, Page};
-use crate::table::Found;
+use crate::redirect::Base;
+use crate::table::{Answer, Found, Options};
 use crate::tls::Shown;
 use crate::tunnel::{self, Quiet};
 use crate::upstream;
 use crate::worker::Local;
 use bytes::Bytes;
 use doprax_core::route::Target;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CONTENT_TYPE, HOST, STRICT_TRANSPORT_SECURITY};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
@@ -40,13 +41,23 @@ impl Client {
     /// Answers a request; never fails, for there is a page for every failure.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let format = Format::of(request.headers());
-        match self.route(request).await {
+        let mut hsts = None;
+        let mut response = match self.route(request, &mut hsts).await {
             Ok(response) => response,
             Err(page) => page.response(format),
+        };
+        if let Some(hsts) = hsts {
+            let fields = response.headers_mut();
+            fields.insert(STRICT_TRANSPORT_SECURITY, hsts);
         }
+        response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Page> {
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        hsts: &mut Option<HeaderValue>,
+    ) -> Result<Response<ResponseBody>, Page> {
         if let Some(refusal) = self.facts.refusal() {
             return Err(Page::refused(refusal));
         }
@@ -62,15 +73,61 @@ impl Client {
         {
             return Err(Page::refused(Refusal::Misdirected));
         }
-        let flight = match self.local.shared.table.find(&name) {
-            Found::Container(flight) => flight,
-            Found::Idle(backend) => return Err(Page::idle(&backend.app, &backend.target)),
-            Found::Unknown => return Err(Page::unknown(name.name())),
+        let found = self.local.shared.table.find(&name);
+        let Found { answer, options } = found.ok_or_else(|| Page::unknown(name.name()))?;
+        if self.shown.is_some() {
+            *hsts = options.as_ref().and_then(|options| options.hsts.clone());
+        }
+        if let Some(elsewhere) = self.elsewhere(&request, &host, &name, options.as_deref())
+            && let Some(redirect) = elsewhere.response(request.uri())
+        {
+            return Ok(redirect);
+        }
+        let flight = match answer {
+            Answer::Container(flight) => flight,
+            Answer::Idle(backend) => return Err(Page::idle(&backend.app, &backend.target)),
         };
         let Target::Address(address) = flight.backend().target else {
             return Err(Page::idle(&flight.backend().app, &flight.backend().target));
         };
         self.forward(request, &host, flight, address).await
+    }
+
+    /// Where the request is to be made instead: at the name that stands for this one,
+    /// and by HTTPS as soon as that has a certificate.
+    fn elsewhere<'a>(
+        &self,
+        request: &Request<Incoming>,
+        host: &HeaderValue,
+        name: &'a Host<'_>,
+        options: Option<&'a Options>,
+    ) -> Option<Base<'a>> {
+        let shared = &self.local.shared;
+        let other = options.and_then(|options| options.redirect_to.as_deref());
+        let host_name = other.unwrap_or(name.name());
+        let ours = self.shown.is_some();
+        let secure = ours || self.origin.got_by_https(request.headers());
+        // A CA may ask an app as well, and does so by HTTP.
+        let turns_secure = !secure
+            && shared.https_port.is_some()
+            && !request.uri().path().starts_with(CHALLENGES)
+            && shared.certificates.find(host_name).is_some();
+        if other.is_none() && !turns_secure {
+            return None;
+        }
+        let port = if ours || turns_secure {
+            shared.https_port
+        } else if secure {
+            // At which port the proxy in front is reached is not known here.
+            None
+        } else {
+            Host::port(host.as_bytes())
+        };
+        Some(Base {
+            https: secure || turns_secure,
+            host: host_name,
+            port,
+        })
     }
 
     /// What a CA is told that checks a name by HTTP (RFC 8555 section 8.3).
@@ -122,7 +179,7 @@ impl Client {
             self.local
                 .tasks
                 .spawn(tunnel::run(client, container, quiet, flight, admission));
-            return Ok(response.map(|_| ResponseBody::Page { page: Bytes::new() }));
+            return Ok(response.map(|_| ResponseBody::empty()));
         }
         fields::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;

@@ -31,20 +31,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Shared {
     pub(crate) table: Arc<Table>,
     pub(crate) certificates: Arc<Certificates>,
+    /// The port at which visitors reach it by HTTPS, if they do.
+    pub(crate) https_port: Option<u16>,
     pub(crate) config: Config,
-    limiter: Arc<Limiter>,
-}
-
-impl Shared {
-    pub(crate) fn new(table: Arc<Table>, certificates: Arc<Certificates>, config: Config) -> Self {
-        let limiter = Arc::new(Limiter::new(&config));
-        Self {
-            table,
-            certificates,
-            config,
-            limiter,
-        }
-    }
+    pub(crate) limiter: Arc<Limiter>,
 }
 
 /// A socket to accept connections on.

@@ -48,10 +48,7 @@ fn all(routes: &RoutesByApp) -> Routes {
     routes
         .iter()
         .flat_map(|(app, (hosts, target))| {
-            let route = Route {
-                app: app.clone(),
-                target: target.clone(),
-            };
+            let route = Route::new(app.clone(), target.clone());
             hosts.iter().map(move |host| (host.clone(), route.clone()))
         })
         .collect()

@@ -6,6 +6,7 @@ mod http1;
 mod limits;
 mod pages;
 mod pki;
+mod redirects;
 mod rig;
 mod stop;
 mod streams;

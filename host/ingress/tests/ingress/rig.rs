@@ -33,7 +33,7 @@ pub fn app() -> AppName {
 }
 
 pub fn routes(target: Target) -> Routes {
-    [("shop.localhost".to_owned(), Route { app: app(), target })].into()
+    [("shop.localhost".to_owned(), Route::new(app(), target))].into()
 }
 
 /// Waits for a condition that some other task brings about.
@@ -68,10 +68,14 @@ impl Rig {
     }
 
     pub fn with(target: Target, limit: impl FnOnce(&mut Limits)) -> Self {
+        Self::of(target, |config| limit(&mut config.limits))
+    }
+
+    pub fn of(target: Target, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(vec!["127.0.0.1:0".parse().unwrap()]);
         config.https = config.http.clone();
         config.threads = NonZeroUsize::new(2).unwrap();
-        limit(&mut config.limits);
+        configure(&mut config);
         let ingress = Ingress::start(config).unwrap();
         ingress.publish(routes(target));
         let address = ingress.addresses()[0];
