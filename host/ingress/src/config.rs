@@ -60,6 +60,21 @@ pub struct Limits {
     /// Without a byte of a request's body while the container waits for it, and
     /// without a byte of a response taken by the client.
     pub stall_timeout: Duration,
+    /// Requests that one HTTP/2 connection may have open.
+    pub http2_streams: u32,
+    /// Requests of an HTTP/2 connection that the client has cancelled before anything
+    /// looked at them; with more at a time, the connection is closed.
+    pub http2_pending_resets: usize,
+    /// Requests of an HTTP/2 connection that are refused as malformed; with more, the
+    /// connection is closed.
+    pub http2_errors: usize,
+    /// Requests of an HTTP/2 connection that the client has cancelled before they were
+    /// answered; with more, and if most were cancelled, the connection is closed.
+    pub http2_cancelled_requests: usize,
+    /// Between two pings on an HTTP/2 connection.
+    pub http2_ping_interval: Duration,
+    /// Until the answer to such a ping.
+    pub http2_ping_timeout: Duration,
     /// Until a connection to a container is made.
     pub connect_timeout: Duration,
     /// From the whole request to the container's answer.
@@ -82,6 +97,12 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(60),
+            http2_streams: 128,
+            http2_pending_resets: 20,
+            http2_errors: 256,
+            http2_cancelled_requests: 500,
+            http2_ping_interval: Duration::from_secs(45),
+            http2_ping_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(120),
             quiet_timeout: Duration::from_secs(3_600),

@@ -2,9 +2,11 @@
 
 use crate::fields::Origin;
 use crate::gate::{Facts, Gate};
+use crate::http2;
 use crate::limiter::Admission;
 use crate::proxy::Client;
 use crate::tls::{Secured, Shown, Tls};
+use crate::wire::Wire;
 use crate::worker::Local;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -40,6 +42,14 @@ impl Accepted {
     pub(crate) async fn serve_encrypted(self, stream: TcpStream, tls: Arc<Tls>) {
         let limit = self.local.shared.config.limits.handshake_timeout;
         match tls.accept(stream, limit).await {
+            Ok(Some(secured)) if secured.is_http2() => {
+                let Secured { stream, shown } = secured;
+                let peer = self.peer;
+                let client = self.client(Wire::Http2, Some(shown));
+                if let Err(error) = http2::serve(stream, client).await {
+                    tracing::debug!(%peer, ?error, "a client's connection broke");
+                }
+            }
             Ok(Some(Secured { stream, shown })) => self.http1(stream, Some(shown)).await,
             Ok(None) => {}
             Err(error) => tracing::debug!(peer = %self.peer, %error, "no TLS with a client"),
@@ -50,18 +60,11 @@ impl Accepted {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self {
-            peer,
-            admission,
-            local,
-        } = self;
-        let config = &local.shared.config;
+        let local = Arc::clone(&self.local);
+        let peer = self.peer;
+        let limits = &local.shared.config.limits;
         let facts = Arc::new(Facts::default());
-        let gate = Gate::new(stream, Arc::clone(&facts), &config.limits);
-        let trusted = config
-            .trusted_proxies
-            .iter()
-            .any(|net| net.contains(&peer.ip().to_canonical()));
+        let gate = Gate::new(stream, Arc::clone(&facts), limits);
         let stopping = local.stopping.is_set();
         let mut builder = http1::Builder::new();
         builder
@@ -70,15 +73,9 @@ impl Accepted {
             .keep_alive(!stopping)
             // The gate measures time, and bounds what hyper sees.
             .header_read_timeout(None)
-            .max_headers(config.limits.head_fields)
-            .max_buf_size(config.limits.head_bytes + BUFFER_RESERVE);
-        let client = Arc::new(Client {
-            local: Arc::clone(&local),
-            facts,
-            origin: Origin::new(peer.ip(), trusted, shown.is_some()),
-            shown,
-            admission: Arc::new(admission),
-        });
+            .max_headers(limits.head_fields)
+            .max_buf_size(limits.head_bytes + BUFFER_RESERVE);
+        let client = self.client(Wire::Http1(facts), shown);
         let service = service_fn(move |request| {
             let client = Arc::clone(&client);
             async move { Ok::<_, Infallible>(client.answer(request).await) }
@@ -110,5 +107,18 @@ impl Accepted {
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a client's connection broke");
         }
+    }
+
+    fn client(self, wire: Wire, shown: Option<Shown>) -> Arc<Client> {
+        let trusted = &self.local.shared.config.trusted_proxies;
+        let address = self.peer.ip().to_canonical();
+        let trusted = trusted.iter().any(|net| net.contains(&address));
+        Arc::new(Client {
+            origin: Origin::new(address, trusted, shown.is_some()),
+            local: self.local,
+            wire,
+            shown,
+            admission: Arc::new(self.admission),
+        })
     }
 }

@@ -1,9 +1,8 @@
 //! Header fields that end here, and those that say on whose behalf a request comes.
 
-use crate::gate::Facts;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 use std::net::IpAddr;
@@ -101,13 +100,14 @@ impl Origin {
         self.trusted && protocol.is_some_and(|protocol| protocol == "https")
     }
 
-    /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239). What a
+    /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239). With
+    /// `claims`, the client may have said something of this itself. What a
     /// stranger says there, or in fields that servers take for these, is dropped; what
     /// a trusted proxy says is added to.
-    pub(crate) fn write(&self, headers: &mut HeaderMap, host: &HeaderValue, facts: &Facts) {
+    pub(crate) fn write(&self, headers: &mut HeaderMap, host: &HeaderValue, claims: bool) {
         let mut forwarded = self.forwarded(host);
         let mut chain = self.address_value.clone();
-        if facts.forwarded() {
+        if claims {
             if self.trusted {
                 chain = appended(headers, &X_FORWARDED_FOR, chain);
                 forwarded = appended(headers, &FORWARDED, forwarded);
@@ -156,14 +156,34 @@ fn appended(headers: &HeaderMap, name: &HeaderName, more: HeaderValue) -> Header
     HeaderValue::from_bytes(&joined).unwrap_or(more)
 }
 
+/// Whether there are fields that say on whose behalf a request comes, or names that
+/// some servers take for such fields.
+pub(crate) fn has_claims(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys().map(HeaderName::as_str);
+    names.any(|name| is_claim(name) || name.contains('_'))
+}
+
+fn is_claim(name: &str) -> bool {
+    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+}
+
+/// Makes one field of the parts that HTTP/2 may cut it into (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    if crumbs.nth(1).is_none() {
+        return;
+    }
+    let crumbs = headers.get_all(COOKIE).iter();
+    let crumbs: Vec<&[u8]> = crumbs.map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
 fn remove_claims(headers: &mut HeaderMap) {
-    let claims = |name: &HeaderName| {
-        let name = name.as_str().replace('_', "-");
-        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
-    };
     let claimed: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| claims(name))
+        .filter(|name| is_claim(&name.as_str().replace('_', "-")))
         .cloned()
         .collect();
     for name in claimed {
@@ -248,11 +268,9 @@ mod tests {
         trusted: bool,
         fields: &[(&'static str, &'static str)],
     ) -> Vec<String> {
-        let facts = Facts::default();
-        facts.set_forwarded(true);
         let mut headers = map(fields);
         let host = HeaderValue::from_static("shop.localhost:8080");
-        Origin::new(address.parse().unwrap(), trusted, false).write(&mut headers, &host, &facts);
+        Origin::new(address.parse().unwrap(), trusted, false).write(&mut headers, &host, true);
         text(&headers)
     }
 

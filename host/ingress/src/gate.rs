@@ -62,11 +62,6 @@ impl Facts {
         self.forwarded.load(Ordering::Relaxed)
     }
 
-    #[cfg(test)]
-    pub(crate) fn set_forwarded(&self, forwarded: bool) {
-        self.forwarded.store(forwarded, Ordering::Relaxed);
-    }
-
     /// Whatever follows the request is not HTTP. To be called before the answer that
     /// says so is given to hyper.
     pub(crate) fn begin_tunnel(&self) {

@@ -32,6 +32,7 @@ mod error;
 mod fields;
 mod gate;
 mod host;
+mod http2;
 mod limiter;
 mod listen;
 mod page;
@@ -42,6 +43,7 @@ mod table;
 mod tls;
 mod tunnel;
 mod upstream;
+mod wire;
 mod worker;
 
 pub use certificates::Certificates;

@@ -21,6 +21,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 const HTTP_1: &[u8] = b"http/1.1";
+const HTTP_2: &[u8] = b"h2";
 
 /// The protocol of a CA that checks a name (RFC 8737 section 4).
 const CHALLENGE: &[u8] = b"acme-tls/1";
@@ -60,7 +61,7 @@ impl Tls {
         let mut serving = builder()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(served));
-        serving.alpn_protocols = vec![HTTP_1.to_vec()];
+        serving.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
         // All threads open tickets of each other; their key changes every few hours.
         serving.ticketer = ring::Ticketer::new()?;
         serving.session_storage = Arc::new(NoServerSessionStorage {});
@@ -115,6 +116,13 @@ impl Tls {
             key,
         };
         Ok(Some(Secured { stream, shown }))
+    }
+}
+
+impl Secured {
+    /// Whether both sides have agreed on HTTP/2 (RFC 9113 section 3.2).
+    pub(crate) fn is_http2(&self) -> bool {
+        self.stream.get_ref().1.alpn_protocol() == Some(HTTP_2)
     }
 }
 

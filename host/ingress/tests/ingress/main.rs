@@ -3,6 +3,8 @@
 
 mod drain;
 mod http1;
+mod http2;
+mod http2_limits;
 mod limits;
 mod pages;
 mod pki;
