@@ -4,6 +4,7 @@ use crate::name::AppName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Every host name the ingress answers to, in lower case, without port or dot at
 /// the end. A key `*.example.com` answers for every name one label below.
@@ -16,6 +17,31 @@ pub struct Route {
     pub app: AppName,
     /// What answers.
     pub target: Target,
+    /// What else is done for this name.
+    #[serde(default)]
+    pub options: HostOptions,
+}
+
+impl Route {
+    /// A route that does nothing else.
+    pub fn new(app: AppName, target: Target) -> Self {
+        Self {
+            app,
+            target,
+            options: HostOptions::default(),
+        }
+    }
+}
+
+/// What the ingress does for a host name beside sending its requests on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct HostOptions {
+    /// For how long browsers are to use nothing but HTTPS for it (RFC 6797).
+    pub hsts: Option<Duration>,
+    /// The name that every request is sent to instead, such as `example.com` from
+    /// `www.example.com`.
+    pub redirect_to: Option<String>,
 }
 
 /// What answers for an app at this moment.

@@ -102,7 +102,7 @@ fn serve(port: u16, origin: u16) {
     let ingress = Ingress::start(Config::new(vec![([127, 0, 0, 1], port).into()])).unwrap();
     let app = AppName::new("bench").unwrap();
     let target = Target::Address(SocketAddr::from(([127, 0, 0, 1], origin)));
-    ingress.publish([("bench.localhost".to_owned(), Route { app, target })].into());
+    ingress.publish([("bench.localhost".to_owned(), Route::new(app, target))].into());
     loop {
         std::thread::park();
     }

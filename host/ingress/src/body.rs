@@ -2,6 +2,7 @@
 
 use crate::backend::Flight;
 use crate::gate::Deadline;
+use crate::http2;
 use crate::upstream::Lease;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -19,35 +20,74 @@ pin_project! {
         /// None; such a request can be sent a second time.
         Empty,
         /// The client's, as it arrives.
-        Streamed { #[pin] incoming: Incoming },
+        Streamed {
+            #[pin]
+            incoming: Incoming,
+            quiet: Deadline,
+            limit: Option<Duration>,
+        },
+    }
+}
+
+/// A client's body that stopped arriving.
+#[derive(Debug, thiserror::Error)]
+#[error("the client stopped sending")]
+pub(crate) struct Stalled;
+
+impl RequestBody {
+    /// A client's body, which breaks off if nothing comes for `limit`.
+    pub(crate) fn new(incoming: Incoming, limit: Option<Duration>) -> Self {
+        if incoming.is_end_stream() {
+            return Self::Empty;
+        }
+        let quiet = Deadline::default();
+        Self::Streamed {
+            incoming,
+            quiet,
+            limit,
+        }
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.project() {
-            RequestProjection::Empty => Poll::Ready(None),
-            RequestProjection::Streamed { incoming } => incoming.poll_frame(cx),
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let RequestProjection::Streamed {
+            incoming,
+            quiet,
+            limit,
+        } = self.project()
+        else {
+            return Poll::Ready(None);
+        };
+        match (incoming.poll_frame(cx), limit) {
+            (Poll::Ready(frame), _) => {
+                quiet.clear();
+                Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+            }
+            (Poll::Pending, Some(limit)) if quiet.passed(cx, *limit) => {
+                Poll::Ready(Some(Err(Stalled.into())))
+            }
+            (Poll::Pending, _) => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed { incoming } => incoming.is_end_stream(),
+            Self::Streamed { incoming, .. } => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed { incoming } => incoming.size_hint(),
+            Self::Streamed { incoming, .. } => incoming.size_hint(),
         }
     }
 }
@@ -73,6 +113,11 @@ pin_project! {
 }
 
 impl ResponseBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self::Page { page: Bytes::new() }
+    }
+
     /// The body of a container's response. Cut off if nothing comes for `limit`.
     pub(crate) fn streamed(
         incoming: Incoming,
@@ -110,6 +155,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project() {
             ResponseProjection::Page { page } => {
+                http2::note_given();
                 let page = std::mem::take(page);
                 Poll::Ready((!page.is_empty()).then(|| Ok(Frame::data(page))))
             }
@@ -121,6 +167,7 @@ impl Body for ResponseBody {
                 ..
             } => {
                 let Poll::Ready(frame) = incoming.as_mut().poll_frame(cx) else {
+                    http2::note_waiting();
                     return if quiet.passed(cx, *limit) {
                         Poll::Ready(Some(Err("the container stopped sending".into())))
                     } else {
@@ -134,6 +181,7 @@ impl Body for ResponseBody {
                         if incoming.is_end_stream() {
                             give_back(lease);
                         }
+                        http2::note_given();
                         Poll::Ready(Some(Ok(frame)))
                     }
                     Some(Err(error)) => {

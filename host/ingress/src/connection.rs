@@ -2,8 +2,11 @@
 
 use crate::fields::Origin;
 use crate::gate::{Facts, Gate};
+use crate::http2;
 use crate::limiter::Admission;
 use crate::proxy::Client;
+use crate::tls::{Secured, Shown, Tls};
+use crate::wire::Wire;
 use crate::worker::Local;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,71 +17,108 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Room for a head of the largest size and the first bytes after it.
 const BUFFER_RESERVE: usize = 8 * 1024;
 
-/// Serves the requests of one connection until either side closes it, or, once the
-/// thread is to stop, until the request that is being served has ended.
-pub(crate) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    local: Arc<Local>,
-    admission: Admission,
-) {
-    let config = &local.shared.config;
-    let facts = Arc::new(Facts::default());
-    let gate = Gate::new(stream, Arc::clone(&facts), &config.limits);
-    let trusted = config
-        .trusted_proxies
-        .iter()
-        .any(|net| net.contains(&peer.ip().to_canonical()));
-    let stopping = local.stopping.is_set();
-    let mut builder = http1::Builder::new();
-    builder
-        .half_close(true)
-        // A connection that was accepted during a stop gets its one answer.
-        .keep_alive(!stopping)
-        // The gate measures time, and bounds what hyper sees.
-        .header_read_timeout(None)
-        .max_headers(config.limits.head_fields)
-        .max_buf_size(config.limits.head_bytes + BUFFER_RESERVE);
-    let client = Arc::new(Client {
-        local: Arc::clone(&local),
-        facts,
-        origin: Origin::new(peer.ip(), trusted),
-        admission: Arc::new(admission),
-    });
-    let service = service_fn(move |request| {
-        let client = Arc::clone(&client);
-        async move { Ok::<_, Infallible>(client.answer(request).await) }
-    });
-    let mut connection = pin!(
-        builder
-            .serve_connection(TokioIo::new(gate), service)
-            .with_upgrades()
-    );
-    let mut stop = pin!(local.stopping.wait());
-    let mut told = stopping;
-    let mut asked = false;
-    let ended = poll_fn(|cx| {
-        // The wait is polled once to leave its waker, then only when it is over: every
-        // byte of every request comes by here.
-        if !told && (!asked || local.stopping.is_set()) {
-            asked = true;
-            if stop.as_mut().poll(cx).is_ready() {
-                told = true;
-                connection.as_mut().graceful_shutdown();
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) peer: SocketAddr,
+    pub(crate) admission: Admission,
+    pub(crate) local: Arc<Local>,
+}
+
+impl Accepted {
+    /// Serves the requests of the connection until either side closes it, or, once the
+    /// thread is to stop, until the request that is being served has ended.
+    pub(crate) async fn serve(self, stream: TcpStream) {
+        self.http1(stream, None).await;
+    }
+
+    /// The same inside TLS.
+    pub(crate) async fn serve_encrypted(self, stream: TcpStream, tls: Arc<Tls>) {
+        let limit = self.local.shared.config.limits.handshake_timeout;
+        match tls.accept(stream, limit).await {
+            Ok(Some(secured)) if secured.is_http2() => {
+                let Secured { stream, shown } = secured;
+                let peer = self.peer;
+                let client = self.client(Wire::Http2, Some(shown));
+                if let Err(error) = http2::serve(stream, client).await {
+                    tracing::debug!(%peer, ?error, "a client's connection broke");
+                }
             }
+            Ok(Some(Secured { stream, shown })) => self.http1(stream, Some(shown)).await,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(peer = %self.peer, %error, "no TLS with a client"),
         }
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => Poll::Pending,
+    }
+
+    async fn http1<S>(self, stream: S, shown: Option<Shown>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let local = Arc::clone(&self.local);
+        let peer = self.peer;
+        let limits = &local.shared.config.limits;
+        let facts = Arc::new(Facts::default());
+        let gate = Gate::new(stream, Arc::clone(&facts), limits);
+        let stopping = local.stopping.is_set();
+        let mut builder = http1::Builder::new();
+        builder
+            .half_close(true)
+            // A connection that was accepted during a stop gets its one answer.
+            .keep_alive(!stopping)
+            // The gate measures time, and bounds what hyper sees.
+            .header_read_timeout(None)
+            .max_headers(limits.head_fields)
+            .max_buf_size(limits.head_bytes + BUFFER_RESERVE);
+        let client = self.client(Wire::Http1(facts), shown);
+        let service = service_fn(move |request| {
+            let client = Arc::clone(&client);
+            async move { Ok::<_, Infallible>(client.answer(request).await) }
+        });
+        let mut connection = pin!(
+            builder
+                .serve_connection(TokioIo::new(gate), service)
+                .with_upgrades()
+        );
+        let mut stop = pin!(local.stopping.wait());
+        let mut told = stopping;
+        let mut asked = false;
+        let ended = poll_fn(|cx| {
+            // The wait is polled once to leave its waker, then only when it is over: every
+            // byte of every request comes by here.
+            if !told && (!asked || local.stopping.is_set()) {
+                asked = true;
+                if stop.as_mut().poll(cx).is_ready() {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            match connection.as_mut().poll(cx) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a client's connection broke");
         }
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a client's connection broke");
+    }
+
+    fn client(self, wire: Wire, shown: Option<Shown>) -> Arc<Client> {
+        let trusted = &self.local.shared.config.trusted_proxies;
+        let address = self.peer.ip().to_canonical();
+        let trusted = trusted.iter().any(|net| net.contains(&address));
+        Arc::new(Client {
+            origin: Origin::new(address, trusted, shown.is_some()),
+            local: self.local,
+            wire,
+            shown,
+            admission: Arc::new(self.admission),
+        })
     }
 }

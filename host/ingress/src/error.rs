@@ -42,6 +42,12 @@ pub enum Error {
     /// No address was given.
     #[error("the ingress needs at least one address to listen on")]
     NoAddress,
+    /// The means of TLS are not there.
+    #[error("cannot prepare TLS")]
+    Tls {
+        /// What was missing.
+        source: rustls::Error,
+    },
     /// A serving thread could not be started.
     #[error("cannot start a thread of the ingress")]
     Thread {

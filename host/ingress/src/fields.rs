@@ -1,9 +1,8 @@
 //! Header fields that end here, and those that say on whose behalf a request comes.
 
-use crate::gate::Facts;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 use std::net::IpAddr;
@@ -73,14 +72,16 @@ pub(crate) struct Origin {
     address: IpAddr,
     address_value: HeaderValue,
     trusted: bool,
+    protocol: &'static str,
     /// The last request's host with the `Forwarded` field for it. Most connections
     /// ask for one host only.
     last: Mutex<Option<(HeaderValue, HeaderValue)>>,
 }
 
 impl Origin {
-    /// Of a client at `address`, which is believed if `trusted`.
-    pub(crate) fn new(address: IpAddr, trusted: bool) -> Self {
+    /// Of a client at `address`, which is believed if `trusted`, on a connection that
+    /// is encrypted if `secure`.
+    pub(crate) fn new(address: IpAddr, trusted: bool, secure: bool) -> Self {
         let address = address.to_canonical();
         let address_value = HeaderValue::from_str(&address.to_string())
             .expect("an IP address consists of visible characters");
@@ -88,17 +89,25 @@ impl Origin {
             address,
             address_value,
             trusted,
+            protocol: if secure { "https" } else { "http" },
             last: Mutex::default(),
         }
     }
 
-    /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239). What a
+    /// Whether a proxy that is believed got the request by HTTPS.
+    pub(crate) fn got_by_https(&self, headers: &HeaderMap) -> bool {
+        let protocol = headers.get(X_FORWARDED_PROTO);
+        self.trusted && protocol.is_some_and(|protocol| protocol == "https")
+    }
+
+    /// Writes `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239). With
+    /// `claims`, the client may have said something of this itself. What a
     /// stranger says there, or in fields that servers take for these, is dropped; what
     /// a trusted proxy says is added to.
-    pub(crate) fn write(&self, headers: &mut HeaderMap, host: &HeaderValue, facts: &Facts) {
+    pub(crate) fn write(&self, headers: &mut HeaderMap, host: &HeaderValue, claims: bool) {
         let mut forwarded = self.forwarded(host);
         let mut chain = self.address_value.clone();
-        if facts.forwarded() {
+        if claims {
             if self.trusted {
                 chain = appended(headers, &X_FORWARDED_FOR, chain);
                 forwarded = appended(headers, &FORWARDED, forwarded);
@@ -109,7 +118,7 @@ impl Origin {
         headers.insert(X_FORWARDED_FOR, chain);
         headers.insert(FORWARDED, forwarded);
         if !self.trusted || !headers.contains_key(X_FORWARDED_PROTO) {
-            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(self.protocol));
         }
         if !self.trusted || !headers.contains_key(X_FORWARDED_HOST) {
             headers.insert(X_FORWARDED_HOST, host.clone());
@@ -128,7 +137,9 @@ impl Origin {
             IpAddr::V6(v6) => format!("\"[{v6}]\""),
         };
         let name = host.to_str().unwrap_or_default();
-        let forwarded = HeaderValue::from_str(&format!("for={node};host=\"{name}\";proto=http"))
+        let protocol = self.protocol;
+        let text = format!("for={node};host=\"{name}\";proto={protocol}");
+        let forwarded = HeaderValue::from_str(&text)
             .expect("hosts and addresses consist of visible characters");
         *last = Some((host.clone(), forwarded.clone()));
         forwarded
@@ -145,14 +156,34 @@ fn appended(headers: &HeaderMap, name: &HeaderName, more: HeaderValue) -> Header
     HeaderValue::from_bytes(&joined).unwrap_or(more)
 }
 
+/// Whether there are fields that say on whose behalf a request comes, or names that
+/// some servers take for such fields.
+pub(crate) fn has_claims(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys().map(HeaderName::as_str);
+    names.any(|name| is_claim(name) || name.contains('_'))
+}
+
+fn is_claim(name: &str) -> bool {
+    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+}
+
+/// Makes one field of the parts that HTTP/2 may cut it into (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    if crumbs.nth(1).is_none() {
+        return;
+    }
+    let crumbs = headers.get_all(COOKIE).iter();
+    let crumbs: Vec<&[u8]> = crumbs.map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
 fn remove_claims(headers: &mut HeaderMap) {
-    let claims = |name: &HeaderName| {
-        let name = name.as_str().replace('_', "-");
-        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
-    };
     let claimed: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| claims(name))
+        .filter(|name| is_claim(&name.as_str().replace('_', "-")))
         .cloned()
         .collect();
     for name in claimed {
@@ -237,11 +268,9 @@ mod tests {
         trusted: bool,
         fields: &[(&'static str, &'static str)],
     ) -> Vec<String> {
-        let facts = Facts::default();
-        facts.set_forwarded(true);
         let mut headers = map(fields);
         let host = HeaderValue::from_static("shop.localhost:8080");
-        Origin::new(address.parse().unwrap(), trusted).write(&mut headers, &host, &facts);
+        Origin::new(address.parse().unwrap(), trusted, false).write(&mut headers, &host, true);
         text(&headers)
     }
 

@@ -62,11 +62,6 @@ impl Facts {
         self.forwarded.load(Ordering::Relaxed)
     }
 
-    #[cfg(test)]
-    pub(crate) fn set_forwarded(&self, forwarded: bool) {
-        self.forwarded.store(forwarded, Ordering::Relaxed);
-    }
-
     /// Whatever follows the request is not HTTP. To be called before the answer that
     /// says so is given to hyper.
     pub(crate) fn begin_tunnel(&self) {
@@ -443,7 +438,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        // Only TLS holds bytes back: what it has encrypted and the socket does not take.
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.poll_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -452,12 +449,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
             match gate.lingering {
                 Linger::No => {
                     if !gate.is_cut_short() {
-                        return Pin::new(&mut gate.socket).poll_shutdown(cx);
+                        let shut = Pin::new(&mut gate.socket).poll_shutdown(cx);
+                        return gate.poll_stalled(cx, shut);
                     }
                     gate.lingering = Linger::Flushing;
                 }
                 Linger::Flushing => {
-                    ready!(Pin::new(&mut gate.socket).poll_shutdown(cx))?;
+                    let shut = Pin::new(&mut gate.socket).poll_shutdown(cx);
+                    ready!(gate.poll_stalled(cx, shut))?;
                     gate.reading.clear();
                     gate.lingering = Linger::Reading(0);
                 }

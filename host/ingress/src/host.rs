@@ -45,6 +45,12 @@ impl<'a> Host<'a> {
         }))
     }
 
+    /// The port in such a text.
+    pub(crate) fn port(text: &[u8]) -> Option<u16> {
+        let (_, port) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
+        port.parse().ok()
+    }
+
     /// The name.
     pub(crate) fn name(&self) -> &str {
         &self.0
@@ -83,6 +89,20 @@ mod tests {
         for (text, expected) in cases {
             let host = Host::parse(text.as_bytes());
             assert_eq!(host.as_ref().map(Host::name), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_stands_after_the_last_colon() {
+        let cases = [
+            ("example.com", None),
+            ("example.com:", None),
+            ("example.com:8080", Some(8080)),
+            ("[::1]", None),
+            ("[::1]:8080", Some(8080)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Host::port(text.as_bytes()), expected, "{text}");
         }
     }
 }

@@ -7,9 +7,10 @@
 //! and one counter.
 //!
 //! ```text
-//! socket ─gate→ hyper's server ─proxy→ table ─flight→ hyper's client → container
+//! socket ─tls→ ─gate→ hyper's server ─proxy→ table ─flight→ hyper's client → container
 //! ```
 //!
+//! * `tls` serves the certificate for the name a client asks for, if there is one;
 //! * `gate` lets through only requests whose framing has one reading (RFC 9112), and
 //!   measures a client's slowness;
 //! * `proxy` finds the backend, counts the request there, rewrites its head;
@@ -24,31 +25,41 @@ use std::time::Duration;
 
 mod backend;
 mod body;
+mod certificates;
 mod config;
 mod connection;
 mod error;
 mod fields;
 mod gate;
 mod host;
+mod http2;
 mod limiter;
 mod listen;
 mod page;
 mod proxy;
 mod read_first;
+mod redirect;
 mod table;
+mod tls;
 mod tunnel;
 mod upstream;
+mod wire;
 mod worker;
 
+pub use certificates::Certificates;
 pub use config::{Config, Limits};
 pub use error::Error;
 
-use worker::Worker;
+use limiter::Limiter;
+use tls::Tls;
+use worker::{Listener, Shared, Worker};
 
 /// A running ingress.
 #[derive(Debug)]
 pub struct Ingress {
-    addresses: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+    certificates: Arc<Certificates>,
     table: Arc<table::Table>,
     workers: Vec<Worker>,
 }
@@ -57,38 +68,65 @@ impl Ingress {
     /// Listens on every address and serves the routes that are published from then
     /// on. Needs no runtime around it; its threads have their own.
     pub fn start(config: Config) -> Result<Self, Error> {
-        if config.listen.is_empty() {
+        if config.http.is_empty() && config.https.is_empty() {
             return Err(Error::NoAddress);
         }
-        let threads = config.threads.get();
-        let mut addresses = Vec::new();
-        let mut listeners: Vec<Vec<std::net::TcpListener>> =
-            std::iter::repeat_with(Vec::new).take(threads).collect();
-        for address in &config.listen {
-            let (bound, sockets) = listen::listen(*address, threads)?;
-            addresses.push(bound);
-            for (thread, socket) in listeners.iter_mut().zip(sockets) {
-                thread.push(socket);
+        let certificates = Arc::new(Certificates::default());
+        let tls = Tls::new(Arc::clone(&certificates)).map_err(|source| Error::Tls { source })?;
+        let tls = Arc::new(tls);
+        let mut listeners: Vec<Vec<Listener>> = Vec::new();
+        listeners.resize_with(config.threads.get(), Vec::new);
+        let mut listen = |addresses: &[SocketAddr], tls: Option<&Arc<Tls>>| {
+            let mut bound = Vec::new();
+            for address in addresses {
+                let (address, sockets) = listen::listen(*address, listeners.len())?;
+                bound.push(address);
+                for (thread, socket) in listeners.iter_mut().zip(sockets) {
+                    let tls = tls.map(Arc::clone);
+                    thread.push(Listener { socket, tls });
+                }
             }
-        }
+            Ok(bound)
+        };
+        let http = listen(&config.http, None)?;
+        let https = listen(&config.https, Some(&tls))?;
         let table = Arc::new(table::Table::default());
-        let shared = Arc::new(worker::Shared::new(Arc::clone(&table), config));
+        let bound = https.first().map(SocketAddr::port);
+        let shared = Arc::new(Shared {
+            table: Arc::clone(&table),
+            certificates: Arc::clone(&certificates),
+            https_port: bound.map(|bound| config.public_https_port.unwrap_or(bound)),
+            limiter: Arc::new(Limiter::new(&config)),
+            config,
+        });
         let workers = listeners
             .into_iter()
             .enumerate()
             .map(|(number, listeners)| Worker::start(number, listeners, Arc::clone(&shared)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            addresses,
+            http,
+            https,
+            certificates,
             table,
             workers,
         })
     }
 
-    /// The addresses it listens on, in the order of the configuration, with the
-    /// ports they got.
+    /// The addresses it listens on for HTTP, in the order of the configuration, with
+    /// the ports they got.
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.http
+    }
+
+    /// The same for HTTPS.
+    pub fn https_addresses(&self) -> &[SocketAddr] {
+        &self.https
+    }
+
+    /// The certificates that are served; whoever obtains some puts them here.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
     }
 
     /// Replaces every route. Requests that were routed before go on to where they

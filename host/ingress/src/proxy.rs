@@ -7,25 +7,34 @@ use crate::gate::{Facts, Refusal};
 use crate::host::Host;
 use crate::limiter::Admission;
 use crate::page::{Format, Page};
-use crate::table::Found;
+use crate::redirect::Base;
+use crate::table::{Answer, Found, Options};
+use crate::tls::Shown;
 use crate::tunnel::{self, Quiet};
 use crate::upstream;
+use crate::wire::Wire;
 use crate::worker::Local;
+use bytes::Bytes;
 use doprax_core::route::Target;
-use http::header::HOST;
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::{Body as _, Incoming};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, STRICT_TRANSPORT_SECURITY};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Where a CA looks for the answer to its challenge (RFC 8555 section 8.3).
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
 /// A client's connection, as its requests need to know it.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) local: Arc<Local>,
-    pub(crate) facts: Arc<Facts>,
+    pub(crate) wire: Wire,
     pub(crate) origin: Origin,
+    /// What it was shown if the connection is encrypted.
+    pub(crate) shown: Option<Shown>,
     pub(crate) admission: Arc<Admission>,
 }
 
@@ -33,27 +42,114 @@ impl Client {
     /// Answers a request; never fails, for there is a page for every failure.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let format = Format::of(request.headers());
-        match self.route(request).await {
+        let mut hsts = None;
+        let mut response = match self.route(request, &mut hsts).await {
             Ok(response) => response,
             Err(page) => page.response(format),
+        };
+        if let Some(hsts) = hsts {
+            let fields = response.headers_mut();
+            fields.insert(STRICT_TRANSPORT_SECURITY, hsts);
         }
+        if let Wire::Http2 = self.wire {
+            // Frames say what this field says (RFC 9113 section 8.2.2).
+            response.headers_mut().remove(CONNECTION);
+        }
+        response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Page> {
-        if let Some(refusal) = self.facts.refusal() {
+    async fn route(
+        &self,
+        mut request: Request<Incoming>,
+        hsts: &mut Option<HeaderValue>,
+    ) -> Result<Response<ResponseBody>, Page> {
+        if let Some(refusal) = self.wire.refusal() {
             return Err(Page::refused(refusal));
         }
-        let host = check_target(&request).map_err(Page::refused)?;
+        let host = self.wire.host(&request).map_err(Page::refused)?;
+        if let Wire::Http2 = self.wire {
+            fields::join_cookies(request.headers_mut());
+            if request.headers().len() > self.local.shared.config.limits.head_fields {
+                return Err(Page::refused(Refusal::HeadTooLarge));
+            }
+        }
+        if let Some(answer) = self.challenge(request.uri().path()) {
+            return Ok(answer);
+        }
         let name = Host::parse(host.as_bytes()).ok_or(Page::refused(Refusal::InvalidHost))?;
-        let flight = match self.local.shared.table.find(&name) {
-            Found::Container(flight) => flight,
-            Found::Idle(backend) => return Err(Page::idle(&backend.app, &backend.target)),
-            Found::Unknown => return Err(Page::unknown(name.name())),
+        if self
+            .shown
+            .as_ref()
+            .is_some_and(|shown| !shown.covers(&name))
+        {
+            return Err(Page::refused(Refusal::Misdirected));
+        }
+        let found = self.local.shared.table.find(&name);
+        let Found { answer, options } = found.ok_or_else(|| Page::unknown(name.name()))?;
+        if self.shown.is_some() {
+            *hsts = options.as_ref().and_then(|options| options.hsts.clone());
+        }
+        if let Some(elsewhere) = self.elsewhere(&request, &host, &name, options.as_deref())
+            && let Some(redirect) = elsewhere.response(request.uri())
+        {
+            return Ok(redirect);
+        }
+        let flight = match answer {
+            Answer::Container(flight) => flight,
+            Answer::Idle(backend) => return Err(Page::idle(&backend.app, &backend.target)),
         };
         let Target::Address(address) = flight.backend().target else {
             return Err(Page::idle(&flight.backend().app, &flight.backend().target));
         };
         self.forward(request, &host, flight, address).await
+    }
+
+    /// Where the request is to be made instead: at the name that stands for this one,
+    /// and by HTTPS as soon as that has a certificate.
+    fn elsewhere<'a>(
+        &self,
+        request: &Request<Incoming>,
+        host: &HeaderValue,
+        name: &'a Host<'_>,
+        options: Option<&'a Options>,
+    ) -> Option<Base<'a>> {
+        let shared = &self.local.shared;
+        let other = options.and_then(|options| options.redirect_to.as_deref());
+        let host_name = other.unwrap_or(name.name());
+        let ours = self.shown.is_some();
+        let secure = ours || self.origin.got_by_https(request.headers());
+        // A CA may ask an app as well, and does so by HTTP.
+        let turns_secure = !secure
+            && shared.https_port.is_some()
+            && !request.uri().path().starts_with(CHALLENGES)
+            && shared.certificates.find(host_name).is_some();
+        if other.is_none() && !turns_secure {
+            return None;
+        }
+        let port = if ours || turns_secure {
+            shared.https_port
+        } else if secure {
+            // At which port the proxy in front is reached is not known here.
+            None
+        } else {
+            Host::port(host.as_bytes())
+        };
+        Some(Base {
+            https: secure || turns_secure,
+            host: host_name,
+            port,
+        })
+    }
+
+    /// What a CA is told that checks a name by HTTP (RFC 8555 section 8.3).
+    fn challenge(&self, path: &str) -> Option<Response<ResponseBody>> {
+        let token = path.strip_prefix(CHALLENGES)?;
+        let answer = self.local.shared.certificates.http_answer(token)?;
+        let page = Bytes::copy_from_slice(answer.as_bytes());
+        let mut response = Response::new(ResponseBody::Page { page });
+        let kind = HeaderValue::from_static("application/octet-stream");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        Some(response)
     }
 
     async fn forward(
@@ -65,13 +161,9 @@ impl Client {
     ) -> Result<Response<ResponseBody>, Page> {
         let limits = &self.local.shared.config.limits;
         let tunnel = self.rewrite(&mut request, host);
-        let request = request.map(|incoming| {
-            if incoming.is_end_stream() {
-                RequestBody::Empty
-            } else {
-                RequestBody::Streamed { incoming }
-            }
-        });
+        // The gate measures this for HTTP/1.
+        let stall = matches!(self.wire, Wire::Http2).then_some(limits.stall_timeout);
+        let request = request.map(|incoming| RequestBody::new(incoming, stall));
         let (mut response, lease) =
             match upstream::send(&self.local, &flight, address, request).await {
                 Ok(answer) => answer,
@@ -79,13 +171,13 @@ impl Client {
             };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let protocol = fields::strip_hop_by_hop(response.headers_mut());
-            let (Some(client), Some(protocol)) = (tunnel, protocol) else {
+            let (Some((client, facts)), Some(protocol)) = (tunnel, protocol) else {
                 tracing::debug!(app = %flight.backend().app, "switched protocols unasked");
                 return Err(Page::no_response(&flight.backend().app, false));
             };
             fields::set_upgrade(response.headers_mut(), protocol);
             let container = hyper::upgrade::on(&mut response);
-            self.facts.begin_tunnel();
+            facts.begin_tunnel();
             let admission = Arc::clone(&self.admission);
             let quiet = Quiet {
                 open: limits.quiet_timeout,
@@ -94,9 +186,7 @@ impl Client {
             self.local
                 .tasks
                 .spawn(tunnel::run(client, container, quiet, flight, admission));
-            return Ok(response.map(|_| ResponseBody::Page {
-                page: bytes::Bytes::new(),
-            }));
+            return Ok(response.map(|_| ResponseBody::empty()));
         }
         fields::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
@@ -106,65 +196,40 @@ impl Client {
 
     /// Makes the request one of the ingress. Returns the client's side of a tunnel if
     /// the request offers to become one.
-    fn rewrite(&self, request: &mut Request<Incoming>, host: &HeaderValue) -> Option<OnUpgrade> {
+    fn rewrite(
+        &self,
+        request: &mut Request<Incoming>,
+        host: &HeaderValue,
+    ) -> Option<(OnUpgrade, &Facts)> {
+        let claims = self.wire.claims(request.headers());
         let protocol = fields::strip_hop_by_hop(request.headers_mut());
         fields::remove_expectation(request.headers_mut());
-        self.origin.write(request.headers_mut(), host, &self.facts);
+        self.origin.write(request.headers_mut(), host, claims);
         *request.version_mut() = Version::HTTP_11;
-        if request.uri().scheme().is_some() {
+        if request.uri().authority().is_some() {
             let path = request.uri().path_and_query().cloned();
             let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
             *request.uri_mut() = Uri::from(path);
             request.headers_mut().insert(HOST, host.clone());
         }
+        let facts = self.wire.upgrade()?;
         // HTTP/2 in the place of a tunnel would pass by everything that this crate does.
-        let protocol =
-            protocol.filter(|name| self.facts.upgrade() && !name.as_bytes().starts_with(b"h2"))?;
+        let protocol = protocol.filter(|name| !name.as_bytes().starts_with(b"h2"))?;
         fields::set_upgrade(request.headers_mut(), protocol);
-        Some(hyper::upgrade::on(request))
+        Some((hyper::upgrade::on(request), facts))
     }
 
     fn failed(&self, flight: &Flight, failure: &upstream::Failure) -> Page {
         // A client that sends a malformed body, or none in time, breaks the connection
         // to the container; that is not the container's fault.
-        if let Some(refusal) = self.facts.refusal() {
+        if let Some(refusal) = self.wire.refusal() {
             return Page::refused(refusal);
+        }
+        if failure.is_stalled_body() {
+            return Page::refused(Refusal::BodyTimeout);
         }
         let backend = flight.backend();
         tracing::debug!(app = %backend.app, target = ?backend.target, error = ?failure, "no response");
         Page::no_response(&backend.app, failure.is_timeout())
-    }
-}
-
-/// The `Host` of a request that is meant for a server like this one (RFC 9112
-/// section 3.2).
-fn check_target<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
-    if request.method() == Method::CONNECT {
-        return Err(Refusal::Connect);
-    }
-    let host = request.headers().get(HOST).ok_or(Refusal::NoHost)?;
-    let uri = request.uri();
-    match uri.authority() {
-        None if uri.path().starts_with('/') => {}
-        None if uri.path() == "*" && request.method() == Method::OPTIONS => {}
-        None => return Err(Refusal::Target),
-        Some(authority) => check_absolute(uri, authority, host)?,
-    }
-    Ok(host.clone())
-}
-
-/// A target that is a whole URL has to name the same host (RFC 9112 section 3.2.2).
-fn check_absolute(uri: &Uri, authority: &Authority, host: &HeaderValue) -> Result<(), Refusal> {
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(Refusal::Target);
-    }
-    let same = authority
-        .as_str()
-        .as_bytes()
-        .eq_ignore_ascii_case(host.as_bytes());
-    if same {
-        Ok(())
-    } else {
-        Err(Refusal::HostMismatch)
     }
 }

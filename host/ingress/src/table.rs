@@ -9,11 +9,12 @@ use crate::backend::{Backend, Flight};
 use crate::host::Host;
 use arc_swap::ArcSwap;
 use doprax_core::name::AppName;
-use doprax_core::route::{Route, Routes, Target};
+use doprax_core::route::{HostOptions, Route, Routes, Target};
+use http::HeaderValue;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-type Hosts = HashMap<Arc<str>, Arc<Backend>>;
+type Hosts = HashMap<Arc<str>, Entry>;
 
 /// The routes of an ingress.
 #[derive(Debug, Default)]
@@ -30,31 +31,63 @@ struct Writer {
     replaced: HashMap<AppName, Vec<Arc<Backend>>>,
 }
 
+#[derive(Debug, Clone)]
+struct Entry {
+    backend: Arc<Backend>,
+    options: Option<Arc<Options>>,
+}
+
+/// What is done for a host name beside sending its requests on.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The value of `Strict-Transport-Security` (RFC 6797 section 6.1).
+    pub(crate) hsts: Option<HeaderValue>,
+    /// The name that requests are sent to instead.
+    pub(crate) redirect_to: Option<String>,
+}
+
+impl Options {
+    fn new(options: HostOptions) -> Option<Arc<Self>> {
+        let HostOptions { hsts, redirect_to } = options;
+        let hsts = hsts.and_then(|age| {
+            let value = format!("max-age={}", age.as_secs());
+            HeaderValue::from_str(&value).ok()
+        });
+        let needed = hsts.is_some() || redirect_to.is_some();
+        needed.then(|| Arc::new(Self { hsts, redirect_to }))
+    }
+}
+
 /// What the table has for a host name.
-pub(crate) enum Found {
+pub(crate) struct Found {
+    pub(crate) answer: Answer,
+    pub(crate) options: Option<Arc<Options>>,
+}
+
+/// What answers for a host name.
+pub(crate) enum Answer {
     /// A container, and the request is counted as in flight.
     Container(Flight),
     /// An app that answers no requests at this moment.
     Idle(Arc<Backend>),
-    /// Nothing.
-    Unknown,
 }
 
 impl Table {
     /// Finds what answers for `host` and, if a container does, counts the request
     /// in the same step.
-    pub(crate) fn find(&self, host: &Host<'_>) -> Found {
+    pub(crate) fn find(&self, host: &Host<'_>) -> Option<Found> {
         loop {
             let hosts = self.hosts.load();
-            let Some(backend) = lookup(&hosts, host.name()) else {
-                return Found::Unknown;
+            let Entry { backend, options } = lookup(&hosts, host.name())?;
+            let answer = if !matches!(backend.target, Target::Address(_)) {
+                Answer::Idle(Arc::clone(backend))
+            } else if let Some(flight) = backend.enter() {
+                Answer::Container(flight)
+            } else {
+                continue;
             };
-            if !matches!(backend.target, Target::Address(_)) {
-                return Found::Idle(Arc::clone(backend));
-            }
-            if let Some(flight) = backend.enter() {
-                return Found::Container(flight);
-            }
+            let options = options.clone();
+            return Some(Found { answer, options });
         }
     }
 
@@ -63,14 +96,19 @@ impl Table {
         let mut writer = self.writer();
         let old = self.hosts.load_full();
         let mut backends: HashMap<AppName, Vec<Arc<Backend>>> = HashMap::new();
-        for backend in old.values() {
+        for Entry { backend, .. } in old.values() {
             let known = backends.entry(backend.app.clone()).or_default();
             if !known.iter().any(|other| Arc::ptr_eq(other, backend)) {
                 known.push(Arc::clone(backend));
             }
         }
         let mut hosts = Hosts::with_capacity(routes.len());
-        for (name, Route { app, target }) in routes {
+        for (name, route) in routes {
+            let Route {
+                app,
+                target,
+                options,
+            } = route;
             let known = backends.entry(app.clone()).or_default();
             let same = known.iter().find(|backend| backend.target == target);
             let backend = same.map(Arc::clone).unwrap_or_else(|| {
@@ -79,7 +117,8 @@ impl Table {
                 known.push(Arc::clone(&new));
                 new
             });
-            hosts.insert(Arc::from(name), backend);
+            let options = Options::new(options);
+            hosts.insert(Arc::from(name), Entry { backend, options });
         }
         self.replace(&mut writer, hosts);
     }
@@ -95,7 +134,8 @@ impl Table {
         let generation = writer.generation(app);
         let mut renewed: HashMap<*const Backend, Arc<Backend>> = HashMap::new();
         let mut hosts = Hosts::clone(&self.hosts.load());
-        for backend in hosts.values_mut().filter(|backend| backend.app == *app) {
+        let backends = hosts.values_mut().map(|entry| &mut entry.backend);
+        for backend in backends.filter(|backend| backend.app == *app) {
             let new = renewed.entry(Arc::as_ptr(backend)).or_insert_with(|| {
                 Backend::new(backend.app.clone(), backend.target.clone(), generation)
             });
@@ -109,7 +149,8 @@ impl Table {
     pub(crate) fn backends(&self, app: &AppName) -> Vec<Arc<Backend>> {
         let writer = self.writer();
         let hosts = self.hosts.load();
-        let current = hosts.values().filter(|backend| backend.app == *app);
+        let current = hosts.values().map(|entry| &entry.backend);
+        let current = current.filter(|backend| backend.app == *app);
         let mut backends: Vec<Arc<Backend>> = current.map(Arc::clone).collect();
         backends.extend(
             writer
@@ -125,11 +166,14 @@ impl Table {
     }
 
     fn replace(&self, writer: &mut Writer, hosts: Hosts) {
-        let kept: std::collections::HashSet<*const Backend> =
-            hosts.values().map(Arc::as_ptr).collect();
+        let kept: std::collections::HashSet<*const Backend> = hosts
+            .values()
+            .map(|entry| Arc::as_ptr(&entry.backend))
+            .collect();
         let old = self.hosts.swap(Arc::new(hosts));
         let mut gone: Vec<&Arc<Backend>> = old
             .values()
+            .map(|entry| &entry.backend)
             .filter(|backend| !kept.contains(&Arc::as_ptr(backend)))
             .collect();
         gone.sort_by_key(|backend| Arc::as_ptr(backend) as usize);
@@ -170,7 +214,7 @@ impl Writer {
     }
 }
 
-fn lookup<'a>(hosts: &'a Hosts, name: &str) -> Option<&'a Arc<Backend>> {
+fn lookup<'a>(hosts: &'a Hosts, name: &str) -> Option<&'a Entry> {
     hosts.get(name).or_else(|| {
         let (_, parent) = name.split_once('.')?;
         hosts.get(format!("*.{parent}").as_str())
@@ -187,13 +231,7 @@ mod tests {
 
     fn routes(entries: &[(&str, &str, Target)]) -> Routes {
         let route = |(host, name, target): &(&str, &str, Target)| {
-            (
-                host.to_string(),
-                Route {
-                    app: app(name),
-                    target: target.clone(),
-                },
-            )
+            (host.to_string(), Route::new(app(name), target.clone()))
         };
         entries.iter().map(route).collect()
     }
@@ -203,9 +241,10 @@ mod tests {
     }
 
     fn find(table: &Table, host: &str) -> Option<Flight> {
-        match table.find(&Host::parse(host.as_bytes()).unwrap()) {
-            Found::Container(flight) => Some(flight),
-            Found::Idle(_) | Found::Unknown => None,
+        let found = table.find(&Host::parse(host.as_bytes()).unwrap())?;
+        match found.answer {
+            Answer::Container(flight) => Some(flight),
+            Answer::Idle(_) => None,
         }
     }
 

@@ -7,7 +7,7 @@
 //! connection only if it was in use a moment ago.
 
 use crate::backend::Flight;
-use crate::body::RequestBody;
+use crate::body::{RequestBody, Stalled};
 use crate::read_first::ReadFirst;
 use crate::worker::Local;
 use http::{Request, Response};
@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,21 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::ConnectTimeout | Self::ResponseTimeout)
+    }
+
+    /// Whether it was the client, whose body stopped arriving.
+    pub(crate) fn is_stalled_body(&self) -> bool {
+        let mut source = match self {
+            Self::Broken(error) => error.source(),
+            _ => None,
+        };
+        while let Some(error) = source {
+            if error.is::<Stalled>() {
+                return true;
+            }
+            source = error.source();
+        }
+        false
     }
 }
 

@@ -4,11 +4,13 @@
 //! for; then the listeners close, idle connections close, busy ones get the grace,
 //! and what is left is cut with the runtime.
 
+use crate::certificates::Certificates;
 use crate::config::Config;
-use crate::connection;
+use crate::connection::Accepted;
 use crate::error::Error;
 use crate::limiter::Limiter;
 use crate::table::Table;
+use crate::tls::Tls;
 use crate::upstream::Pool;
 use std::future::poll_fn;
 use std::io;
@@ -28,19 +30,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) table: Arc<Table>,
+    pub(crate) certificates: Arc<Certificates>,
+    /// The port at which visitors reach it by HTTPS, if they do.
+    pub(crate) https_port: Option<u16>,
     pub(crate) config: Config,
-    limiter: Arc<Limiter>,
+    pub(crate) limiter: Arc<Limiter>,
 }
 
-impl Shared {
-    pub(crate) fn new(table: Arc<Table>, config: Config) -> Self {
-        let limiter = Arc::new(Limiter::new(&config));
-        Self {
-            table,
-            config,
-            limiter,
-        }
-    }
+/// A socket to accept connections on.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// With what they are encrypted, if they are.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// What the connections of one thread share.
@@ -90,7 +92,7 @@ impl Worker {
     /// Starts a thread that serves `listeners`.
     pub(crate) fn start(
         number: usize,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listener>,
         shared: Arc<Shared>,
     ) -> Result<Self, Error> {
         let (stop, stop_asked) = watch::channel(None);
@@ -135,7 +137,7 @@ impl Worker {
 }
 
 async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<Option<Duration>>,
 ) -> usize {
@@ -148,9 +150,9 @@ async fn serve(
     });
     tokio::spawn(sweep(Arc::clone(&local), idle));
     let accepting = TaskTracker::new();
-    for listener in listeners {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => drop(accepting.spawn(accept(listener, Arc::clone(&local)))),
+    for Listener { socket, tls } in listeners {
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(socket) => drop(accepting.spawn(accept(socket, tls, Arc::clone(&local)))),
             Err(error) => tracing::error!(%error, "a socket of the ingress is unusable"),
         }
     }
@@ -178,14 +180,14 @@ async fn sweep(local: Arc<Local>, idle: Duration) {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, local: Arc<Local>) {
+async fn accept(listener: tokio::net::TcpListener, tls: Option<Arc<Tls>>, local: Arc<Local>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = local.stopping.wait() => break,
         };
         match accepted {
-            Ok((stream, peer)) => begin(stream, peer, &local),
+            Ok((stream, peer)) => begin(stream, peer, tls.as_ref(), &local),
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a connection");
                 if !is_of_one_connection(&error) {
@@ -201,23 +203,28 @@ async fn accept(listener: tokio::net::TcpListener, local: Arc<Local>) {
     })
     .await
     {
-        begin(stream, peer, &local);
+        begin(stream, peer, tls.as_ref(), &local);
     }
 }
 
-fn begin(stream: TcpStream, peer: SocketAddr, local: &Arc<Local>) {
+fn begin(stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Tls>>, local: &Arc<Local>) {
     let Some(admission) = local.shared.limiter.admit(peer.ip()) else {
         return tracing::debug!(%peer, "too many connections");
     };
     if let Err(error) = stream.set_nodelay(true) {
         return tracing::debug!(%peer, %error, "the connection is gone");
     }
-    local.tasks.spawn(connection::serve(
-        stream,
+    let accepted = Accepted {
         peer,
-        Arc::clone(local),
         admission,
-    ));
+        local: Arc::clone(local),
+    };
+    match tls {
+        None => local.tasks.spawn(accepted.serve(stream)),
+        Some(tls) => local
+            .tasks
+            .spawn(accepted.serve_encrypted(stream, Arc::clone(tls))),
+    };
 }
 
 /// Whether only the connection that was being accepted is affected.

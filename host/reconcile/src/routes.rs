@@ -73,12 +73,11 @@ impl Host {
         let mut all = Routes::new();
         for (app, AppRoutes { domains, target }) in routes {
             let free = format!("{app}.{}", self.config().base_domain);
-            for host in std::iter::once(free).chain(domains.keys().cloned()) {
-                let route = Route {
-                    app: app.clone(),
-                    target: target.clone(),
-                };
-                all.insert(host, route);
+            all.insert(free, Route::new(app.clone(), target.clone()));
+            for (name, redirect_to) in domains {
+                let mut route = Route::new(app.clone(), target.clone());
+                route.options.redirect_to.clone_from(redirect_to);
+                all.insert(name.clone(), route);
             }
         }
         all

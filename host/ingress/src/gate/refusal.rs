@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     InvalidHost,
     /// The target names another host than the Host field.
     HostMismatch,
+    /// The connection was opened for another host.
+    Misdirected,
     /// The target is no path and no URL.
     Target,
     /// CONNECT: this is no forward proxy.
@@ -51,6 +53,7 @@ impl Refusal {
         match self {
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::TransferEncoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -77,6 +80,9 @@ impl Refusal {
             Self::SeveralHosts => "The request has more than one Host field.",
             Self::InvalidHost => "The host of the request is malformed.",
             Self::HostMismatch => "The target and the Host field name different hosts.",
+            Self::Misdirected => {
+                "The certificate of this connection is for other hosts; a connection of its own is needed."
+            }
             Self::Target => "The target of the request is neither a path nor a URL.",
             Self::Connect => "CONNECT is for forward proxies; this server is none.",
             Self::TargetTooLong => "The address of the request is too long.",

@@ -3,10 +3,15 @@
 
 mod drain;
 mod http1;
+mod http2;
+mod http2_limits;
 mod limits;
 mod pages;
+mod pki;
+mod redirects;
 mod rig;
 mod stop;
 mod streams;
+mod tls;
 mod tunnels;
 mod upstreams;

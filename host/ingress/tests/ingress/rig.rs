@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -33,7 +33,7 @@ pub fn app() -> AppName {
 }
 
 pub fn routes(target: Target) -> Routes {
-    [("shop.localhost".to_owned(), Route { app: app(), target })].into()
+    [("shop.localhost".to_owned(), Route::new(app(), target))].into()
 }
 
 /// Waits for a condition that some other task brings about.
@@ -59,6 +59,7 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub struct Rig {
     pub ingress: Ingress,
     pub address: SocketAddr,
+    pub https: SocketAddr,
 }
 
 impl Rig {
@@ -67,13 +68,23 @@ impl Rig {
     }
 
     pub fn with(target: Target, limit: impl FnOnce(&mut Limits)) -> Self {
+        Self::of(target, |config| limit(&mut config.limits))
+    }
+
+    pub fn of(target: Target, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(vec!["127.0.0.1:0".parse().unwrap()]);
+        config.https = config.http.clone();
         config.threads = NonZeroUsize::new(2).unwrap();
-        limit(&mut config.limits);
+        configure(&mut config);
         let ingress = Ingress::start(config).unwrap();
         ingress.publish(routes(target));
         let address = ingress.addresses()[0];
-        Self { ingress, address }
+        let https = ingress.https_addresses()[0];
+        Self {
+            ingress,
+            address,
+            https,
+        }
     }
 
     pub async fn connect(&self) -> TcpStream {
@@ -108,7 +119,7 @@ impl Rig {
     }
 }
 
-pub async fn read_all(mut stream: TcpStream) -> String {
+pub async fn read_all(mut stream: impl AsyncRead + Unpin) -> String {
     let mut bytes = Vec::new();
     let end = soon("the end of the connection", stream.read_to_end(&mut bytes)).await;
     end.unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)));
