@@ -235,9 +235,9 @@ pub fn removal(app: &AppName, last: Option<&Blueprint>, observed: &Observed, pla
         volumes: volumes.collect(),
         front: None,
         domains: domains
-            .map(|(name, redirect_to)| DomainDiff {
+            .map(|(name, domain)| DomainDiff {
                 name: name.clone(),
-                redirect_to: redirect_to.clone(),
+                redirect_to: domain.redirect_to.clone(),
                 kind: Kind::Removed,
             })
             .collect(),
@@ -455,7 +455,7 @@ fn domains(previous: Option<&Blueprint>, next: &Blueprint) -> Vec<DomainDiff> {
             let (old, new) = (before.get(name), next.domains.get(name));
             DomainDiff {
                 name: name.clone(),
-                redirect_to: new.or(old).cloned().flatten(),
+                redirect_to: new.or(old).and_then(|domain| domain.redirect_to.clone()),
                 kind: match (old, new) {
                     (None, _) => Kind::Added,
                     (Some(_), None) => Kind::Removed,

@@ -2,19 +2,33 @@
 
 use crate::spec::DomainSpec;
 use crate::yaml::cut;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Host names, each with the name that its requests are sent on to, if that is another.
-pub type Domains = BTreeMap<String, Option<String>>;
+/// Host names.
+pub type Domains = BTreeMap<String, Domain>;
+
+/// What is done for a host name beside answering.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// The name that its requests are sent on to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_to: Option<String>,
+    /// Whether browsers are told to use nothing but HTTPS for it.
+    #[serde(default)]
+    pub hsts: bool,
+}
 
 /// Every host name that these stand for: one with `www` is two, of which `www.` sends
 /// on to the other.
 pub fn host_names(specs: &BTreeMap<String, DomainSpec>) -> Domains {
     let mut names = Domains::new();
     for (name, spec) in specs {
-        names.insert(name.clone(), None);
+        let hsts = spec.hsts;
+        let domain = |redirect_to| Domain { redirect_to, hsts };
+        names.insert(name.clone(), domain(None));
         if spec.www {
-            names.insert(format!("www.{name}"), Some(name.clone()));
+            names.insert(format!("www.{name}"), domain(Some(name.clone())));
         }
     }
     names
@@ -69,13 +83,21 @@ mod tests {
     #[test]
     fn www_is_a_name_of_its_own_that_sends_on() {
         let specs = BTreeMap::from([
-            ("example.com".to_owned(), DomainSpec { www: true }),
-            ("example.org".to_owned(), DomainSpec { www: false }),
+            (
+                "example.com".to_owned(),
+                DomainSpec {
+                    www: true,
+                    hsts: true,
+                },
+            ),
+            ("example.org".to_owned(), DomainSpec::default()),
         ]);
         let names = host_names(&specs);
         assert_eq!(names.len(), 3);
-        assert_eq!(names["example.com"], None);
-        assert_eq!(names["www.example.com"].as_deref(), Some("example.com"));
+        assert_eq!(names["example.com"].redirect_to, None);
+        let www = &names["www.example.com"];
+        assert_eq!(www.redirect_to.as_deref(), Some("example.com"));
+        assert!(www.hsts && !names["example.org"].hsts);
     }
 
     #[test]

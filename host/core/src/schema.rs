@@ -255,7 +255,14 @@ fn domains() -> Value {
                     "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
                     "examples": ["example.com"],
                 },
-                "www": { "description": "Whether `www.` before it is the app's too.", "type": "boolean" },
+                "www": {
+                    "description": "Whether `www.` before it is the app's too; it is sent on.",
+                    "type": "boolean",
+                },
+                "hsts": {
+                    "description": "Whether browsers are told to use nothing but HTTPS for it, for a year.",
+                    "type": "boolean",
+                },
             },
             "required": ["name"],
             "additionalProperties": false,

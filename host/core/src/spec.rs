@@ -183,4 +183,7 @@ pub struct DomainSpec {
     /// Whether `www.` before it is the app's too.
     #[serde(default)]
     pub www: bool,
+    /// Whether browsers are told to use nothing but HTTPS for it (RFC 6797).
+    #[serde(default)]
+    pub hsts: bool,
 }

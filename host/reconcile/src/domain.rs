@@ -7,10 +7,10 @@
 use crate::journal::now_ms;
 use crate::report::{DnsRecord, DomainStatus, Verification};
 use crate::{Error, Host, dns};
-use doprax_core::domain::{Domains, host_names, is_within, objection};
+use doprax_core::domain::{Domain, Domains, host_names, is_within, objection};
 use doprax_core::name::AppName;
 use doprax_core::spec::DomainSpec;
-use doprax_store::{Claimed, Domain};
+use doprax_store::{Claimed, OwnedDomain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -27,20 +27,19 @@ impl Host {
             .collect())
     }
 
-    /// Gives an app a host name, and with `www` the name with `www.` before it, that
-    /// sends on to it. Returns both with the DNS records that they need.
+    /// Gives an app a host name, with `www` also the name with `www.` before it, that
+    /// sends on to it. Returns them with the DNS records that they need.
     pub async fn add_domain(
         &self,
         app: &AppName,
         name: &str,
-        www: bool,
+        spec: DomainSpec,
     ) -> Result<Vec<DomainStatus>, Error> {
         self.record(app).await?;
         if let Some((message, help)) = objection(name) {
             return Err(Error::Domain { message, help });
         }
-        let specs = BTreeMap::from([(name.to_owned(), DomainSpec { www })]);
-        let names = host_names(&specs);
+        let names = host_names(&BTreeMap::from([(name.to_owned(), spec)]));
         self.claim(app, &names, true).await?;
         self.renew_domains(app).await?;
         let domains = self.store().domains(Some(app)).await?;
@@ -74,12 +73,12 @@ impl Host {
     ) -> Result<Vec<Verification>, Error> {
         self.record(app).await?;
         let domains = self.store().domains(Some(app)).await?;
-        let wanted = |domain: &Domain| {
+        let wanted = |owned: &OwnedDomain| {
             name.is_none_or(|name| {
-                domain.name == name || domain.redirect_to.as_deref() == Some(name)
+                owned.name == name || owned.domain.redirect_to.as_deref() == Some(name)
             })
         };
-        let found: Vec<&Domain> = domains.iter().filter(|domain| wanted(domain)).collect();
+        let found: Vec<&OwnedDomain> = domains.iter().filter(|domain| wanted(domain)).collect();
         if let (true, Some(name)) = (found.is_empty(), name) {
             return Err(self.no_domain(app, name, &domains));
         }
@@ -87,7 +86,7 @@ impl Host {
         futures_util::future::try_join_all(checks).await
     }
 
-    async fn verify(&self, domain: &Domain) -> Result<Verification, Error> {
+    async fn verify(&self, domain: &OwnedDomain) -> Result<Verification, Error> {
         let expected: BTreeSet<IpAddr> = self.config().addresses.iter().copied().collect();
         let mut verification = Verification {
             name: domain.name.clone(),
@@ -138,7 +137,7 @@ impl Host {
             .find(|domain| domain.app != *app && names.contains_key(&domain.name));
         match taken {
             None => Ok(()),
-            Some(Domain { name, app, .. }) => Err(Error::DomainTaken { name, app }),
+            Some(OwnedDomain { name, app, .. }) => Err(Error::DomainTaken { name, app }),
         }
     }
 
@@ -168,11 +167,11 @@ impl Host {
     /// Every host name of an app beside its free subdomain.
     async fn domains_of(&self, app: &AppName) -> Result<Domains, Error> {
         let domains = self.store().domains(Some(app)).await?;
-        let pairs = domains.into_iter().map(|d| (d.name, d.redirect_to));
+        let pairs = domains.into_iter().map(|owned| (owned.name, owned.domain));
         Ok(pairs.collect())
     }
 
-    fn no_domain(&self, app: &AppName, name: &str, known: &[Domain]) -> Error {
+    fn no_domain(&self, app: &AppName, name: &str, known: &[OwnedDomain]) -> Error {
         Error::NoDomain {
             app: app.clone(),
             name: name.to_owned(),
@@ -180,11 +179,11 @@ impl Host {
         }
     }
 
-    fn status_of(&self, domain: Domain) -> DomainStatus {
-        let Domain {
+    fn status_of(&self, domain: OwnedDomain) -> DomainStatus {
+        let OwnedDomain {
             name,
             app,
-            redirect_to,
+            domain: Domain { redirect_to, hsts },
             by_hand,
             verified_ms,
         } = domain;
@@ -199,6 +198,7 @@ impl Host {
             name,
             app,
             redirect_to,
+            hsts,
             by_hand,
             verified_ms,
         }

@@ -105,7 +105,7 @@ impl Host {
             domains
                 .entry(domain.app)
                 .or_default()
-                .insert(domain.name, domain.redirect_to);
+                .insert(domain.name, domain.domain);
         }
         for (app, domains) in domains {
             host.set_domains(&app, domains);

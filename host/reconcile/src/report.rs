@@ -205,6 +205,8 @@ pub struct DomainStatus {
     pub app: AppName,
     /// The name that its requests are sent on to.
     pub redirect_to: Option<String>,
+    /// Whether browsers are told to use nothing but HTTPS for it.
+    pub hsts: bool,
     /// Whether it was added by hand; else the manifest names it.
     pub by_hand: bool,
     /// Unix time in milliseconds when it was last seen to lead here.

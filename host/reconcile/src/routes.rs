@@ -9,6 +9,7 @@ use doprax_core::route::{Route, Routes, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 /// The host names of each app and what answers to them.
 pub(crate) type RoutesByApp = BTreeMap<AppName, AppRoutes>;
@@ -28,6 +29,9 @@ impl Default for AppRoutes {
         }
     }
 }
+
+/// How long browsers remember to use nothing but HTTPS, where they are told to.
+const HSTS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Host {
     /// Where an app can be reached.
@@ -74,9 +78,10 @@ impl Host {
         for (app, AppRoutes { domains, target }) in routes {
             let free = format!("{app}.{}", self.config().base_domain);
             all.insert(free, Route::new(app.clone(), target.clone()));
-            for (name, redirect_to) in domains {
+            for (name, domain) in domains {
                 let mut route = Route::new(app.clone(), target.clone());
-                route.options.redirect_to.clone_from(redirect_to);
+                route.options.redirect_to.clone_from(&domain.redirect_to);
+                route.options.hsts = domain.hsts.then_some(HSTS);
                 all.insert(name.clone(), route);
             }
         }

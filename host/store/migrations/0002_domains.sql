@@ -5,6 +5,7 @@ CREATE TABLE domains (
     name        TEXT PRIMARY KEY,
     app         TEXT NOT NULL REFERENCES apps (name) ON DELETE CASCADE,
     redirect_to TEXT,                  -- the name that its requests are sent on to
+    hsts        INTEGER NOT NULL,
     by_hand     INTEGER NOT NULL,
     verified_ms INTEGER                -- when it was last seen to lead here
 ) STRICT;

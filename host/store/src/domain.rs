@@ -2,20 +2,20 @@
 
 use crate::error::doing;
 use crate::{Error, Store};
-use doprax_core::domain::Domains;
+use doprax_core::domain::{Domain, Domains};
 use doprax_core::name::AppName;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 /// A host name that an app has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Domain {
+pub struct OwnedDomain {
     /// The name.
     pub name: String,
     /// The app.
     pub app: AppName,
-    /// The name that its requests are sent on to.
-    pub redirect_to: Option<String>,
+    /// What is done for it.
+    pub domain: Domain,
     /// Whether a person added it, beside what the manifest names.
     pub by_hand: bool,
     /// Unix time in milliseconds when it was last seen to lead here.
@@ -36,15 +36,18 @@ pub enum Claimed {
     },
 }
 
-fn domain(row: &SqliteRow) -> Result<Domain, Error> {
+fn owned(row: &SqliteRow) -> Result<OwnedDomain, Error> {
     let app = AppName::new(row.get::<String, _>("app")).map_err(|source| Error::Row {
         what: "the app of a domain".to_owned(),
         source: source.into(),
     })?;
-    Ok(Domain {
+    Ok(OwnedDomain {
         name: row.get("name"),
         app,
-        redirect_to: row.get("redirect_to"),
+        domain: Domain {
+            redirect_to: row.get("redirect_to"),
+            hsts: row.get("hsts"),
+        },
         by_hand: row.get("by_hand"),
         verified_ms: row.get("verified_ms"),
     })
@@ -52,13 +55,13 @@ fn domain(row: &SqliteRow) -> Result<Domain, Error> {
 
 impl Store {
     /// The host names of one app, or of all, ascending.
-    pub async fn domains(&self, app: Option<&AppName>) -> Result<Vec<Domain>, Error> {
+    pub async fn domains(&self, app: Option<&AppName>) -> Result<Vec<OwnedDomain>, Error> {
         let rows = sqlx::query("SELECT * FROM domains WHERE ?1 IS NULL OR app = ?1 ORDER BY name")
             .bind(app.map(AppName::as_str))
             .fetch_all(&self.readers)
             .await
             .map_err(doing("read domains"))?;
-        rows.iter().map(domain).collect()
+        rows.iter().map(owned).collect()
     }
 
     /// Gives an app host names, all or none. What it has already is kept; a name that a
@@ -71,23 +74,26 @@ impl Store {
     ) -> Result<Claimed, Error> {
         let doing = doing("write an app's domains");
         let mut transaction = self.writer.begin().await.map_err(&doing)?;
-        for (name, redirect_to) in names {
+        for (name, domain) in names {
             // The row of another app is left as it is, and comes back.
             let row = sqlx::query(
-                "INSERT INTO domains (name, app, redirect_to, by_hand) VALUES (?1, ?2, ?3, ?4)
+                "INSERT INTO domains (name, app, redirect_to, hsts, by_hand)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (name) DO UPDATE SET
                      redirect_to = iif(app = ?2, excluded.redirect_to, redirect_to),
+                     hsts = iif(app = ?2, excluded.hsts, hsts),
                      by_hand = iif(app = ?2, max(by_hand, excluded.by_hand), by_hand)
                  RETURNING *",
             )
             .bind(name)
             .bind(app.as_str())
-            .bind(redirect_to)
+            .bind(&domain.redirect_to)
+            .bind(domain.hsts)
             .bind(by_hand)
             .fetch_one(&mut *transaction)
             .await
             .map_err(&doing)?;
-            let found = domain(&row)?;
+            let found = owned(&row)?;
             if found.app != *app {
                 return Ok(Claimed::Taken {
                     name: found.name,

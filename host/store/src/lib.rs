@@ -11,9 +11,10 @@ mod operation;
 mod seal;
 mod secret;
 mod sources;
+mod vault;
 
 pub use app::{AppRecord, Build, NewRelease, Release};
-pub use domain::{Claimed, Domain};
+pub use domain::{Claimed, OwnedDomain};
 pub use error::Error;
 pub use operation::EventRecord;
 pub use secret::StoredSecret;

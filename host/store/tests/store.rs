@@ -7,13 +7,13 @@
 )]
 
 use doprax_core::blueprint::{Blueprint, Front};
-use doprax_core::domain::Domains;
+use doprax_core::domain::{Domain, Domains};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, EnvValue, MainSpec};
 use doprax_core::text::Template;
-use doprax_store::{Build, Claimed, Domain, EventRecord, NewRelease, Store};
+use doprax_store::{Build, Claimed, OwnedDomain, EventRecord, NewRelease, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -349,12 +349,14 @@ async fn a_domain_belongs_to_one_app() {
         store.add_app(&app, subnet.parse().unwrap()).await.unwrap();
     }
     let names = |names: &[&str]| -> Domains {
-        let pairs = names.iter().map(|name| (name.to_string(), None));
+        let pairs = names
+            .iter()
+            .map(|name| (name.to_string(), Domain::default()));
         pairs.collect()
     };
     let listed = || async {
         let domains = store.domains(None).await.unwrap();
-        let text = |d: Domain| {
+        let text = |d: OwnedDomain| {
             format!(
                 "{} {} {}",
                 d.name,
@@ -365,8 +367,14 @@ async fn a_domain_belongs_to_one_app() {
         domains.into_iter().map(text).collect::<Vec<_>>()
     };
     let www = Domains::from([
-        ("a.com".to_owned(), None),
-        ("www.a.com".to_owned(), Some("a.com".to_owned())),
+        ("a.com".to_owned(), Domain::default()),
+        (
+            "www.a.com".to_owned(),
+            Domain {
+                redirect_to: Some("a.com".to_owned()),
+                hsts: true,
+            },
+        ),
     ]);
     for _ in 0..2 {
         let claimed = store.claim_domains(&shop(), &www, true).await.unwrap();
@@ -395,11 +403,35 @@ async fn a_domain_belongs_to_one_app() {
     );
     let found = store.domains(Some(&shop())).await.unwrap();
     assert_eq!(found[1].verified_ms, Some(7));
-    assert_eq!(found[0].redirect_to, None);
+    assert_eq!(found[0].domain, Domain::default());
+    assert_eq!(found[2].domain, www["www.a.com"]);
     assert!(store.domains(Some(&other)).await.unwrap().is_empty());
 
     store.remove_domain(&shop(), "b.com").await.unwrap();
     assert_eq!(listed().await.len(), 2);
     store.remove_app(&shop()).await.unwrap();
     assert!(listed().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_certificates_need_is_sealed_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    for value in ["first", VALUE] {
+        store
+            .set_vault_value("order", "a.com", value.as_bytes())
+            .await
+            .unwrap();
+    }
+    store.set_vault_value("other", "a.com", b"x").await.unwrap();
+    store.close().await;
+    assert!(!files_hold(folder.path(), VALUE));
+    let store = Store::open(folder.path()).await.unwrap();
+    let found = store.vault_value("order", "a.com").await.unwrap();
+    assert_eq!(found.as_deref(), Some(VALUE.as_bytes()));
+    let all = store.vault_values("order").await.unwrap();
+    assert_eq!(all, [("a.com".to_owned(), VALUE.as_bytes().to_vec())]);
+    store.remove_vault_value("order", "a.com").await.unwrap();
+    store.remove_vault_value("order", "a.com").await.unwrap();
+    assert_eq!(store.vault_value("order", "a.com").await.unwrap(), None);
 }

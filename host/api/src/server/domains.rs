@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use doprax_core::name::AppName;
+use doprax_core::spec::DomainSpec;
 use doprax_reconcile::Host;
 use doprax_reconcile::report::DomainStatus;
 use http::StatusCode;
@@ -30,8 +31,9 @@ pub(super) async fn add(
     Path(app): Path<String>,
     body: Result<Json<NewDomain>, JsonRejection>,
 ) -> Answer<Vec<Domain>> {
-    let Json(NewDomain { name, www }) = body?;
-    let added = host.add_domain(&AppName::new(app)?, &name, www).await?;
+    let Json(NewDomain { name, www, hsts }) = body?;
+    let spec = DomainSpec { www, hsts };
+    let added = host.add_domain(&AppName::new(app)?, &name, spec).await?;
     Ok(answer(added))
 }
 

@@ -15,6 +15,8 @@ pub struct Domain {
     /// The name that its requests are sent on to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_to: Option<String>,
+    /// Whether browsers are told to use nothing but HTTPS for it.
+    pub hsts: bool,
     /// Whether it was added by hand; else doprax.yaml names it.
     pub by_hand: bool,
     /// Unix time in milliseconds when it was last seen to lead here.
@@ -44,6 +46,9 @@ pub struct NewDomain {
     /// Whether the name with `www.` before it sends on to it.
     #[serde(default)]
     pub www: bool,
+    /// Whether browsers are told to use nothing but HTTPS for it.
+    #[serde(default)]
+    pub hsts: bool,
 }
 
 /// Where a host name leads.
@@ -71,6 +76,7 @@ impl From<report::DomainStatus> for Domain {
             name,
             app,
             redirect_to,
+            hsts,
             by_hand,
             verified_ms,
             records,
@@ -84,6 +90,7 @@ impl From<report::DomainStatus> for Domain {
             name,
             app,
             redirect_to,
+            hsts,
             by_hand,
             verified_ms,
             records: records.into_iter().map(record).collect(),

@@ -21,12 +21,12 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String,
             reader.error(
                 item.value_span(),
                 &item.path,
-                "a domain has the keys `name` and `www`",
+                "a domain has the keys `name`, `www` and `hsts`",
                 help,
             );
             continue;
         }
-        let Some(fields) = reader.fields(&item, &["name", "www"]) else {
+        let Some(fields) = reader.fields(&item, &["name", "www", "hsts"]) else {
             continue;
         };
         let Some(name_at) = required(reader, &fields, &item, "name", EXAMPLE) else {
@@ -35,6 +35,10 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String,
         let www = fields
             .get("www")
             .and_then(|at| reader.boolean(at, "www: true"))
+            .unwrap_or_default();
+        let hsts = fields
+            .get("hsts")
+            .and_then(|at| reader.boolean(at, "hsts: true"))
             .unwrap_or_default();
         let Some(name) = reader.text(name_at, "name: example.com") else {
             continue;
@@ -60,7 +64,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String,
         reader
             .places
             .note(&["domains", name], name_at.value_span(), &name_at.path);
-        domains.insert(name.to_owned(), DomainSpec { www });
+        domains.insert(name.to_owned(), DomainSpec { www, hsts });
     }
     domains
 }

@@ -42,6 +42,9 @@ struct Add {
     /// Also the name with `www.` before it, whose requests are sent on
     #[arg(long)]
     www: bool,
+    /// Tell browsers to use nothing but HTTPS for it, for a year
+    #[arg(long)]
+    hsts: bool,
 }
 
 /// Ask whether an app's host names lead here
@@ -100,6 +103,7 @@ impl Add {
         let domain = NewDomain {
             name: self.name,
             www: self.www,
+            hsts: self.hsts,
         };
         let added = context.client()?.add_domain(&self.app, &domain).await?;
         if output.json {

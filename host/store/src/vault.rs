@@ -1,0 +1,70 @@
+//! What certificates need to outlive the process: keys, orders, schedules. What the
+//! values mean is not known here.
+
+use crate::error::doing;
+use crate::{Error, Store};
+use sqlx::Row as _;
+
+/// Binds a sealed value to its place, so that it opens nowhere else.
+fn purpose(kind: &str, id: &str) -> String {
+    format!("vault {kind} {id}")
+}
+
+impl Store {
+    /// A value.
+    pub async fn vault_value(&self, kind: &str, id: &str) -> Result<Option<Vec<u8>>, Error> {
+        let row = sqlx::query("SELECT sealed_value FROM vault WHERE kind = ? AND id = ?")
+            .bind(kind)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(doing("read what certificates need"))?;
+        row.map(|row| {
+            let sealed: Vec<u8> = row.get("sealed_value");
+            self.seal.unseal(&purpose(kind, id), &sealed)
+        })
+        .transpose()
+    }
+
+    /// Every value of a kind, with its id.
+    pub async fn vault_values(&self, kind: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let rows = sqlx::query("SELECT id, sealed_value FROM vault WHERE kind = ? ORDER BY id")
+            .bind(kind)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(doing("read what certificates need"))?;
+        rows.iter()
+            .map(|row| {
+                let (id, sealed): (String, Vec<u8>) = (row.get("id"), row.get("sealed_value"));
+                let value = self.seal.unseal(&purpose(kind, &id), &sealed)?;
+                Ok((id, value))
+            })
+            .collect()
+    }
+
+    /// Keeps a value in the place of the one there was.
+    pub async fn set_vault_value(&self, kind: &str, id: &str, value: &[u8]) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO vault (kind, id, sealed_value) VALUES (?, ?, ?)
+             ON CONFLICT (kind, id) DO UPDATE SET sealed_value = excluded.sealed_value",
+        )
+        .bind(kind)
+        .bind(id)
+        .bind(self.seal.seal(&purpose(kind, id), value))
+        .execute(&self.writer)
+        .await
+        .map_err(doing("keep what certificates need"))?;
+        Ok(())
+    }
+
+    /// Removes a value; there may be none.
+    pub async fn remove_vault_value(&self, kind: &str, id: &str) -> Result<(), Error> {
+        sqlx::query("DELETE FROM vault WHERE kind = ? AND id = ?")
+            .bind(kind)
+            .bind(id)
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remove what certificates no longer need"))?;
+        Ok(())
+    }
+}
