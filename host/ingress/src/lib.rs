@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod acme;
 mod backend;
 mod body;
 mod certificates;
@@ -33,6 +34,7 @@ mod gate;
 mod host;
 mod limiter;
 mod listen;
+mod local_ca;
 mod page;
 mod proxy;
 mod read_first;
@@ -44,6 +46,7 @@ mod worker;
 pub use certificates::Certificates;
 pub use config::{Config, Limits};
 pub use error::Error;
+pub use local_ca::LocalCa;
 
 use worker::Worker;
 
