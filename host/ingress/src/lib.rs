@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod acme;
 mod backend;
 mod body;
 mod certificates;
@@ -35,6 +36,7 @@ mod host;
 mod http2;
 mod limiter;
 mod listen;
+mod local_ca;
 mod page;
 mod proxy;
 mod read_first;
@@ -49,6 +51,7 @@ mod worker;
 pub use certificates::Certificates;
 pub use config::{Config, Limits};
 pub use error::Error;
+pub use local_ca::LocalCa;
 
 use limiter::Limiter;
 use tls::Tls;

@@ -1,0 +1,419 @@
+//! Keeps a certificate for every wanted set of names.
+//!
+//! Flow: what is in the vault is served; then, for ever, what is due is worked on,
+//! and what came of it is served.
+//!
+//! Guarantees: for the same names one thing is done at a time; some names are worked
+//! on at once, and slow ones do not keep others waiting beyond that; a certificate is
+//! served until there is a better one, even after it has expired; the vault knows
+//! everything before it is served.
+//!
+//! Assumes that nobody else writes to the vault, and a multi-threaded or current-thread
+//! runtime of tokio that runs for as long as it does.
+
+use super::agenda::{Entry, Wish, Work};
+use super::ca::Ca;
+use super::certificate::{Certificate, Record};
+use super::order;
+use super::schedule::{Schedule, chance};
+use super::vault::{self, Kind, Vault};
+use super::work::{State, Workshop};
+use super::{Clock, Error, Names, Policy};
+use crate::Certificates;
+use crate::local_ca::LocalCa;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How many names are worked on at once.
+const PARALLEL: usize = 8;
+
+/// When nothing is due, it is looked again after this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Keeps a certificate for every wanted set of names. Dropping it ends the work; the
+/// certificates are still served.
+#[derive(Debug)]
+pub struct Issuer {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+/// How things stand with one set of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CertificateStatus {
+    /// The names.
+    pub names: Names,
+    /// What is being done or waited for.
+    pub phase: Phase,
+    /// Who issued the certificate that is served.
+    pub issuer: Option<String>,
+    /// From when it is valid.
+    pub not_before: Option<SystemTime>,
+    /// Until when it is valid.
+    pub not_after: Option<SystemTime>,
+    /// When a certificate is asked for next.
+    pub next_attempt: Option<SystemTime>,
+    /// What went wrong since the last success.
+    pub last_error: Option<String>,
+}
+
+/// What is being done or waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// There is no certificate; it is asked for at `next_attempt`.
+    Missing,
+    /// The first certificate is being asked for.
+    Issuing,
+    /// A valid certificate is served.
+    Valid,
+    /// A valid certificate is served and the next is being asked for.
+    Renewing,
+    /// The certificate has expired; another is being asked for, or will be.
+    Expired,
+}
+
+#[derive(Debug)]
+struct Shared {
+    workshop: Workshop,
+    entries: Mutex<BTreeMap<Names, Entry>>,
+    changed: Notify,
+}
+
+impl Issuer {
+    /// Serves what the vault holds, and begins to work on the caller's runtime. Only
+    /// names that [`Self::want`] says are renewed.
+    pub async fn start(
+        policy: Policy,
+        vault: Arc<dyn Vault>,
+        certificates: Arc<Certificates>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let cas = policy
+            .cas
+            .iter()
+            .map(|ca| {
+                let (vault, clock) = (Arc::clone(&vault), Arc::clone(&clock));
+                Ca::new(ca.clone(), &policy, vault, clock)
+            })
+            .collect();
+        let local_ca = LocalCa::open(&*vault, clock.now()).await?;
+        let entries = load(&*vault, clock.now()).await?;
+        let shared = Arc::new(Shared {
+            workshop: Workshop {
+                cas,
+                challenges: policy.challenges,
+                local_ca,
+                vault,
+                certificates,
+                clock,
+            },
+            entries: Mutex::new(entries),
+            changed: Notify::new(),
+        });
+        shared.serve_all();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(Arc::clone(&shared), stop.clone()));
+        Ok(Self {
+            shared,
+            stop,
+            task: Some(task),
+        })
+    }
+
+    /// Sees to it that each of these sets has a certificate from now on.
+    pub fn want(&self, sets: impl IntoIterator<Item = Names>) {
+        let mut entries = self.shared.entries();
+        for names in sets {
+            let entry = entries.entry(names.clone()).or_default();
+            entry.wish = Wish::Wanted;
+            if let Some(certificate) = &entry.certificate {
+                self.shared.serve(&names, certificate);
+            }
+        }
+        drop(entries);
+        self.shared.changed.notify_one();
+    }
+
+    /// Serves these names no more, and removes their certificate and key. A name that
+    /// is in another set keeps being served until that has a certificate.
+    pub fn forget(&self, names: &Names) {
+        let mut entries = self.shared.entries();
+        let Some(entry) = entries.get_mut(names) else {
+            return;
+        };
+        entry.wish = Wish::Forgotten;
+        if let Some((work, abort)) = &entry.doing
+            && *work != Work::Remove
+        {
+            abort.abort();
+        }
+        for name in names.iter() {
+            let mut others = entries
+                .iter()
+                .filter(|(set, entry)| entry.wish != Wish::Forgotten && set.contains(name))
+                .peekable();
+            if others.peek().is_none() {
+                self.shared.workshop.certificates.withdraw(name);
+            } else if let Some((_, other)) = others.find(|(_, entry)| entry.certificate.is_some())
+                && let Some(certificate) = &other.certificate
+            {
+                let key = Arc::clone(&certificate.key);
+                self.shared
+                    .workshop
+                    .certificates
+                    .serve([(name.to_owned(), key)]);
+            }
+        }
+        drop(entries);
+        self.shared.changed.notify_one();
+    }
+
+    /// Tries names again that have failed, now: somebody has put right what was wrong.
+    /// The CAs' limits hold all the same.
+    pub fn retry(&self, names: &Names) {
+        if let Some(entry) = self.shared.entries().get_mut(names) {
+            entry.schedule.failures = 0;
+            entry.schedule.retry_at = None;
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// How things stand, in the order of the names.
+    pub fn status(&self) -> Vec<CertificateStatus> {
+        let now = self.shared.workshop.clock.now();
+        self.shared
+            .entries()
+            .iter()
+            .filter(|(_, entry)| entry.wish != Wish::Forgotten)
+            .map(|(names, entry)| status(names, entry, now))
+            .collect()
+    }
+
+    /// The CA for names that no public CA can serve.
+    pub fn local_ca(&self) -> &LocalCa {
+        &self.shared.workshop.local_ca
+    }
+
+    /// Ends the work and waits until it has ended. What was begun is gone on with at
+    /// the next start.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            // Only a defect could end it otherwise, and that was logged.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What a piece of work leaves.
+type Done = Result<(Id, State), JoinError>;
+
+/// Starts what is due, for ever.
+async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut jobs = JoinSet::new();
+    let mut running = HashMap::new();
+    loop {
+        shared.start_due(&mut jobs, &mut running);
+        let wake = shared.next_wake();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(done) = jobs.join_next_with_id() => shared.finish(done, &mut running),
+            () = shared.changed.notified() => {}
+            () = shared.workshop.clock.sleep_until(wake) => {}
+        }
+    }
+    jobs.shutdown().await;
+}
+
+impl Shared {
+    /// Starts what is due: names without a certificate first, then by the time at
+    /// which it became due, as many as may run at once. The local CA needs no network
+    /// and is not counted.
+    fn start_due(self: &Arc<Self>, jobs: &mut JoinSet<State>, running: &mut HashMap<Id, Names>) {
+        let now = self.workshop.clock.now();
+        let mut entries = self.entries();
+        let mut due: Vec<_> = entries
+            .iter()
+            .filter_map(|(names, entry)| {
+                let (time, work) = entry.next().filter(|(time, _)| *time <= now)?;
+                let has_certificate = entry.certificate.is_some();
+                Some((has_certificate, time, names.clone(), work))
+            })
+            .collect();
+        due.sort_by_key(|(has_certificate, time, ..)| (*has_certificate, *time));
+        let mut free = PARALLEL.saturating_sub(
+            running
+                .values()
+                .filter(|names| !LocalCa::may_issue(names))
+                .count(),
+        );
+        for (_, _, names, work) in due {
+            let is_local = LocalCa::may_issue(&names);
+            if (!is_local && free == 0) || running.values().any(|other| other.overlaps(&names)) {
+                continue;
+            }
+            let Some(entry) = entries.get_mut(&names) else {
+                continue;
+            };
+            let state = State {
+                certificate: entry.certificate.clone(),
+                schedule: entry.schedule.clone(),
+            };
+            let shared = Arc::clone(self);
+            let of = names.clone();
+            let abort = jobs.spawn(async move { shared.workshop.work(work, &of, state).await });
+            running.insert(abort.id(), names);
+            entry.doing = Some((work, abort));
+            if !is_local {
+                free -= 1;
+            }
+        }
+    }
+
+    /// When something becomes due that is not due yet. What is due already waits for
+    /// something to end.
+    fn next_wake(&self) -> SystemTime {
+        let now = self.workshop.clock.now();
+        self.entries()
+            .values()
+            .filter_map(Entry::next)
+            .map(|(time, _)| time)
+            .filter(|time| *time > now)
+            .min()
+            .unwrap_or(now + LONGEST_SLEEP)
+    }
+
+    fn finish(&self, done: Done, running: &mut HashMap<Id, Names>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let Some(names) = running.remove(&id) else {
+            return;
+        };
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(&names) else {
+            return;
+        };
+        let Some((work, _)) = entry.doing.take() else {
+            return;
+        };
+        match done {
+            Ok((_, state)) => {
+                let is_new = work == Work::Obtain && state.schedule.failures == 0;
+                entry.certificate = state.certificate;
+                entry.schedule = state.schedule;
+                if work == Work::Remove && entry.wish == Wish::Forgotten {
+                    entries.remove(&names);
+                } else if entry.wish == Wish::Wanted
+                    && is_new
+                    && let Some(certificate) = &entry.certificate
+                {
+                    self.serve(&names, certificate);
+                }
+            }
+            // It was forgotten.
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                tracing::error!(%names, %error, "a defect ended an attempt");
+                let error = Error::Defect(names.to_string()).to_string();
+                let now = self.workshop.clock.now();
+                entry.schedule = entry.schedule.failed(error, None, now, chance());
+            }
+        }
+    }
+
+    fn serve(&self, names: &Names, certificate: &Certificate) {
+        let served = names
+            .iter()
+            .map(|name| (name.to_owned(), Arc::clone(&certificate.key)));
+        self.workshop.certificates.serve(served);
+    }
+
+    /// Serves all that is still valid, at once.
+    fn serve_all(&self) {
+        let now = self.workshop.clock.now();
+        let entries = self.entries();
+        let valid = entries.iter().flat_map(|(names, entry)| {
+            let certificate = entry.certificate.iter().filter(|found| found.is_valid(now));
+            certificate.flat_map(|found| {
+                names
+                    .iter()
+                    .map(|name| (name.to_owned(), Arc::clone(&found.key)))
+            })
+        });
+        self.workshop.certificates.serve(valid);
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<Names, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the vault knows of certificates and schedules.
+async fn load(vault: &dyn Vault, now: SystemTime) -> Result<BTreeMap<Names, Entry>, Error> {
+    let mut entries: BTreeMap<Names, Entry> = BTreeMap::new();
+    for (id, record) in vault::load_all::<Record>(vault, Kind::Certificate).await? {
+        let names = Names::new(id.split(','))?;
+        let certificate = match Certificate::parse(&names, record) {
+            Ok(certificate) => certificate,
+            Err(error) => {
+                tracing::warn!(error = error.in_full(), "obtaining another");
+                continue;
+            }
+        };
+        let entry = entries.entry(names).or_default();
+        // Stands until the schedule is read.
+        entry.schedule =
+            Schedule::issued(certificate.not_before, certificate.not_after, now, chance());
+        entry.certificate = Some(Arc::new(certificate));
+    }
+    let key_of = |id: &str| {
+        let entry = entries.get(&Names::new(id.split(',')).ok()?)?;
+        let certificate = entry.certificate.as_ref()?;
+        Some(certificate.key_pem.clone())
+    };
+    order::forget_finished(vault, key_of).await?;
+    for (id, schedule) in vault::load_all::<Schedule>(vault, Kind::Schedule).await? {
+        let entry = entries.entry(Names::new(id.split(','))?).or_default();
+        let is_of_it = entry.certificate.is_none() || schedule.renew_at.is_some();
+        if is_of_it {
+            entry.schedule = schedule;
+        }
+    }
+    Ok(entries)
+}
+
+fn status(names: &Names, entry: &Entry, now: SystemTime) -> CertificateStatus {
+    let certificate = entry.certificate.as_deref();
+    let is_obtaining = matches!(entry.doing, Some((Work::Obtain, _)));
+    let phase = match certificate {
+        None if is_obtaining => Phase::Issuing,
+        None => Phase::Missing,
+        Some(found) if !found.is_valid(now) => Phase::Expired,
+        Some(_) if is_obtaining => Phase::Renewing,
+        Some(_) => Phase::Valid,
+    };
+    let next = entry.schedule.attempt_at(certificate.is_some());
+    CertificateStatus {
+        names: names.clone(),
+        phase,
+        issuer: certificate.map(|found| found.issuer.clone()),
+        not_before: certificate.map(|found| found.not_before),
+        not_after: certificate.map(|found| found.not_after),
+        next_attempt: (entry.wish == Wish::Wanted && !is_obtaining).then(|| next.max(now)),
+        last_error: entry.schedule.last_error.clone(),
+    }
+}
