@@ -12,9 +12,9 @@ pub use exec::{ExecEvent, ExecReader, ExecWriter};
 pub use follow::{Followed, RECONNECT};
 
 use crate::wire::{
-    App, AppSummary, Control, DeployRequest, Domain, Edit, EnvVariable, ExecRequest, Failure,
-    Finding, LogLine, NewDomain, Operation, OperationEvent, Plugin, Proposal, SetVariables,
-    Started, Verification, Version, Volume,
+    App, AppSummary, Certificate, Control, DeployRequest, Domain, Edit, EnvVariable, ExecRequest,
+    Failure, Finding, LocalCa, LogLine, NewDomain, Operation, OperationEvent, Plugin, Proposal,
+    SetVariables, Started, Verification, Version, Volume,
 };
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
@@ -247,6 +247,16 @@ impl Client {
             json(variables),
         )
         .await
+    }
+
+    /// How things stand with every certificate.
+    pub async fn certificates(&self) -> Result<Vec<Certificate>, ClientError> {
+        self.get("/v1/certificates").await
+    }
+
+    /// The certificate of the host's own CA.
+    pub async fn local_ca(&self) -> Result<LocalCa, ClientError> {
+        self.get("/v1/ca").await
     }
 
     /// The host names of one app, or of all.

@@ -6,6 +6,7 @@
 //! Assumption: who may open the Unix socket may do everything.
 
 mod apps;
+mod certificates;
 mod connection;
 mod deploy;
 mod domains;
@@ -74,6 +75,8 @@ fn router(host: Arc<Host>) -> Router {
         )
         .route("/v1/apps/{app}/volumes/{name}", delete(apps::remove_volume))
         .route("/v1/volumes", get(apps::volumes))
+        .route("/v1/certificates", get(certificates::list))
+        .route("/v1/ca", get(certificates::local_ca))
         .route("/v1/domains", get(domains::all))
         .route(
             "/v1/apps/{app}/domains",

@@ -2,6 +2,7 @@
 //! host reports is converted here, so that neither can change the other unnoticed.
 
 mod app;
+mod certificate;
 mod deploy;
 mod doctor;
 mod domain;
@@ -12,6 +13,7 @@ mod operation;
 mod plugin;
 
 pub use app::{App, AppState, AppSummary, Container, LogLine, Volume};
+pub use certificate::{Certificate, CertificateState, LocalCa};
 pub use deploy::{ConfigFile, DeployRequest, Proposal, SetVariables};
 pub use doctor::{Finding, Level};
 pub use domain::{DnsRecord, Domain, NewDomain, Verification};

@@ -42,6 +42,9 @@ pub struct HostOptions {
     /// The name that every request is sent to instead, such as `example.com` from
     /// `www.example.com`.
     pub redirect_to: Option<String>,
+    /// Whether HTTP is answered although there is a certificate: visitors need not
+    /// trust the CA that it is of.
+    pub keep_http: bool,
 }
 
 /// What answers for an app at this moment.

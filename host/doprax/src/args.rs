@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Restart(command::control::Restart),
     Remove(command::remove::Remove),
     Domain(command::domain::Domain),
+    Certs(command::certs::Certs),
+    Ca(command::ca::Ca),
     Volume(command::volume::Volume),
     Secret(command::secret::Secret),
     Env(command::env::Env),

@@ -1,6 +1,8 @@
 //! One file per command: what may be typed after its name, and what it does.
 
 pub(crate) mod apps;
+pub(crate) mod ca;
+pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod control;

@@ -4,6 +4,7 @@
 //! nothing else; only `serve` knows the host itself, and only `check` and
 //! `plugin inspect` load plugins.
 
+mod acme;
 mod args;
 mod command;
 mod confirm;
@@ -67,6 +68,8 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Restart(restart) => ask(restart.run(context)),
         Command::Remove(remove) => ask(remove.run(context)),
         Command::Domain(domain) => ask(domain.run(context)),
+        Command::Certs(certs) => ask(certs.run(context)),
+        Command::Ca(ca) => ask(ca.run(context)),
         Command::Volume(volume) => ask(volume.run(context)),
         Command::Secret(secret) => ask(secret.run(context)),
         Command::Env(env) => ask(env.run(context)),

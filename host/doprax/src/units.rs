@@ -35,13 +35,18 @@ pub(crate) fn ago(ms: i64) -> String {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let seconds = now.saturating_sub(u64::try_from(ms / 1000).unwrap_or(0));
+    format!("{} ago", span(seconds))
+}
+
+/// A span of time in seconds, by its largest unit: `12 s`, `3 days`.
+pub(crate) fn span(seconds: u64) -> String {
     let (count, unit) = match seconds {
-        0..120 => return format!("{seconds} s ago"),
+        0..120 => (seconds, "s"),
         120..7_200 => (seconds / 60, "min"),
         7_200..172_800 => (seconds / 3_600, "h"),
         _ => (seconds / 86_400, "days"),
     };
-    format!("{count} {unit} ago")
+    format!("{count} {unit}")
 }
 
 #[cfg(test)]

@@ -121,6 +121,7 @@ impl Client {
         // A CA may ask an app as well, and does so by HTTP.
         let turns_secure = !secure
             && shared.https_port.is_some()
+            && !options.is_some_and(|options| options.keep_http)
             && !request.uri().path().starts_with(CHALLENGES)
             && shared.certificates.find(host_name).is_some();
         if other.is_none() && !turns_secure {

@@ -44,17 +44,29 @@ pub(crate) struct Options {
     pub(crate) hsts: Option<HeaderValue>,
     /// The name that requests are sent to instead.
     pub(crate) redirect_to: Option<String>,
+    /// Whether HTTP is answered although there is a certificate.
+    pub(crate) keep_http: bool,
 }
 
 impl Options {
     fn new(options: HostOptions) -> Option<Arc<Self>> {
-        let HostOptions { hsts, redirect_to } = options;
+        let HostOptions {
+            hsts,
+            redirect_to,
+            keep_http,
+        } = options;
         let hsts = hsts.and_then(|age| {
             let value = format!("max-age={}", age.as_secs());
             HeaderValue::from_str(&value).ok()
         });
-        let needed = hsts.is_some() || redirect_to.is_some();
-        needed.then(|| Arc::new(Self { hsts, redirect_to }))
+        let needed = hsts.is_some() || redirect_to.is_some() || keep_http;
+        needed.then(|| {
+            Arc::new(Self {
+                hsts,
+                redirect_to,
+                keep_http,
+            })
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a host is set up.
 
 use doprax_core::name::Instance;
+use doprax_ingress::acme::Policy;
 use ipnet::Ipv4Net;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -19,6 +20,12 @@ pub struct Config {
     pub base_domain: String,
     /// Addresses on which the ingress takes plain HTTP.
     pub http: Vec<SocketAddr>,
+    /// Addresses on which the ingress takes HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// The port at which visitors reach the first of these, if it is another one there.
+    pub public_https_port: Option<u16>,
+    /// Who issues certificates, and how names are proven.
+    pub certificates: Policy,
     /// The machine's addresses as the world sees them: where domains must lead.
     pub addresses: Vec<IpAddr>,
     /// Finds the name servers of domains; absent: the machine's own resolver does.

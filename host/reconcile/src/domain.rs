@@ -4,6 +4,7 @@
 //! A name is served from the moment it belongs to an app. That it leads here is found
 //! out from the servers of its zone, and only told.
 
+use crate::certificate::is_private;
 use crate::journal::now_ms;
 use crate::report::{DnsRecord, DomainStatus, Verification};
 use crate::{Error, Host, dns};
@@ -13,6 +14,13 @@ use doprax_core::spec::DomainSpec;
 use doprax_store::{Claimed, OwnedDomain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two looks at domains that do not lead here yet; longer with every look, up to
+/// half an hour.
+const VERIFY: Duration = Duration::from_secs(15);
+const MOST_DOUBLINGS: u32 = 7;
 
 impl Host {
     /// The host names of one app, or of all.
@@ -107,8 +115,53 @@ impl Host {
         }
         if verification.verified {
             self.store().set_verified(&domain.name, now_ms()).await?;
+            self.renew_wishes().await?;
+            self.retry_certificate(&domain.name);
         }
         Ok(verification)
+    }
+
+    /// Verifies every domain that was not seen to lead here yet, again and again, so that
+    /// it gets its certificate without anybody asking. Runs until the host ends.
+    pub(crate) async fn keep_verifying(self: Arc<Self>) {
+        if self.config().certificates.cas.is_empty() {
+            return;
+        }
+        let ending = self.ending().clone();
+        let mut tries = BTreeMap::new();
+        let verifying = async {
+            loop {
+                if let Err(error) = self.verify_pending(&mut tries).await {
+                    tracing::warn!(error = %error.chain(), "domains were not verified");
+                }
+                tokio::time::sleep(VERIFY).await;
+            }
+        };
+        ending.run_until_cancelled(verifying).await;
+    }
+
+    /// `tries` counts how often each name was looked at, and in how many turns it is
+    /// again.
+    async fn verify_pending(&self, tries: &mut BTreeMap<String, (u32, u32)>) -> Result<(), Error> {
+        let domains = self.store().domains(None).await?;
+        let pending =
+            |domain: &OwnedDomain| domain.verified_ms.is_none() && !is_private(&domain.name);
+        let pending: Vec<OwnedDomain> = domains.into_iter().filter(pending).collect();
+        tries.retain(|name, _| pending.iter().any(|domain| domain.name == *name));
+        for domain in pending {
+            let (tried, wait) = tries.entry(domain.name.clone()).or_default();
+            if *wait > 0 {
+                *wait -= 1;
+                continue;
+            }
+            *wait = (1 << (*tried).min(MOST_DOUBLINGS)) - 1;
+            *tried += 1;
+            let verification = self.verify(&domain).await?;
+            if verification.verified {
+                tracing::info!(domain = domain.name, "leads here");
+            }
+        }
+        Ok(())
     }
 
     /// Gives an app names, or says which of them it cannot have.
@@ -157,11 +210,11 @@ impl Host {
         }
     }
 
-    /// Has the ingress know an app's host names as they are now.
+    /// Has the ingress know an app's host names as they are now, and CAs asked for them.
     pub(crate) async fn renew_domains(&self, app: &AppName) -> Result<(), Error> {
         let domains = self.domains_of(app).await?;
         self.set_domains(app, domains);
-        Ok(())
+        self.renew_wishes().await
     }
 
     /// Every host name of an app beside its free subdomain.

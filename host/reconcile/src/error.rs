@@ -16,9 +16,15 @@ pub enum StartError {
     /// The plugins cannot be loaded.
     #[error(transparent)]
     Plugins(#[from] doprax_plugin::Error),
+    /// The certificates cannot be kept.
+    #[error(transparent)]
+    Certificates(#[from] doprax_ingress::acme::Error),
     /// The ingress cannot listen.
     #[error(transparent)]
     Ingress(#[from] doprax_ingress::Error),
+    /// What is remembered cannot be used.
+    #[error(transparent)]
+    Host(#[from] Error),
 }
 
 /// Why the host could not do what was asked. Texts hold no values of secrets.

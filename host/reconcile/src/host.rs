@@ -1,5 +1,6 @@
 //! The host itself: what it is made of, how it starts and ends.
 
+use crate::certificate::{Certificates, StoreVault};
 use crate::config::Config;
 use crate::error::{Error, StartError};
 use crate::journal::{Journal, Live, now_ms};
@@ -12,6 +13,7 @@ use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_engine::{Docker, Engine, Facts};
 use doprax_ingress::Ingress;
+use doprax_ingress::acme::{Issuer, SystemClock};
 use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_store::{AppRecord, Store};
 use futures_util::stream::BoxStream;
@@ -31,6 +33,7 @@ pub struct Host {
     engine: Arc<dyn Engine>,
     plugins: Arc<Plugins>,
     ingress: Ingress,
+    certificates: Option<Certificates>,
     store: Store,
     journal: Arc<Journal>,
     apps: Mutex<HashMap<AppName, Arc<App>>>,
@@ -85,12 +88,29 @@ impl Host {
         let records = store.apps().await?;
         let observed = tokio::time::timeout(FIRST_LOOK, engine.observe_all()).await;
         let observed = observed.ok().and_then(Result::ok).unwrap_or_default();
-        let ingress = Ingress::start(doprax_ingress::Config::new(config.http.clone()))?;
+        let ingress = Ingress::start(doprax_ingress::Config {
+            https: config.https.clone(),
+            public_https_port: config.public_https_port,
+            ..doprax_ingress::Config::new(config.http.clone())
+        })?;
+        let certificates = if config.https.is_empty() {
+            None
+        } else {
+            let issuer = Issuer::start(
+                config.certificates.clone(),
+                Arc::new(StoreVault(store.clone())),
+                Arc::clone(ingress.certificates()),
+                Arc::new(SystemClock),
+            );
+            let challenges = &config.certificates.challenges;
+            Some(Certificates::new(issuer.await?, challenges))
+        };
         let host = Arc::new(Self {
             config,
             engine,
             plugins,
             ingress,
+            certificates,
             store,
             journal: Arc::default(),
             apps: Mutex::default(),
@@ -114,6 +134,7 @@ impl Host {
         for record in &records {
             host.renew_route(record, observed.get(&record.name).unwrap_or(&nothing));
         }
+        host.renew_wishes().await?;
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
             tracing::info!(app = %operation.app, operation = operation.id, "resuming");
             let app = host.app(&operation.app);
@@ -121,6 +142,7 @@ impl Host {
             host.run(app, operation, wish, true).await?;
         }
         tokio::spawn(Arc::clone(&host).keep());
+        tokio::spawn(Arc::clone(&host).keep_verifying());
         Ok(host)
     }
 
@@ -310,6 +332,10 @@ impl Host {
 
     pub(crate) fn ingress(&self) -> &Ingress {
         &self.ingress
+    }
+
+    pub(crate) fn certificates_kept(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -44,6 +44,7 @@ impl Host {
         self.execute(&run, &planner::removal(&observed, blueprint.as_ref()))
             .await?;
         self.store().remove_app(app).await?;
+        self.renew_wishes().await?;
         if observed.volumes.is_empty() {
             self.store().forget_secrets(app).await?;
         }

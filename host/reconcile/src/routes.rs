@@ -1,6 +1,7 @@
 //! Which host name leads where, and telling the ingress.
 
 use crate::Host;
+use crate::certificate::is_private;
 use doprax_core::blueprint::Blueprint;
 use doprax_core::domain::Domains;
 use doprax_core::name::{AppName, Instance};
@@ -37,6 +38,15 @@ impl Host {
     /// Where an app can be reached.
     pub(crate) fn url(&self, app: &AppName) -> String {
         let host = format!("{app}.{}", self.config().base_domain);
+        let https = self.ingress().https_addresses().first();
+        let has_certificate = self.ingress().certificates().find(&host).is_some();
+        if let Some(address) = https.filter(|_| has_certificate && !is_private(&host)) {
+            let port = self.config().public_https_port.unwrap_or(address.port());
+            return match port {
+                443 => format!("https://{host}"),
+                port => format!("https://{host}:{port}"),
+            };
+        }
         match self.ingress().addresses().first().map(SocketAddr::port) {
             None | Some(80) => format!("http://{host}"),
             Some(port) => format!("http://{host}:{port}"),
@@ -77,11 +87,14 @@ impl Host {
         let mut all = Routes::new();
         for (app, AppRoutes { domains, target }) in routes {
             let free = format!("{app}.{}", self.config().base_domain);
-            all.insert(free, Route::new(app.clone(), target.clone()));
+            let mut route = Route::new(app.clone(), target.clone());
+            route.options.keep_http = is_private(&free);
+            all.insert(free, route);
             for (name, domain) in domains {
                 let mut route = Route::new(app.clone(), target.clone());
                 route.options.redirect_to.clone_from(&domain.redirect_to);
                 route.options.hsts = domain.hsts.then_some(HSTS);
+                route.options.keep_http = is_private(name);
                 all.insert(name.clone(), route);
             }
         }

@@ -95,6 +95,19 @@ impl Store {
         rows.iter().map(|row| self.app_of(row)).collect()
     }
 
+    /// The names of all apps.
+    pub async fn app_names(&self) -> Result<Vec<AppName>, Error> {
+        let rows = sqlx::query("SELECT name FROM apps ORDER BY name")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(doing("read the apps' names"))?;
+        rows.iter()
+            .map(|row| {
+                AppName::new(row.get::<String, _>("name")).map_err(row_error("an app's name"))
+            })
+            .collect()
+    }
+
     /// One app.
     pub async fn app(&self, name: &AppName) -> Result<Option<AppRecord>, Error> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE apps.name = ?")))

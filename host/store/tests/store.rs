@@ -13,7 +13,7 @@ use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, EnvValue, MainSpec};
 use doprax_core::text::Template;
-use doprax_store::{Build, Claimed, OwnedDomain, EventRecord, NewRelease, Store};
+use doprax_store::{Build, Claimed, EventRecord, NewRelease, OwnedDomain, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -41,6 +41,13 @@ impl<'a> Dns<'a> {
             .unwrap()
     }
 
+    /// Where the authority answers.
+    #[track_caller]
+    pub fn authority(&self) -> SocketAddr {
+        let address = self.address_of(&self.authority);
+        format!("{address}:53").parse().unwrap()
+    }
+
     /// Gives a zone these records, in the place of those that it had.
     #[track_caller]
     pub fn write(&self, zone: &str, records: &str) {

@@ -24,6 +24,8 @@ pub struct Setup {
     /// Its name on the engine. Begins with `test`, so that what a killed test leaves is
     /// found and removed.
     pub instance: String,
+    /// The port of its ingress for HTTPS, if it has one.
+    pub https_port: Option<u16>,
     /// More arguments of `doprax serve`.
     pub more: Vec<String>,
 }
@@ -40,7 +42,17 @@ impl Setup {
             pool,
             port: free_port(process.wrapping_mul(31) + number),
             instance: format!("test-{process}-{number}"),
+            https_port: None,
             more: Vec::new(),
+        }
+    }
+
+    /// The same with HTTPS.
+    #[must_use]
+    pub fn with_https(self) -> Self {
+        Self {
+            https_port: Some(free_port(u32::from(self.port) + 1)),
+            ..self
         }
     }
 }
@@ -135,6 +147,7 @@ impl Host {
             pool,
             port,
             instance,
+            https_port,
             more,
         } = &self.setup;
         let http = format!("127.0.0.1:{port}");
@@ -151,6 +164,11 @@ impl Host {
         ]
         .map(str::to_owned)
         .into_iter()
+        .chain(
+            https_port
+                .iter()
+                .flat_map(|port| ["--https".to_owned(), format!("127.0.0.1:{port}")]),
+        )
         .chain(more.iter().cloned())
         .collect()
     }

@@ -4,6 +4,7 @@
 //! its blueprint), then the API. On the way out the API goes first. Apps go on running
 //! in both directions.
 
+use crate::acme::Acme;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::state;
@@ -28,13 +29,14 @@ use tokio_util::sync::CancellationToken;
 const ENGINE: &str = "unix:///var/run/docker.sock";
 /// How often desired and observed are compared where no hint calls for it.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// The port of the ingress where none is named.
+/// The ports of the ingress where none is named.
 const HTTP_PORT: u16 = 8080;
+const HTTPS_PORT: u16 = 8443;
 
 /// Run the host
 ///
 /// Keeps apps as they should be, takes wishes on a Unix socket in the state folder, and
-/// serves apps by HTTP as APP.BASE-DOMAIN. Run it under a service manager; it stops on
+/// serves apps by HTTP and HTTPS as APP.BASE-DOMAIN. Run it under a service manager; it stops on
 /// SIGTERM and SIGINT. Apps outlive it: when it is back, it finds them and mends what
 /// changed in between.
 ///
@@ -45,8 +47,9 @@ const HTTP_PORT: u16 = 8080;
 Examples:
   doprax serve
       apps at http://APP.localhost:8080, for this machine only
-  doprax serve --http 0.0.0.0:80 --base-domain apps.example.com
-      apps at http://APP.apps.example.com, for everyone
+  doprax serve --http 0.0.0.0:80 --https 0.0.0.0:443 --base-domain apps.example.com \
+      --acme letsencrypt --acme-email ops@example.com
+      apps at https://APP.apps.example.com, for everyone
   doprax serve --group docker
       members of the group may use it without sudo
   doprax serve --api 127.0.0.1:7070
@@ -56,6 +59,13 @@ pub(crate) struct Serve {
     /// Address on which apps are served by HTTP [default: port 8080 of this machine]
     #[arg(long, value_name = "ADDRESS")]
     http: Vec<SocketAddr>,
+    /// Address on which apps are served by HTTPS [default: port 8443 of this machine, if
+    /// --http is not given either]
+    #[arg(long, value_name = "ADDRESS")]
+    https: Vec<SocketAddr>,
+    /// The port at which visitors reach the first of them, where it is another one there
+    #[arg(long, value_name = "PORT", requires = "https")]
+    public_https_port: Option<u16>,
     /// Apps are reached as APP. followed by this
     #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
     base_domain: String,
@@ -82,6 +92,8 @@ pub(crate) struct Serve {
     /// Members of this group (name or number) may use the socket too
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
+    #[command(flatten)]
+    acme: Acme,
 }
 
 /// A domain in lower case, without a dot at its end.
@@ -104,10 +116,16 @@ impl Serve {
         prepare(&folder, group)?;
         let _lock = lock(&folder)?;
         let http = if self.http.is_empty() {
-            local_addresses()
+            local_addresses(HTTP_PORT)
         } else {
             self.http.clone()
         };
+        let https = if self.http.is_empty() && self.https.is_empty() {
+            local_addresses(HTTPS_PORT)
+        } else {
+            self.https.clone()
+        };
+        let listen = [http.as_slice(), https.as_slice()].concat();
         let config = Config {
             state: folder.clone(),
             engine: self.engine.clone().unwrap_or_else(engine),
@@ -118,8 +136,11 @@ impl Serve {
                 .unwrap_or_default(),
             base_domain: self.base_domain.clone(),
             http: http.clone(),
+            https,
+            public_https_port: self.public_https_port,
+            certificates: self.acme.policy()?,
             addresses: if self.address.is_empty() {
-                world_addresses(&http)
+                world_addresses(&listen)
             } else {
                 self.address.clone()
             },
@@ -214,9 +235,9 @@ impl Serve {
 fn not_started(error: StartError) -> Failure {
     let failure = Failure::from_error(&error);
     match error {
-        StartError::Ingress(_) => {
-            failure.help("serve apps on another address with --http ADDRESS:PORT")
-        }
+        StartError::Ingress(_) => failure.help(
+            "serve apps on other addresses with --http ADDRESS:PORT and --https ADDRESS:PORT",
+        ),
         StartError::Engine(_) => {
             failure.help("name the engine as unix:///PATH or tcp://HOST:PORT with --engine")
         }
@@ -254,10 +275,10 @@ fn engine() -> String {
 
 /// This machine's own addresses: those that browsers take `localhost` for. A machine
 /// without IPv6 has one of them.
-fn local_addresses() -> Vec<SocketAddr> {
+fn local_addresses(port: u16) -> Vec<SocketAddr> {
     let addresses = [
-        SocketAddr::from(([127, 0, 0, 1], HTTP_PORT)),
-        SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], HTTP_PORT)),
+        SocketAddr::from(([127, 0, 0, 1], port)),
+        SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)),
     ];
     let exists = |address: &SocketAddr| std::net::TcpListener::bind((address.ip(), 0)).is_ok();
     addresses.into_iter().filter(exists).collect()

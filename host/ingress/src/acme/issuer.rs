@@ -174,6 +174,14 @@ impl Issuer {
         self.shared.changed.notify_one();
     }
 
+    /// Renews these names no more. Their certificate is kept, so that whoever wants them
+    /// again does not ask a CA for what there is.
+    pub fn rest(&self, names: &Names) {
+        if let Some(entry) = self.shared.entries().get_mut(names) {
+            entry.wish = Wish::Unknown;
+        }
+    }
+
     /// Tries names again that have failed, now: somebody has put right what was wrong.
     /// The CAs' limits hold all the same.
     pub fn retry(&self, names: &Names) {

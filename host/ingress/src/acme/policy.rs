@@ -3,8 +3,8 @@
 use super::vault::Secret;
 use std::time::Duration;
 
-/// Who issues certificates for public names and how.
-#[derive(Debug, Clone)]
+/// Who issues certificates for public names and how. The default is nobody.
+#[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// The CAs, in the order in which they are asked. None: public names get no
     /// certificate; names that no public CA can serve get theirs from the local CA.

@@ -22,6 +22,7 @@ mod scholar;
 mod secret;
 mod service;
 mod shell;
+mod tls;
 mod volume;
 
 use doprax_e2e::{App, Host, engine};

@@ -1,0 +1,161 @@
+//! Which names get certificates, and where what these need is kept.
+//!
+//! Every app's free subdomain gets one, and every domain that was seen to lead here: a
+//! CA would refuse the others and count it. Names that are reserved for private use get
+//! theirs from the host's own CA at once. A domain and its `www.` share one.
+
+use crate::{Error, Host};
+use async_trait::async_trait;
+use doprax_core::name::AppName;
+use doprax_ingress::LocalCa;
+use doprax_ingress::acme::{
+    CertificateStatus, Challenge, Issuer, Kind, Names, Secret, Vault, VaultError,
+};
+use doprax_store::{OwnedDomain, Store};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Keeps a certificate for every name that should have one.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    issuer: Issuer,
+    /// Whether a wildcard for all free subdomains can be proven.
+    wildcard: bool,
+    wanted: Mutex<BTreeSet<Names>>,
+}
+
+impl Certificates {
+    pub(crate) fn new(issuer: Issuer, challenges: &[Challenge]) -> Self {
+        Self {
+            issuer,
+            wildcard: challenges
+                .iter()
+                .any(|challenge| matches!(challenge, Challenge::Dns01(_))),
+            wanted: Mutex::default(),
+        }
+    }
+
+    /// Sees to it that these sets of names, and no others, have a certificate.
+    fn want_only(&self, sets: BTreeSet<Names>) {
+        let mut wanted = self.wanted();
+        for names in wanted.difference(&sets) {
+            // The host's own CA issues another at once; any other counts them.
+            if LocalCa::may_issue(names) {
+                self.issuer.forget(names);
+            } else {
+                self.issuer.rest(names);
+            }
+        }
+        self.issuer.want(sets.difference(&wanted).cloned());
+        *wanted = sets;
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, BTreeSet<Names>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host {
+    /// How things stand with every certificate.
+    pub fn certificates(&self) -> Vec<CertificateStatus> {
+        let Some(certificates) = self.certificates_kept() else {
+            return Vec::new();
+        };
+        let wanted = certificates.wanted();
+        let mut status = certificates.issuer.status();
+        status.retain(|status| wanted.contains(&status.names));
+        status
+    }
+
+    /// The certificate of the host's own CA, in PEM; none where nothing is served by
+    /// HTTPS.
+    pub fn local_ca(&self) -> Option<String> {
+        let certificates = self.certificates_kept()?;
+        Some(certificates.issuer.local_ca().root_pem().to_owned())
+    }
+
+    /// Sees to it that every name that should have a certificate has one, after apps or
+    /// domains have changed.
+    pub(crate) async fn renew_wishes(&self) -> Result<(), Error> {
+        let Some(certificates) = self.certificates_kept() else {
+            return Ok(());
+        };
+        let (apps, domains) =
+            tokio::try_join!(self.store().app_names(), self.store().domains(None))?;
+        let base = &self.config().base_domain;
+        let mut sets = BTreeSet::new();
+        let free = |app: &AppName| Names::new([format!("{app}.{base}")]).ok();
+        let wildcard = Names::new([format!("*.{base}")]).ok();
+        match wildcard.filter(|names| certificates.wildcard && !LocalCa::may_issue(names)) {
+            Some(wildcard) => drop(sets.insert(wildcard)),
+            None => sets.extend(apps.iter().filter_map(free)),
+        }
+        sets.extend(domain_sets(&domains));
+        certificates.want_only(sets);
+        Ok(())
+    }
+
+    /// Has CAs be asked again for a name that they refused before.
+    pub(crate) fn retry_certificate(&self, name: &str) {
+        if let Some(certificates) = self.certificates_kept() {
+            for names in certificates.issuer.status().into_iter().map(|s| s.names) {
+                if names.contains(name) {
+                    certificates.issuer.retry(&names);
+                }
+            }
+        }
+    }
+}
+
+/// One set for each domain with the `www.` that sends on to it.
+fn domain_sets(domains: &[OwnedDomain]) -> impl Iterator<Item = Names> {
+    let heads = domains.iter().filter(|d| d.domain.redirect_to.is_none());
+    heads.filter_map(|head| {
+        let with_www = domains.iter().filter(|other| {
+            other.name == head.name || other.domain.redirect_to.as_ref() == Some(&head.name)
+        });
+        let may_have =
+            |domain: &&OwnedDomain| domain.verified_ms.is_some() || is_private(&domain.name);
+        Names::new(with_www.filter(may_have).map(|domain| domain.name.clone())).ok()
+    })
+}
+
+/// Whether a name is reserved for private use: no public CA can serve it.
+pub(crate) fn is_private(name: &str) -> bool {
+    Names::new([name]).is_ok_and(|names| LocalCa::may_issue(&names))
+}
+
+/// Keeps in the store what certificates need.
+pub(crate) struct StoreVault(pub(crate) Store);
+
+impl fmt::Debug for StoreVault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("StoreVault")
+    }
+}
+
+#[async_trait]
+impl Vault for StoreVault {
+    async fn get(&self, kind: Kind, id: &str) -> Result<Option<Secret>, VaultError> {
+        let value = self.0.vault_value(kind.as_str(), id).await?;
+        Ok(value.map(Secret::new))
+    }
+
+    async fn all(&self, kind: Kind) -> Result<Vec<(String, Secret)>, VaultError> {
+        let values = self.0.vault_values(kind.as_str()).await?;
+        let secret = |(id, value): (String, Vec<u8>)| (id, Secret::new(value));
+        Ok(values.into_iter().map(secret).collect())
+    }
+
+    async fn put(&self, kind: Kind, id: &str, value: Secret) -> Result<(), VaultError> {
+        Ok(self
+            .0
+            .set_vault_value(kind.as_str(), id, value.expose())
+            .await?)
+    }
+
+    async fn remove(&self, kind: Kind, id: &str) -> Result<(), VaultError> {
+        Ok(self.0.remove_vault_value(kind.as_str(), id).await?)
+    }
+}

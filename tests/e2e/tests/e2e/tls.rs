@@ -1,0 +1,196 @@
+//! HTTPS: the host's own CA for private names, and a real ACME CA for public ones.
+
+use doprax_e2e::{App, Dns, Docker, Host, Pebble, Setup, engine, secure, wait_for};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The certificate for a name, as `doprax certs` shows it.
+fn certificate(host: &Host, name: &str) -> Option<Value> {
+    let all = host.cli().json(["certs"]);
+    let named = |one: &&Value| one["names"].as_array().unwrap().iter().any(|n| n == name);
+    all.as_array().unwrap().iter().find(named).cloned()
+}
+
+#[track_caller]
+fn await_certificate(host: &Host, name: &str) {
+    wait_for("a certificate", 60, || {
+        let found = certificate(host, name)?;
+        (found["state"] == "valid").then_some(())
+    });
+}
+
+/// The CA's own certificate, in a file beside the host's state.
+fn own_ca(host: &Host) -> PathBuf {
+    let file = host.state().join("ca-of-the-test.pem");
+    std::fs::write(&file, host.cli().ok(["ca"]).stdout).unwrap();
+    file
+}
+
+/// The serial number of what is served for a name.
+#[track_caller]
+fn served(host: &Host, name: &str) -> String {
+    let port = host.setup.https_port.unwrap();
+    let script = format!(
+        "openssl s_client -connect 127.0.0.1:{port} -servername {name} </dev/null 2>/dev/null \
+         | openssl x509 -noout -serial"
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .output();
+    let text = String::from_utf8_lossy(&output.unwrap().stdout).into_owned();
+    assert!(text.starts_with("serial="), "{text}");
+    text
+}
+
+#[test]
+fn private_names_are_served_by_the_hosts_own_ca() {
+    let Some(engine) = engine() else { return };
+    let mut host = Host::start_with(Setup::new(&engine).with_https());
+    let app = App::tiny("tiny", "");
+    host.cli().ok(["up", app.path(), "--yes"]);
+    await_certificate(&host, "tiny.localhost");
+    let port = host.setup.https_port.unwrap();
+    let url = format!("https://tiny.localhost:{port}/");
+    let ca = own_ca(&host);
+    let page = secure(&url, Some(&ca));
+    assert_eq!(
+        (page.status, page.body.as_str()),
+        (200, "first\n"),
+        "{page:?}"
+    );
+    assert_eq!(page.version, "2");
+    assert_eq!(secure(&url, None).code, 60, "nobody else trusts it");
+    // Nobody is sent to what his browser does not trust.
+    host.site("tiny").get("/").with_status(200);
+    host.cli()
+        .ok(["ca", "trust"])
+        .says(&["update-ca-certificates", "Firefox"]);
+    let unknown = secure(&format!("https://other.localhost:{port}/"), Some(&ca));
+    assert_eq!(
+        unknown.code, 35,
+        "no certificate, no handshake: {unknown:?}"
+    );
+
+    let before = served(&host, "tiny.localhost");
+    host.kill();
+    host.resume();
+    assert_eq!(served(&host, "tiny.localhost"), before);
+    host.cli().ok(["remove", "tiny", "--yes"]);
+    assert_eq!(host.cli().json(["certs"]), serde_json::json!([]));
+}
+
+#[test]
+fn public_names_get_certificates_of_a_ca() {
+    let Some(engine) = engine() else { return };
+    let mut setup = Setup::new(&engine).with_https();
+    let docker = Docker::new(&engine, &setup.instance);
+    let dns = Dns::start(&docker);
+    dns.write(
+        "example.net",
+        "*.apps IN A 127.0.0.1\nshop IN A 192.0.2.7\nwww.shop IN A 127.0.0.1",
+    );
+    let (http, https) = (setup.port, setup.https_port.unwrap());
+    let Some(ca) = Pebble::start((http, https), dns.authority()) else {
+        return docker.clean();
+    };
+    let cache = dns.cache().to_string();
+    let more = [
+        ["--base-domain", "apps.example.net"],
+        ["--address", "127.0.0.1"],
+        ["--dns", &cache],
+        ["--acme", &ca.named()],
+        ["--acme-email", "ops@example.net"],
+    ];
+    setup
+        .more
+        .extend(more.as_flattened().iter().map(|text| (*text).to_owned()));
+    let mut host = Host::start_with(setup);
+    let app = App::tiny("tiny", "");
+    host.cli().ok(["up", app.path(), "--yes"]);
+
+    // The free subdomain, at the first run.
+    await_certificate(&host, "tiny.apps.example.net");
+    let roots = ca.roots();
+    let free = format!("https://tiny.apps.example.net:{https}/");
+    let page = |url: &str, roots: &Path| {
+        let page = secure(url, Some(roots));
+        assert_eq!(
+            (page.status, page.body.as_str()),
+            (200, "first\n"),
+            "{page:?}"
+        );
+    };
+    page(&free, &roots);
+    host.cli()
+        .ok(["status", "tiny"])
+        .says(&[free.trim_end_matches('/')]);
+    let insecure = secure(&format!("http://tiny.apps.example.net:{http}/a?b=c"), None);
+    assert_eq!(insecure.status, 308, "{insecure:?}");
+    assert_eq!(insecure.location, format!("{free}a?b=c"));
+
+    // A domain, as soon as it leads here.
+    host.cli().ok([
+        "domain",
+        "add",
+        "tiny",
+        "shop.example.net",
+        "--www",
+        "--hsts",
+    ]);
+    host.cli()
+        .fails(1, ["domain", "verify", "tiny"])
+        .says(&["shop.example.net leads to 192.0.2.7"]);
+    assert_eq!(certificate(&host, "shop.example.net"), None);
+    assert_eq!(
+        secure(&format!("http://shop.example.net:{http}/"), None).status,
+        200,
+        "HTTP serves until there is a certificate"
+    );
+    dns.write(
+        "example.net",
+        "*.apps IN A 127.0.0.1\nshop IN A 127.0.0.1\nwww.shop IN A 127.0.0.1",
+    );
+    wait_for("the name to lead here", 20, || {
+        let found = host.cli().command(["domain", "verify", "tiny"]).run();
+        (found.code == 0).then_some(())
+    });
+    await_certificate(&host, "shop.example.net");
+    await_certificate(&host, "www.shop.example.net");
+    page(&format!("https://shop.example.net:{https}/"), &roots);
+    let www = secure(
+        &format!("https://www.shop.example.net:{https}/a"),
+        Some(&roots),
+    );
+    assert_eq!(www.status, 308, "{www:?}");
+    assert_eq!(www.location, format!("https://shop.example.net:{https}/a"));
+    let names = certificate(&host, "shop.example.net").unwrap()["names"].clone();
+    assert_eq!(
+        names.as_array().unwrap().len(),
+        2,
+        "both share one: {names}"
+    );
+    host.cli().ok(["certs"]).says(&["valid", "Pebble", "days"]);
+
+    // What there is is served at once when the host is back, without asking again.
+    let before = [
+        served(&host, "shop.example.net"),
+        served(&host, "tiny.apps.example.net"),
+    ];
+    drop(ca);
+    for end in [Host::stop, Host::kill] {
+        end(&mut host);
+        host.resume();
+        let after = [
+            served(&host, "shop.example.net"),
+            served(&host, "tiny.apps.example.net"),
+        ];
+        assert_eq!(after, before);
+    }
+    // The keys are nowhere in clear.
+    for file in std::fs::read_dir(host.state()).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("PRIVATE KEY"), "{}", path.display());
+    }
+}
