@@ -22,7 +22,7 @@ use crate::Certificates;
 use instant_acme::{Account, Identifier, NewOrder, Order, OrderStatus};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// How long one attempt waits for a CA in all. What is not done then is gone on with
@@ -45,6 +45,9 @@ pub(super) struct Record {
     /// The private key for the certificate, in PEM.
     key: String,
     purpose: Purpose,
+    /// The CA has refused to make the order before this.
+    #[serde(default)]
+    not_before: Option<SystemTime>,
     /// TXT records that were put up, or were about to be.
     #[serde(default)]
     pub(super) texts: Vec<(String, String)>,
@@ -121,6 +124,7 @@ impl Attempt<'_> {
     async fn run(&self, account: &Account, known: Option<Record>) -> Result<Certificate, Error> {
         let mut record = match known {
             Some(mut record) => {
+                self.ca.check_not_before(record.not_before)?;
                 self.look_for_order(account, &mut record).await?;
                 record
             }
@@ -156,6 +160,7 @@ impl Attempt<'_> {
             url: None,
             key: new_key()?.serialize_pem(),
             purpose,
+            not_before: None,
             texts: Vec::new(),
             unusable: 0,
         };
@@ -225,6 +230,8 @@ impl Attempt<'_> {
             };
             // Whatever the CA has against the replacement, the renewal is more important.
             if replaced.is_none() || !error.is_refusal() {
+                record.not_before = self.ca.not_before(&error);
+                self.save(record).await?;
                 return Err(error);
             }
             self.ca.count_order(self.names, Purpose::Renewal).await?;

@@ -4,6 +4,7 @@ use super::*;
 use crate::acme::Limit;
 use http::StatusCode;
 use proxy::Verdict;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn away_for_hours() {
@@ -71,6 +72,43 @@ async fn an_order_is_refused_for_some_time() {
     rig.clock.advance(2 * HOUR);
     reaches(&issuer, &refused, Phase::Valid).await;
     assert_eq!(rig.proxy.orders(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_is_kept_to_while_another_ca_is_tried() {
+    let Some(programs) = pebble::folder() else {
+        return;
+    };
+    let rig = Rig::start(&programs, Options::default()).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    rig.proxy.rule(move |request| {
+        if request == "POST /order-plz" {
+            counted.fetch_add(1, Ordering::Relaxed);
+            return busy(StatusCode::TOO_MANY_REQUESTS, "129600", RATE_LIMITED);
+        }
+        Verdict::Pass
+    });
+    let second = Proxy::start(rig.pebble.port, &rig.tls).await;
+    second.rule(|_| Verdict::Close);
+    let mut policy = rig.policy();
+    policy.cas = vec![rig.ca(&rig.proxy), rig.ca(&second)];
+    let issuer = rig.issuer(policy).await;
+    let of = names("example.com");
+    issuer.want([of.clone()]);
+    fails(&issuer, &of).await;
+    let next = status(&issuer, &of).next_attempt.unwrap();
+    assert!(next <= rig.clock.now() + 2 * MINUTE);
+    rig.clock.advance_to(next);
+    until("the first is left alone", || {
+        let error = status(&issuer, &of).last_error.unwrap_or_default();
+        error.contains("asked to be left alone")
+    })
+    .await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    // For a day and a half, as it said.
+    rig.clock.advance(36 * HOUR);
+    until("it is asked again", || asked.load(Ordering::Relaxed) == 2).await;
 }
 
 #[tokio::test]
