@@ -233,6 +233,7 @@ async fn advise(rig: &Rig, of: &Names, start: SystemTime, end: SystemTime) {
         rig.pebble.management_port
     );
     let request = http::Request::post(url)
+        .header(http::header::USER_AGENT, "a test")
         .body(body.to_string().into())
         .unwrap();
     let answered = rig.tls.client().request(request).await.unwrap();
