@@ -247,7 +247,7 @@ impl Attempt<'_> {
                 OrderStatus::Pending => self.prove(order, record, deadline).await?,
                 OrderStatus::Ready => self.finalize(order, record, deadline).await?,
                 OrderStatus::Processing => {
-                    self.wait(order, &[OrderStatus::Processing], deadline)
+                    self.wait(order, &[OrderStatus::Processing], None, deadline)
                         .await?;
                 }
                 OrderStatus::Valid => return self.fetch(order, record).await,
@@ -267,16 +267,17 @@ impl Attempt<'_> {
             "finalize the order",
             call!(async { order.finalize_csr(&request).await }),
         );
-        match asked {
-            Ok(_) => {}
+        let asked = match asked {
+            Ok((_, seen)) => seen.retry_after,
             // It was finalized before, and the answer did not arrive.
             Err(error) if error.problem() == Some("orderNotReady") => {
                 tracing::debug!(%error, names = %self.names, "looking again");
+                None
             }
             Err(error) => return Err(error),
-        }
+        };
         let going_on = [OrderStatus::Ready, OrderStatus::Processing];
-        self.wait(order, &going_on, deadline).await
+        self.wait(order, &going_on, asked, deadline).await
     }
 
     fn signing_request(&self, key: &str) -> Result<Vec<u8>, Error> {
@@ -320,14 +321,17 @@ impl Attempt<'_> {
         }
     }
 
-    /// Looks at the order until it is in none of these states.
+    /// Looks at the order until it is in none of these states, first after the pause
+    /// that the CA has asked for.
     pub(super) async fn wait(
         &self,
         order: &mut Order,
         going_on: &[OrderStatus],
+        asked: Option<Duration>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let mut pause = FIRST_PAUSE;
+        let kept = |asked: Duration| asked.clamp(FIRST_PAUSE, LONGEST_ASKED_PAUSE);
+        let mut pause = asked.map_or(FIRST_PAUSE, kept);
         let mut unheard = 0;
         while going_on.contains(&order.state().status) {
             if Instant::now() + pause > deadline {
@@ -338,7 +342,7 @@ impl Attempt<'_> {
             }
             tokio::time::sleep(pause).await;
             pause = match self.look(order).await {
-                Ok(Some(asked)) => asked.clamp(FIRST_PAUSE, LONGEST_ASKED_PAUSE),
+                Ok(Some(asked)) => kept(asked),
                 Ok(None) => (pause * 3 / 2).min(LONGEST_PAUSE),
                 Err(error) if unheard == UNHEARD || !error.is_unheard() => return Err(error),
                 Err(_) => {

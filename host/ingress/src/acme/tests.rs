@@ -44,7 +44,7 @@ struct Rig {
     pebble: Pebble,
     proxy: Proxy,
     tls: Tls,
-    _site: Site,
+    site: Site,
 }
 
 impl Rig {
@@ -62,7 +62,7 @@ impl Rig {
             pebble,
             proxy,
             tls,
-            _site: site,
+            site,
         }
     }
 

@@ -268,7 +268,7 @@ async fn a_ca_that_has_lost_everything() {
     fails(&issuer, &half).await;
     rig.proxy.rule(|_| Verdict::Pass);
 
-    let ports = (rig._site.http_port, rig._site.tls_port);
+    let ports = (rig.site.http_port, rig.site.tls_port);
     let other = Pebble::start(&programs, ports, &rig.tls, Options::default()).await;
     rig.proxy.redirect(other.port);
     let served = rig.served("example.com");
