@@ -3,7 +3,7 @@
 //! Its root is constrained to names that are reserved for private use: whoever trusts
 //! it, and whoever steals its key, can impersonate no site on the internet by it.
 
-use crate::acme::certificate::{Record, new_key};
+use crate::acme::certificate::{Certificate, Record, new_key};
 use crate::acme::vault::{self, Kind, Vault};
 use crate::acme::{Error, Names};
 use rcgen::{
@@ -45,10 +45,13 @@ const ROOT: &str = "root";
 pub struct LocalCa {
     issuer: Issuer<'static, KeyPair>,
     root: String,
+    name: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Root {
+    /// Its common name, which no other root has.
+    name: String,
     certificate: String,
     key: String,
 }
@@ -75,6 +78,11 @@ impl LocalCa {
     /// Whether each of the names is reserved for private use.
     pub fn may_issue(names: &Names) -> bool {
         names.iter().all(is_private)
+    }
+
+    /// Whether a certificate is from this root.
+    pub(crate) fn has_issued(&self, certificate: &Certificate) -> bool {
+        certificate.issuer == self.name
     }
 
     /// Issues a certificate. A client refuses it if [`Self::may_issue`] says no.
@@ -110,6 +118,7 @@ impl LocalCa {
         Ok(Self {
             issuer,
             root: root.certificate,
+            name: root.name,
         })
     }
 }
@@ -132,9 +141,10 @@ impl Root {
         // Several hosts' roots in one trust store should be told apart.
         let mark = key.public_key_raw().iter().rev().take(4);
         let mark: String = mark.map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("Doprax local CA {mark}");
         params
             .distinguished_name
-            .push(DnType::CommonName, format!("Doprax local CA {mark}"));
+            .push(DnType::CommonName, name.as_str());
         params.not_before = (now - BEFORE).into();
         params.not_after = (now + ROOT_LIFETIME).into();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -147,6 +157,7 @@ impl Root {
         });
         let certificate = params.self_signed(&key).map_err(failed)?;
         Ok(Self {
+            name,
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         })
@@ -180,7 +191,6 @@ fn is_private(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acme::certificate::Certificate;
     use crate::acme::tests::MemoryVault;
     use rustls::RootCertStore;
     use rustls::client::WebPkiServerVerifier;
@@ -221,6 +231,7 @@ mod tests {
     async fn a_client_that_trusts_the_root_trusts_its_certificates() {
         let now = SystemTime::now();
         let ca = LocalCa::open(&MemoryVault::default(), now).await.unwrap();
+        let other = LocalCa::open(&MemoryVault::default(), now).await.unwrap();
         for name in [
             "shop.localhost",
             "localhost",
@@ -236,6 +247,8 @@ mod tests {
             let lifetime = certificate.not_after.duration_since(certificate.not_before);
             assert!(lifetime.unwrap() <= 90 * DAY + Duration::from_secs(1));
             assert!(certificate.issuer.starts_with("Doprax local CA "));
+            assert!(ca.has_issued(&certificate));
+            assert!(!other.has_issued(&certificate));
         }
     }
 

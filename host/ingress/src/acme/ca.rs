@@ -10,12 +10,20 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, Key, NewAccount};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
 
-/// The longest that a CA's wish to be left alone is honoured.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest that a CA's wish to be left alone is honoured: by all, and for some names
+/// (no limit of Let's Encrypt is for more than a week).
+const LONGEST_PAUSE: Duration = DAY;
+const LONGEST_PAUSE_FOR_NAMES: Duration = DAY.saturating_mul(8);
+
+/// How long what a CA says of itself in its directory is believed.
+const DIRECTORY_LASTS: Duration = DAY;
 
 /// One CA, as all orders share it.
 #[derive(Debug)]
@@ -33,13 +41,15 @@ pub(super) struct Ca {
     paused_until: Mutex<Option<SystemTime>>,
 }
 
-/// An account, which has no `Debug` of its own.
-#[derive(Clone)]
-struct OneAccount(Account);
+/// An account, and since when it is open. With it the library holds the directory.
+struct OneAccount {
+    account: Account,
+    since: SystemTime,
+}
 
-impl std::fmt::Debug for OneAccount {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.0.id())
+impl fmt::Debug for OneAccount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.account.id())
     }
 }
 
@@ -78,18 +88,32 @@ impl Ca {
 
     /// The account; made if there is none, once however many ask at a time.
     pub(super) async fn account(&self) -> Result<Account, Error> {
-        let cell = Arc::clone(&self.cell());
-        let account = cell
-            .get_or_try_init(|| async { self.open_account().await.map(OneAccount) })
-            .await?;
-        Ok(account.0.clone())
+        let now = self.clock.now();
+        let cell = {
+            let mut cell = self.cell();
+            let is_old = |held: &OneAccount| held.since + DIRECTORY_LASTS < now;
+            if cell.get().is_some_and(is_old) {
+                *cell = Arc::default();
+            }
+            Arc::clone(&cell)
+        };
+        let open = || async {
+            let account = self.open_account().await?;
+            Ok::<_, Error>(OneAccount {
+                account,
+                since: now,
+            })
+        };
+        let held = cell.get_or_try_init(open).await?;
+        Ok(held.account.clone())
     }
 
     /// After the CA said that it does not know this account: the next one who asks makes
     /// a new one, unless somebody has done so already.
     pub(super) fn forget_account(&self, account: &Account) {
         let mut cell = self.cell();
-        if cell.get().is_some_and(|held| held.0.id() == account.id()) {
+        let is_it = |held: &OneAccount| held.account.id() == account.id();
+        if cell.get().is_some_and(is_it) {
             *self.unknown() = Some(account.id().to_owned());
             *cell = Arc::default();
         }
@@ -97,13 +121,23 @@ impl Ca {
 
     /// Says until when the CA wants to be left alone, if it does.
     pub(super) fn check_pause(&self) -> Result<(), Error> {
-        match *self.pause() {
+        self.check_not_before(*self.pause())
+    }
+
+    /// Refuses what the CA wants to be asked at another time.
+    pub(super) fn check_not_before(&self, time: Option<SystemTime>) -> Result<(), Error> {
+        match time {
             Some(until) if until > self.clock.now() => Err(Error::Paused {
                 directory: self.directory().to_owned(),
                 until,
             }),
             _ => Ok(()),
         }
+    }
+
+    /// When it is that the CA, by this error, wants to be asked again.
+    pub(super) fn not_before(&self, error: &Error) -> Option<SystemTime> {
+        error.not_before(self.clock.now())
     }
 
     /// What came of a call. What the CA did not answer within bounds, or with a
@@ -126,15 +160,17 @@ impl Ca {
         seen: &Seen,
         source: instant_acme::Error,
     ) -> Error {
-        let retry_after = match seen.status {
-            Some(429 | 503) => seen.retry_after.map(|wait| wait.min(LONGEST_PAUSE)),
-            _ => None,
-        };
         // A refused order may be about its names alone; all else is about the CA.
         let is_about_all = seen.status == Some(503) || action != CREATE_ORDER;
-        if let Some(wait) = retry_after
-            && is_about_all
-        {
+        let longest = match is_about_all {
+            true => LONGEST_PAUSE,
+            false => LONGEST_PAUSE_FOR_NAMES,
+        };
+        let retry_after = match seen.status {
+            Some(429 | 503) => seen.retry_after.map(|wait| wait.min(longest)),
+            _ => None,
+        };
+        if is_about_all && let Some(wait) = retry_after {
             *self.pause() = Some(self.clock.now() + wait);
         }
         Error::Ca {
@@ -315,15 +351,15 @@ impl Ca {
         Ok(Some(ExternalAccountKey::new(binding.key_id.clone(), &key)))
     }
 
-    fn cell(&self) -> std::sync::MutexGuard<'_, Arc<OnceCell<OneAccount>>> {
+    fn cell(&self) -> MutexGuard<'_, Arc<OnceCell<OneAccount>>> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unknown(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    fn unknown(&self) -> MutexGuard<'_, Option<String>> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pause(&self) -> std::sync::MutexGuard<'_, Option<SystemTime>> {
+    fn pause(&self) -> MutexGuard<'_, Option<SystemTime>> {
         self.paused_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

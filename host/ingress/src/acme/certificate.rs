@@ -84,6 +84,12 @@ impl Certificate {
         })
     }
 
+    /// What is served for each of the names.
+    pub(crate) fn by_name(&self, names: &Names) -> Vec<(String, Arc<CertifiedKey>)> {
+        let served = |name: &str| (name.to_owned(), Arc::clone(&self.key));
+        names.iter().map(served).collect()
+    }
+
     pub(crate) fn is_valid(&self, now: SystemTime) -> bool {
         now < self.not_after
     }

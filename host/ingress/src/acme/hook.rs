@@ -2,16 +2,18 @@
 
 use super::Error;
 use super::policy::Hook;
+use std::convert::Infallible;
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{ChildStderr, Command};
 
 /// How much of the end of its standard error is told.
 const MOST_TOLD: usize = 500;
 
-/// How much of its standard error is read.
-const MOST_READ: u64 = 64 * 1024;
+/// How long its last words are waited for when it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// Runs the hook; `action` is `present` or `cleanup`.
 pub(super) async fn run(
@@ -46,22 +48,44 @@ async fn end(hook: &Hook, action: &str, name: &str, value: &str) -> io::Result<(
         .kill_on_drop(true)
         .spawn()?;
     let mut said = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
-        stderr.take(MOST_READ).read_to_end(&mut said).await?;
-    }
-    let status = child.wait().await?;
+    let status = match child.stderr.take() {
+        Some(mut stderr) => {
+            let status = tokio::select! {
+                status = child.wait() => status,
+                never = listen(&mut stderr, &mut said) => match never {},
+            };
+            // The last of it; something that the program has left behind may keep the
+            // pipe open.
+            let rest = tokio::time::timeout(LAST_WORDS, listen(&mut stderr, &mut said));
+            let _ = rest.await;
+            status?
+        }
+        None => child.wait().await?,
+    };
     if status.success() {
         return Ok(());
     }
-    let said = &said[said.len().saturating_sub(MOST_TOLD)..];
-    let said = String::from_utf8_lossy(said);
+    let said = String::from_utf8_lossy(&said);
     Err(io::Error::other(format!("{status}: {}", said.trim())))
+}
+
+/// Reads for ever, so that the program never waits for a reader; keeps the end.
+async fn listen(from: &mut ChildStderr, said: &mut Vec<u8>) -> Infallible {
+    let mut buffer = [0; 1024];
+    loop {
+        match from.read(&mut buffer).await {
+            Ok(length @ 1..) => {
+                said.extend_from_slice(&buffer[..length]);
+                said.drain(..said.len().saturating_sub(MOST_TOLD));
+            }
+            Ok(0) | Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn hook(script: &str, timeout: Duration) -> Hook {
         Hook {
@@ -99,6 +123,14 @@ mod tests {
             error.in_full(),
             "the DNS hook sh cleanup failed for a.test: exit status: 3: no such zone"
         );
+    }
+
+    #[tokio::test]
+    async fn may_say_much_and_leave_something_behind() {
+        let script = "sleep 20 & head -c 1000000 /dev/zero >&2; echo done >&2; exit 1";
+        let hook = hook(script, Duration::from_secs(10));
+        let error = run(&hook, "present", "a.test", "x").await.unwrap_err();
+        assert!(error.in_full().ends_with("done"), "{}", error.in_full());
     }
 
     #[tokio::test]

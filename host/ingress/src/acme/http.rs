@@ -8,7 +8,7 @@ use super::Error;
 use super::error::problem_type;
 use bytes::Bytes;
 use http::Request;
-use http::header::{LINK, LOCATION, RETRY_AFTER};
+use http::header::{self, HeaderValue, LINK, LOCATION, RETRY_AFTER};
 use http::response::Parts;
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
@@ -25,6 +25,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+
+/// Which software asks (RFC 8555 section 6.1).
+const USER_AGENT: &str = concat!("doprax/", env!("CARGO_PKG_VERSION"), " instant-acme");
 
 /// Bound on a request with its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -133,8 +136,10 @@ impl Http {
 impl HttpClient for Http {
     fn request(
         &self,
-        request: Request<BodyWrapper<Bytes>>,
+        mut request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
+        let agent = HeaderValue::from_static(USER_AGENT);
+        request.headers_mut().insert(header::USER_AGENT, agent);
         let response = self.client.request(request);
         Box::pin(async move {
             let whole = async {
@@ -161,12 +166,12 @@ impl HttpClient for Http {
 }
 
 fn note(head: &Parts, body: &Bytes) {
-    let header = |name| head.headers.get(name)?.to_str().ok();
+    let text = |name| head.headers.get(name)?.to_str().ok();
     let links = head.headers.get_all(LINK).iter();
     let seen = Seen {
         status: Some(head.status.as_u16()),
-        retry_after: header(RETRY_AFTER).and_then(|text| retry_after(text, SystemTime::now())),
-        location: header(LOCATION).map(str::to_owned),
+        retry_after: text(RETRY_AFTER).and_then(|text| retry_after(text, SystemTime::now())),
+        location: text(LOCATION).map(str::to_owned),
         next: links.filter_map(|link| next(link.to_str().ok()?)).next(),
         body: body.clone(),
     };

@@ -103,7 +103,7 @@ impl Issuer {
             })
             .collect();
         let local_ca = LocalCa::open(&*vault, clock.now()).await?;
-        let entries = load(&*vault, clock.now()).await?;
+        let entries = load(&*vault, &local_ca, clock.now()).await?;
         let shared = Arc::new(Shared {
             workshop: Workshop {
                 cas,
@@ -126,16 +126,20 @@ impl Issuer {
         })
     }
 
-    /// Sees to it that each of these sets has a certificate from now on.
+    /// Sees to it that each of these sets has a certificate from now on. To say it again
+    /// changes nothing.
     pub fn want(&self, sets: impl IntoIterator<Item = Names>) {
         let mut entries = self.shared.entries();
+        let mut served = Vec::new();
         for names in sets {
             let entry = entries.entry(names.clone()).or_default();
-            entry.wish = Wish::Wanted;
-            if let Some(certificate) = &entry.certificate {
-                self.shared.serve(&names, certificate);
+            if std::mem::replace(&mut entry.wish, Wish::Wanted) != Wish::Wanted
+                && let Some(certificate) = &entry.certificate
+            {
+                served.extend(certificate.by_name(&names));
             }
         }
+        self.shared.workshop.certificates.serve(served);
         drop(entries);
         self.shared.changed.notify_one();
     }
@@ -256,22 +260,27 @@ impl Shared {
             .iter()
             .filter_map(|(names, entry)| {
                 let (time, work) = entry.next().filter(|(time, _)| *time <= now)?;
-                let has_certificate = entry.certificate.is_some();
-                Some((has_certificate, time, names.clone(), work))
+                Some((entry.certificate.is_some(), time, names, work))
             })
             .collect();
         due.sort_by_key(|(has_certificate, time, ..)| (*has_certificate, *time));
-        let mut free = PARALLEL.saturating_sub(
-            running
-                .values()
-                .filter(|names| !LocalCa::may_issue(names))
-                .count(),
-        );
+        let public = running.values().filter(|names| !LocalCa::may_issue(names));
+        let mut free = PARALLEL.saturating_sub(public.count());
+        let mut chosen: Vec<(Names, Work)> = Vec::new();
         for (_, _, names, work) in due {
-            let is_local = LocalCa::may_issue(&names);
-            if (!is_local && free == 0) || running.values().any(|other| other.overlaps(&names)) {
+            let is_local = LocalCa::may_issue(names);
+            let mut others = running
+                .values()
+                .chain(chosen.iter().map(|(names, _)| names));
+            if (!is_local && free == 0) || others.any(|other| other.overlaps(names)) {
                 continue;
             }
+            if !is_local {
+                free -= 1;
+            }
+            chosen.push((names.clone(), work));
+        }
+        for (names, work) in chosen {
             let Some(entry) = entries.get_mut(&names) else {
                 continue;
             };
@@ -284,9 +293,6 @@ impl Shared {
             let abort = jobs.spawn(async move { shared.workshop.work(work, &of, state).await });
             running.insert(abort.id(), names);
             entry.doing = Some((work, abort));
-            if !is_local {
-                free -= 1;
-            }
         }
     }
 
@@ -329,7 +335,8 @@ impl Shared {
                     && is_new
                     && let Some(certificate) = &entry.certificate
                 {
-                    self.serve(&names, certificate);
+                    let served = certificate.by_name(&names);
+                    self.workshop.certificates.serve(served);
                 }
             }
             // It was forgotten.
@@ -343,24 +350,13 @@ impl Shared {
         }
     }
 
-    fn serve(&self, names: &Names, certificate: &Certificate) {
-        let served = names
-            .iter()
-            .map(|name| (name.to_owned(), Arc::clone(&certificate.key)));
-        self.workshop.certificates.serve(served);
-    }
-
     /// Serves all that is still valid, at once.
     fn serve_all(&self) {
         let now = self.workshop.clock.now();
         let entries = self.entries();
         let valid = entries.iter().flat_map(|(names, entry)| {
             let certificate = entry.certificate.iter().filter(|found| found.is_valid(now));
-            certificate.flat_map(|found| {
-                names
-                    .iter()
-                    .map(|name| (name.to_owned(), Arc::clone(&found.key)))
-            })
+            certificate.flat_map(|found| found.by_name(names))
         });
         self.workshop.certificates.serve(valid);
     }
@@ -370,18 +366,27 @@ impl Shared {
     }
 }
 
-/// What the vault knows of certificates and schedules.
-async fn load(vault: &dyn Vault, now: SystemTime) -> Result<BTreeMap<Names, Entry>, Error> {
+/// What the vault knows of certificates and schedules. What cannot be used is obtained
+/// again.
+async fn load(
+    vault: &dyn Vault,
+    local_ca: &LocalCa,
+    now: SystemTime,
+) -> Result<BTreeMap<Names, Entry>, Error> {
     let mut entries: BTreeMap<Names, Entry> = BTreeMap::new();
     for (id, record) in vault::load_all::<Record>(vault, Kind::Certificate).await? {
-        let names = Names::new(id.split(','))?;
-        let certificate = match Certificate::parse(&names, record) {
-            Ok(certificate) => certificate,
+        let parsed = Names::new(id.split(','))
+            .and_then(|names| Ok((Certificate::parse(&names, record)?, names)));
+        let (certificate, names) = match parsed {
+            Ok(parsed) => parsed,
             Err(error) => {
-                tracing::warn!(error = error.in_full(), "obtaining another");
+                tracing::warn!(error = error.in_full(), "a certificate in the vault");
                 continue;
             }
         };
+        if certificate.directory.is_none() && !local_ca.has_issued(&certificate) {
+            continue;
+        }
         let entry = entries.entry(names).or_default();
         // Stands until the schedule is read.
         entry.schedule =
@@ -395,9 +400,11 @@ async fn load(vault: &dyn Vault, now: SystemTime) -> Result<BTreeMap<Names, Entr
     };
     order::forget_finished(vault, key_of).await?;
     for (id, schedule) in vault::load_all::<Schedule>(vault, Kind::Schedule).await? {
-        let entry = entries.entry(Names::new(id.split(','))?).or_default();
-        let is_of_it = entry.certificate.is_none() || schedule.renew_at.is_some();
-        if is_of_it {
+        let Ok(names) = Names::new(id.split(',')) else {
+            continue;
+        };
+        let entry = entries.entry(names).or_default();
+        if entry.certificate.is_none() || schedule.renew_at.is_some() {
             entry.schedule = schedule;
         }
     }

@@ -22,7 +22,7 @@ use crate::Certificates;
 use instant_acme::{Account, Identifier, NewOrder, Order, OrderStatus};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// How long one attempt waits for a CA in all. What is not done then is gone on with
@@ -45,6 +45,9 @@ pub(super) struct Record {
     /// The private key for the certificate, in PEM.
     key: String,
     purpose: Purpose,
+    /// The CA has refused to make the order before this.
+    #[serde(default)]
+    not_before: Option<SystemTime>,
     /// TXT records that were put up, or were about to be.
     #[serde(default)]
     pub(super) texts: Vec<(String, String)>,
@@ -121,6 +124,7 @@ impl Attempt<'_> {
     async fn run(&self, account: &Account, known: Option<Record>) -> Result<Certificate, Error> {
         let mut record = match known {
             Some(mut record) => {
+                self.ca.check_not_before(record.not_before)?;
                 self.look_for_order(account, &mut record).await?;
                 record
             }
@@ -156,6 +160,7 @@ impl Attempt<'_> {
             url: None,
             key: new_key()?.serialize_pem(),
             purpose,
+            not_before: None,
             texts: Vec::new(),
             unusable: 0,
         };
@@ -225,6 +230,8 @@ impl Attempt<'_> {
             };
             // Whatever the CA has against the replacement, the renewal is more important.
             if replaced.is_none() || !error.is_refusal() {
+                record.not_before = self.ca.not_before(&error);
+                self.save(record).await?;
                 return Err(error);
             }
             self.ca.count_order(self.names, Purpose::Renewal).await?;
@@ -240,7 +247,7 @@ impl Attempt<'_> {
                 OrderStatus::Pending => self.prove(order, record, deadline).await?,
                 OrderStatus::Ready => self.finalize(order, record, deadline).await?,
                 OrderStatus::Processing => {
-                    self.wait(order, &[OrderStatus::Processing], deadline)
+                    self.wait(order, &[OrderStatus::Processing], None, deadline)
                         .await?;
                 }
                 OrderStatus::Valid => return self.fetch(order, record).await,
@@ -260,16 +267,17 @@ impl Attempt<'_> {
             "finalize the order",
             call!(async { order.finalize_csr(&request).await }),
         );
-        match asked {
-            Ok(_) => {}
+        let asked = match asked {
+            Ok((_, seen)) => seen.retry_after,
             // It was finalized before, and the answer did not arrive.
             Err(error) if error.problem() == Some("orderNotReady") => {
                 tracing::debug!(%error, names = %self.names, "looking again");
+                None
             }
             Err(error) => return Err(error),
-        }
+        };
         let going_on = [OrderStatus::Ready, OrderStatus::Processing];
-        self.wait(order, &going_on, deadline).await
+        self.wait(order, &going_on, asked, deadline).await
     }
 
     fn signing_request(&self, key: &str) -> Result<Vec<u8>, Error> {
@@ -313,14 +321,17 @@ impl Attempt<'_> {
         }
     }
 
-    /// Looks at the order until it is in none of these states.
+    /// Looks at the order until it is in none of these states, first after the pause
+    /// that the CA has asked for.
     pub(super) async fn wait(
         &self,
         order: &mut Order,
         going_on: &[OrderStatus],
+        asked: Option<Duration>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let mut pause = FIRST_PAUSE;
+        let kept = |asked: Duration| asked.clamp(FIRST_PAUSE, LONGEST_ASKED_PAUSE);
+        let mut pause = asked.map_or(FIRST_PAUSE, kept);
         let mut unheard = 0;
         while going_on.contains(&order.state().status) {
             if Instant::now() + pause > deadline {
@@ -331,7 +342,7 @@ impl Attempt<'_> {
             }
             tokio::time::sleep(pause).await;
             pause = match self.look(order).await {
-                Ok(Some(asked)) => asked.clamp(FIRST_PAUSE, LONGEST_ASKED_PAUSE),
+                Ok(Some(asked)) => kept(asked),
                 Ok(None) => (pause * 3 / 2).min(LONGEST_PAUSE),
                 Err(error) if unheard == UNHEARD || !error.is_unheard() => return Err(error),
                 Err(_) => {

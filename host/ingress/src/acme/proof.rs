@@ -58,7 +58,8 @@ impl Attempt<'_> {
             self.look(order).await?;
             self.read_authorizations(order).await?;
         }
-        self.wait(order, &[OrderStatus::Pending], deadline).await
+        self.wait(order, &[OrderStatus::Pending], None, deadline)
+            .await
     }
 
     async fn ask_to_check(&self, order: &mut Order) -> Result<(), Error> {

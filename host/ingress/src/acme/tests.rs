@@ -9,7 +9,6 @@ use super::{
 use crate::Certificates;
 use async_trait::async_trait;
 use clock::ManualClock;
-use http_body_util::BodyExt;
 use pebble::{Options, Pebble};
 use proxy::{Proxy, Tls};
 use rustls::pki_types::CertificateDer;
@@ -45,7 +44,7 @@ struct Rig {
     pebble: Pebble,
     proxy: Proxy,
     tls: Tls,
-    _site: Site,
+    site: Site,
 }
 
 impl Rig {
@@ -63,7 +62,7 @@ impl Rig {
             pebble,
             proxy,
             tls,
-            _site: site,
+            site,
         }
     }
 
@@ -96,14 +95,6 @@ impl Rig {
         Issuer::start(policy, vault, Arc::clone(&self.certificates), clock)
             .await
             .unwrap()
-    }
-
-    /// What Pebble says of itself.
-    async fn directory(&self) -> String {
-        let url = format!("https://127.0.0.1:{}/dir", self.pebble.port);
-        let answered = self.tls.client().get(url.parse().unwrap()).await.unwrap();
-        let body = answered.into_body().collect().await.unwrap().to_bytes();
-        String::from_utf8(body.to_vec()).unwrap()
     }
 
     /// The certificate that is served for a name.

@@ -2,6 +2,7 @@
 //! the certificate in the end.
 
 use super::*;
+use crate::acme::Hook;
 use proxy::Verdict;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -177,6 +178,54 @@ async fn at_every_request() {
             recovers(&rig, &proxy, &vault, &of, &killed).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_record_that_was_put_up_is_taken_down_later() {
+    let Some(programs) = pebble::folder() else {
+        return;
+    };
+    let rig = credulous(&programs).await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut policy = rig.policy();
+    policy.challenges = vec![Challenge::Dns01(Hook {
+        program: "sh".to_owned(),
+        arguments: vec![
+            "-c".to_owned(),
+            format!(r#"echo "$1 $3" >>{}"#, log.display()),
+            "hook".to_owned(),
+        ],
+        timeout: MINUTE,
+    })];
+    let fate = Fate::at(0);
+    let counted = fate.clone();
+    rig.proxy.rule(move |request| {
+        if request.contains("/chalZ/") && counted.is_now() {
+            return Verdict::Stall;
+        }
+        Verdict::Pass
+    });
+    let of = names("example.com");
+    let issuer = rig.issuer(policy.clone()).await;
+    issuer.want([of.clone()]);
+    assert!(!lives(&issuer, &of, &fate).await);
+    issuer.stop().await;
+
+    let issuer = rig.issuer(policy).await;
+    issuer.want([of.clone()]);
+    reaches(&issuer, &of, Phase::Valid).await;
+    let called = std::fs::read_to_string(log).unwrap();
+    let calls: Vec<_> = called
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .collect();
+    let actions: Vec<_> = calls.iter().map(|(action, _)| *action).collect();
+    assert_eq!(actions, ["present", "cleanup", "present", "cleanup"]);
+    assert!(
+        calls.iter().all(|(_, value)| *value == calls[0].1),
+        "{calls:?}"
+    );
 }
 
 /// Waits until the host is to be killed, or has its certificate and no more to do.

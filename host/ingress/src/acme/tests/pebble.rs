@@ -92,19 +92,21 @@ impl Pebble {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // From here on they are ended whatever happens.
+        let started = Self {
+            port,
+            management_port,
+            dns_management_port,
+            children: vec![dns, pebble],
+            _folder: folder,
+        };
         for port in [port, management_port, dns_port, dns_management_port] {
             until("Pebble answers", || {
                 std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
             })
             .await;
         }
-        Self {
-            port,
-            management_port,
-            dns_management_port,
-            children: vec![dns, pebble],
-            _folder: folder,
-        }
+        started
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::acme::Limit;
 use http::StatusCode;
 use proxy::Verdict;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn away_for_hours() {
@@ -71,6 +72,43 @@ async fn an_order_is_refused_for_some_time() {
     rig.clock.advance(2 * HOUR);
     reaches(&issuer, &refused, Phase::Valid).await;
     assert_eq!(rig.proxy.orders(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_is_kept_to_while_another_ca_is_tried() {
+    let Some(programs) = pebble::folder() else {
+        return;
+    };
+    let rig = Rig::start(&programs, Options::default()).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    rig.proxy.rule(move |request| {
+        if request == "POST /order-plz" {
+            counted.fetch_add(1, Ordering::Relaxed);
+            return busy(StatusCode::TOO_MANY_REQUESTS, "129600", RATE_LIMITED);
+        }
+        Verdict::Pass
+    });
+    let second = Proxy::start(rig.pebble.port, &rig.tls).await;
+    second.rule(|_| Verdict::Close);
+    let mut policy = rig.policy();
+    policy.cas = vec![rig.ca(&rig.proxy), rig.ca(&second)];
+    let issuer = rig.issuer(policy).await;
+    let of = names("example.com");
+    issuer.want([of.clone()]);
+    fails(&issuer, &of).await;
+    let next = status(&issuer, &of).next_attempt.unwrap();
+    assert!(next <= rig.clock.now() + 2 * MINUTE);
+    rig.clock.advance_to(next);
+    until("the first is left alone", || {
+        let error = status(&issuer, &of).last_error.unwrap_or_default();
+        error.contains("asked to be left alone")
+    })
+    .await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    // For a day and a half, as it said.
+    rig.clock.advance(36 * HOUR);
+    until("it is asked again", || asked.load(Ordering::Relaxed) == 2).await;
 }
 
 #[tokio::test]
@@ -230,7 +268,7 @@ async fn a_ca_that_has_lost_everything() {
     fails(&issuer, &half).await;
     rig.proxy.rule(|_| Verdict::Pass);
 
-    let ports = (rig._site.http_port, rig._site.tls_port);
+    let ports = (rig.site.http_port, rig.site.tls_port);
     let other = Pebble::start(&programs, ports, &rig.tls, Options::default()).await;
     rig.proxy.redirect(other.port);
     let served = rig.served("example.com");
@@ -333,6 +371,101 @@ async fn nothing_is_asked_of_a_ca_whose_terms_are_not_agreed_to() {
     let error = fails(&issuer, &of).await;
     assert!(error.contains("have not been agreed to"), "{error}");
     assert_eq!(rig.proxy.exchanges(), []);
+}
+
+#[tokio::test]
+async fn a_vault_that_fails_costs_no_order() {
+    let Some(programs) = pebble::folder() else {
+        return;
+    };
+    let rig = Rig::start(&programs, Options::default()).await;
+    let vault = FullVault {
+        vault: rig.vault.clone(),
+        refuses: Arc::new(Mutex::new(Some(Kind::Limits))),
+    };
+    let issuer = rig.issuer_with(rig.policy(), Arc::new(vault.clone())).await;
+    let of = names("example.com");
+    issuer.want([of.clone()]);
+    let mut orders = Vec::new();
+    for kind in [Kind::Limits, Kind::Order, Kind::Certificate] {
+        *vault.refuses.lock().unwrap() = Some(kind);
+        let told = format!("cannot write the {kind} of");
+        issuer.retry(&of);
+        until(&format!("the vault refuses the {kind}"), || {
+            let error = status(&issuer, &of).last_error.unwrap_or_default();
+            error.contains(&told) && error.contains("no space left")
+        })
+        .await;
+        orders.push(rig.proxy.orders());
+    }
+    assert_eq!(orders, [0, 0, 1]);
+    assert!(rig.certificates.find("example.com").is_none());
+    *vault.refuses.lock().unwrap() = None;
+    issuer.retry(&of);
+    reaches(&issuer, &of, Phase::Valid).await;
+    assert_eq!(rig.proxy.orders(), 1);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_in_the_middle_leaves_nothing() {
+    let Some(programs) = pebble::folder() else {
+        return;
+    };
+    let rig = Rig::start(&programs, Options::default()).await;
+    let reached = Arc::new(tokio::sync::Notify::new());
+    let tell = Arc::clone(&reached);
+    rig.proxy.rule(move |request| {
+        if request.contains("/finalize-order/") {
+            tell.notify_one();
+            return Verdict::Stall;
+        }
+        Verdict::Pass
+    });
+    let issuer = rig.issuer(rig.policy()).await;
+    let of = names("example.com");
+    issuer.want([of.clone()]);
+    reached.notified().await;
+    issuer.forget(&of);
+    assert_eq!(issuer.status(), []);
+    until("nothing is left", || {
+        [Kind::Order, Kind::Certificate, Kind::Schedule]
+            .iter()
+            .all(|kind| rig.vault.count(*kind) == 0)
+    })
+    .await;
+    // Wanted again, it is obtained.
+    rig.proxy.rule(|_| Verdict::Pass);
+    issuer.want([of.clone()]);
+    reaches(&issuer, &of, Phase::Valid).await;
+}
+
+/// A vault on a disk that is full for one kind of value.
+#[derive(Debug, Clone)]
+struct FullVault {
+    vault: MemoryVault,
+    refuses: Arc<Mutex<Option<Kind>>>,
+}
+
+#[async_trait]
+impl Vault for FullVault {
+    async fn get(&self, kind: Kind, id: &str) -> Result<Option<Secret>, VaultError> {
+        self.vault.get(kind, id).await
+    }
+
+    async fn all(&self, kind: Kind) -> Result<Vec<(String, Secret)>, VaultError> {
+        self.vault.all(kind).await
+    }
+
+    async fn put(&self, kind: Kind, id: &str, value: Secret) -> Result<(), VaultError> {
+        if *self.refuses.lock().unwrap() == Some(kind) {
+            return Err("no space left".into());
+        }
+        self.vault.put(kind, id, value).await
+    }
+
+    async fn remove(&self, kind: Kind, id: &str) -> Result<(), VaultError> {
+        self.vault.remove(kind, id).await
+    }
 }
 
 const RATE_LIMITED: &str =
