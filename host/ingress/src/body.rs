@@ -8,8 +8,10 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -25,7 +27,25 @@ pin_project! {
             incoming: Incoming,
             quiet: Deadline,
             limit: Option<Duration>,
+            progress: Arc<Progress>,
         },
+    }
+}
+
+/// Whose turn it is while a request's body is on its way.
+#[derive(Debug)]
+pub(crate) struct Progress(Mutex<Option<Instant>>);
+
+impl Progress {
+    /// Since when the container could have read, or answered; nothing if it is the
+    /// client who has to send.
+    pub(crate) fn containers_turn(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, containers: bool) {
+        let since = containers.then(Instant::now);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 }
 
@@ -40,11 +60,19 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self::Empty;
         }
-        let quiet = Deadline::default();
         Self::Streamed {
             incoming,
-            quiet,
+            quiet: Deadline::default(),
             limit,
+            progress: Arc::new(Progress(Mutex::new(Some(Instant::now())))),
+        }
+    }
+
+    /// How far it will have come, if there is a body.
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        match self {
+            Self::Empty => None,
+            Self::Streamed { progress, .. } => Some(Arc::clone(progress)),
         }
     }
 }
@@ -61,11 +89,14 @@ impl Body for RequestBody {
             incoming,
             quiet,
             limit,
+            progress,
         } = self.project()
         else {
             return Poll::Ready(None);
         };
-        match (incoming.poll_frame(cx), limit) {
+        let frame = incoming.poll_frame(cx);
+        progress.turn(frame.is_ready());
+        match (frame, limit) {
             (Poll::Ready(frame), _) => {
                 quiet.clear();
                 Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))

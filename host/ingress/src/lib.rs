@@ -14,7 +14,8 @@
 //! * `gate` lets through only requests whose framing has one reading (RFC 9112), and
 //!   measures a client's slowness;
 //! * `proxy` finds the backend, counts the request there, rewrites its head;
-//! * `upstream` connects, keeps and reuses connections to containers;
+//! * `upstream` connects, keeps and reuses connections to containers, `multiplexed`
+//!   those that gRPC needs;
 //! * `page` is what the ingress answers itself.
 
 use doprax_core::name::AppName;
@@ -35,6 +36,7 @@ mod host;
 mod http2;
 mod limiter;
 mod listen;
+mod multiplexed;
 mod page;
 mod proxy;
 mod read_first;

@@ -6,6 +6,7 @@ use crate::fields::{self, Origin};
 use crate::gate::{Facts, Refusal};
 use crate::host::Host;
 use crate::limiter::Admission;
+use crate::multiplexed;
 use crate::page::{Format, Page};
 use crate::redirect::Base;
 use crate::table::{Answer, Found, Options};
@@ -17,7 +18,7 @@ use crate::worker::Local;
 use bytes::Bytes;
 use doprax_core::route::Target;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, STRICT_TRANSPORT_SECURITY};
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -161,14 +162,25 @@ impl Client {
     ) -> Result<Response<ResponseBody>, Page> {
         let limits = &self.local.shared.config.limits;
         let tunnel = self.rewrite(&mut request, host);
-        // The gate measures this for HTTP/1.
-        let stall = matches!(self.wire, Wire::Http2).then_some(limits.stall_timeout);
-        let request = request.map(|incoming| RequestBody::new(incoming, stall));
-        let (mut response, lease) =
-            match upstream::send(&self.local, &flight, address, request).await {
-                Ok(answer) => answer,
-                Err(failure) => return Err(self.failed(&flight, &failure)),
-            };
+        let grpc = matches!(self.wire, Wire::Http2) && fields::is_grpc(request.headers());
+        let stall = match self.wire {
+            // The gate measures it.
+            Wire::Http1(_) => None,
+            // Streams of calls may be silent in both directions.
+            Wire::Http2 if grpc => Some(limits.quiet_timeout),
+            Wire::Http2 => Some(limits.stall_timeout),
+        };
+        let mut request = request.map(|incoming| RequestBody::new(incoming, stall));
+        let answer = if grpc {
+            make_http2(&mut request, host);
+            multiplexed::send(&self.local, &flight, address, request).await
+        } else {
+            upstream::send(&self.local, &flight, address, request).await
+        };
+        let (mut response, lease) = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.failed(&flight, &failure)),
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let protocol = fields::strip_hop_by_hop(response.headers_mut());
             let (Some((client, facts)), Some(protocol)) = (tunnel, protocol) else {
@@ -231,5 +243,22 @@ impl Client {
         let backend = flight.backend();
         tracing::debug!(app = %backend.app, target = ?backend.target, error = ?failure, "no response");
         Page::no_response(&backend.app, failure.is_timeout())
+    }
+}
+
+/// Makes a request one of HTTP/2, which names the host in its target and has no
+/// fields for the connection (RFC 9113 sections 8.2.2 and 8.3.1).
+fn make_http2(request: &mut Request<RequestBody>, host: &HeaderValue) {
+    let path = request.uri().path_and_query().cloned();
+    let target = Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(host.as_bytes())
+        .path_and_query(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().remove(CONNECTION);
+    // A host that makes no URL stays a field.
+    if let Ok(target) = target.build() {
+        *request.uri_mut() = target;
+        request.headers_mut().remove(HOST);
     }
 }

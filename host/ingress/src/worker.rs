@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::connection::Accepted;
 use crate::error::Error;
 use crate::limiter::Limiter;
+use crate::multiplexed;
 use crate::table::Table;
 use crate::tls::Tls;
 use crate::upstream::Pool;
@@ -50,6 +51,7 @@ pub(crate) struct Listener {
 pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Pool,
+    pub(crate) multiplexed: multiplexed::Pool,
     pub(crate) stopping: Stopping,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
@@ -145,6 +147,7 @@ async fn serve(
     let local = Arc::new(Local {
         shared,
         pool: Pool::default(),
+        multiplexed: multiplexed::Pool::default(),
         stopping: Stopping::default(),
         tasks: TaskTracker::new(),
     });
@@ -177,6 +180,7 @@ async fn sweep(local: Arc<Local>, idle: Duration) {
     loop {
         tokio::time::sleep(idle).await;
         local.pool.sweep(idle);
+        local.multiplexed.sweep(idle);
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod drain;
+mod grpc;
 mod http1;
 mod http2;
 mod http2_limits;
