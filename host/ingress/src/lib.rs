@@ -39,6 +39,7 @@ mod listen;
 mod multiplexed;
 mod page;
 mod proxy;
+mod proxy_header;
 mod read_first;
 mod redirect;
 mod table;
