@@ -1,5 +1,6 @@
 //! What the ingress may be told, and its defaults.
 
+use crate::access::AccessLog;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -24,6 +25,8 @@ pub struct Config {
     /// connection. Each connection of theirs, HTTP or HTTPS, has to begin with such a
     /// header; nobody else's may.
     pub proxy_protocol: Vec<IpNet>,
+    /// Where each request is recorded, if it is.
+    pub access_log: Option<AccessLog>,
     /// What clients and containers may take.
     pub limits: Limits,
 }
@@ -38,6 +41,7 @@ impl Config {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             trusted_proxies: Vec::new(),
             proxy_protocol: Vec::new(),
+            access_log: None,
             limits: Limits::default(),
         }
     }

@@ -94,6 +94,17 @@ impl Origin {
         }
     }
 
+    /// The address of the client: the last one that a proxy which is believed names, if
+    /// it is one that does.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> IpAddr {
+        let named = || {
+            let last = headers.get_all(X_FORWARDED_FOR).iter().next_back()?;
+            options(last).last()?.parse().ok()
+        };
+        let named = self.trusted.then(named).flatten();
+        named.unwrap_or(self.address)
+    }
+
     /// Whether a proxy that is believed got the request by HTTPS.
     pub(crate) fn got_by_https(&self, headers: &HeaderMap) -> bool {
         let protocol = headers.get(X_FORWARDED_PROTO);

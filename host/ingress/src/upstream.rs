@@ -54,6 +54,18 @@ impl Failure {
         matches!(self, Self::ConnectTimeout | Self::ResponseTimeout)
     }
 
+    /// What happened, with its causes.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+
     /// Whether it was the client, whose body stopped arriving.
     pub(crate) fn is_stalled_body(&self) -> bool {
         let mut source = match self {

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 const KIND: &str = "application/grpc+proto";
 
@@ -125,13 +125,13 @@ async fn messages_pass_both_ways_as_they_come_and_a_status_ends_them() {
 #[tokio::test]
 async fn calls_share_a_connection_as_far_as_it_goes() {
     for (streams, expected) in [(100, 1), (4, 3)] {
-        let go = Arc::new(Notify::new());
+        let go = Arc::new(Semaphore::new(0));
         let wait = Arc::clone(&go);
         let origin = server(streams, move |request: Request<Incoming>| {
             let go = Arc::clone(&wait);
             async move {
                 if request.uri().path() == "/shop.Cart/Slow" {
-                    go.notified().await;
+                    go.acquire().await.unwrap().forget();
                 }
                 echo(request).await
             }
@@ -148,8 +148,8 @@ async fn calls_share_a_connection_as_far_as_it_goes() {
             .map(|_| tokio::spawn(client.send_request(call("Slow", message("a")))))
             .collect();
         until("all are in flight", || rig.ingress.in_flight(&app()) == 10).await;
+        go.add_permits(calls.len());
         for call in calls {
-            go.notify_one();
             let response = soon("the answer", call).await.unwrap().unwrap();
             let body = response.into_body().collect().await.unwrap();
             assert_eq!(body.trailers(), Some(&status("0")));

@@ -12,6 +12,7 @@ mod pki;
 mod proxy_protocol;
 mod redirects;
 mod rig;
+mod seeing;
 mod stop;
 mod streams;
 mod tls;
