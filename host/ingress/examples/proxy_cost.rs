@@ -4,7 +4,7 @@
 //! cargo run --release -p doprax-ingress --example proxy_cost [ROUNDS] [SECONDS] [CASE]
 //! ```
 //!
-//! Needs `nginx` (peer and origin) and `wrk`. Everything is on loopback. Each round
+//! Needs `nginx` (peer and origin), `wrk` and `openssl`. Everything is on loopback. Each round
 //! loads the two in turn, so that noise of the machine hits both; the table shows
 //! medians. CPU time is that of the proxy's processes alone.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
@@ -12,23 +12,36 @@
 use doprax_core::name::AppName;
 use doprax_core::route::{Route, Target};
 use doprax_ingress::{Config, Ingress};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const CASES: [(&str, &str, u32); 4] = [
+const CASES: [(&str, &str, u32); 8] = [
     ("1 KB, 50 connections", "/1k", 50),
     ("1 KB, 400 connections", "/1k", 400),
     ("100 KB, 50 connections", "/100k", 50),
     ("POST 1 KB, 50 connections", "POST", 50),
+    ("HTTPS 1 KB, 50", "/1k", 50),
+    ("HTTPS 1 KB, 400", "/1k", 400),
+    ("HTTPS 100 KB, 50", "/100k", 50),
+    ("HTTPS handshakes, 50", "/1k", 50),
 ];
+
+/// The host of every request. wrk asks for the name in the URL.
+const HOST: &str = "localhost";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).is_some_and(|first| first == "serve") {
-        return serve(arguments[2].parse().unwrap(), arguments[3].parse().unwrap());
+        let port = |at: usize| arguments[at].parse().unwrap();
+        return serve(port(2), port(3), port(4), Path::new(&arguments[5]));
     }
     let number = |at: usize, default| arguments.get(at).map_or(default, |n| n.parse().unwrap());
     let (rounds, seconds) = (number(1, 3), number(2, 4));
@@ -42,14 +55,22 @@ fn main() {
         "wrk.method = 'POST'\nwrk.body = string.rep('x', 1024)\n",
     )
     .unwrap();
+    self_signed(&folder);
     let (origin, peer, ingress) = (free_port(), free_port(), free_port());
+    let (peer_tls, ingress_tls) = (free_port(), free_port());
     let origin_process = nginx(&folder, "origin", &origin_config(&folder, origin));
-    let peer_process = nginx(&folder, "peer", &peer_config(peer, origin));
+    let peer_process = nginx(
+        &folder,
+        "peer",
+        &peer_config(&folder, peer, peer_tls, origin),
+    );
     let ingress_process = Command::new(std::env::current_exe().unwrap())
-        .args(["serve", &ingress.to_string(), &origin.to_string()])
+        .arg("serve")
+        .args([ingress, ingress_tls, origin].map(|port| port.to_string()))
+        .arg(&folder)
         .spawn()
         .unwrap();
-    for port in [origin, peer, ingress] {
+    for port in [origin, peer, ingress, peer_tls, ingress_tls] {
         wait_for(port);
     }
 
@@ -66,11 +87,18 @@ fn main() {
     for (name, path, connections) in CASES.into_iter().filter(|case| case.0.contains(only)) {
         let mut samples: [Vec<(f64, f64)>; 2] = Default::default();
         for _ in 0..rounds {
-            for (at, port, process) in [
-                (0, ingress, ingress_process.id()),
-                (1, peer, peer_process.id()),
+            for (at, ports, process) in [
+                (0, (ingress, ingress_tls), ingress_process.id()),
+                (1, (peer, peer_tls), peer_process.id()),
             ] {
-                samples[at].push(load(&folder, port, path, connections, seconds, process));
+                let base = if name.starts_with("HTTPS") {
+                    format!("https://{HOST}:{}", ports.1)
+                } else {
+                    format!("http://{HOST}:{}", ports.0)
+                };
+                let close = name.contains("handshakes");
+                let load = load(&folder, &base, path, connections, seconds, close, process);
+                samples[at].push(load);
             }
         }
         let [ours, nginx] = samples.map(median);
@@ -98,39 +126,66 @@ fn main() {
 }
 
 /// The process under test.
-fn serve(port: u16, origin: u16) {
-    let ingress = Ingress::start(Config::new(vec![([127, 0, 0, 1], port).into()])).unwrap();
+fn serve(port: u16, tls: u16, origin: u16, folder: &Path) {
+    let mut config = Config::new(vec![([127, 0, 0, 1], port).into()]);
+    // Another ingress, lest HTTP be sent to HTTPS.
+    let http = Ingress::start(config.clone()).unwrap();
+    config.https = vec![([127, 0, 0, 1], tls).into()];
+    config.http.clear();
+    let https = Ingress::start(config).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+    let key = any_supported_type(&key).unwrap();
+    let certificate = CertificateDer::from_pem_file(folder.join("certificate.pem")).unwrap();
+    let certificate = Arc::new(CertifiedKey::new(vec![certificate], key));
+    https.certificates().serve([(HOST.to_owned(), certificate)]);
     let app = AppName::new("bench").unwrap();
     let target = Target::Address(SocketAddr::from(([127, 0, 0, 1], origin)));
-    ingress.publish([("bench.localhost".to_owned(), Route::new(app, target))].into());
+    for ingress in [&http, &https] {
+        let route = Route::new(app.clone(), target.clone());
+        ingress.publish([(HOST.to_owned(), route)].into());
+    }
     loop {
         std::thread::park();
     }
 }
 
+/// A certificate for both, with a key on P-256.
+fn self_signed(folder: &Path) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-subj", "/CN=localhost", "-addext"])
+        .arg(format!("subjectAltName=DNS:{HOST}"))
+        .arg("-keyout")
+        .arg(folder.join("key.pem"))
+        .arg("-out")
+        .arg(folder.join("certificate.pem"))
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is installed").success());
+}
+
 /// CPU microseconds for each request, and requests for each second.
 fn load(
     folder: &Path,
-    port: u16,
+    base: &str,
     path: &str,
     connections: u32,
     seconds: u32,
+    close: bool,
     process: u32,
 ) -> (f64, f64) {
     let mut wrk = Command::new("wrk");
-    wrk.args([
-        "-t1",
-        &format!("-c{connections}"),
-        &format!("-d{seconds}s"),
-        "-H",
-        "Host: bench.localhost",
-    ]);
+    wrk.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s")]);
+    if close {
+        wrk.args(["-H", "Connection: close"]);
+    }
     if path == "POST" {
         wrk.arg("-s")
             .arg(folder.join("post.lua"))
-            .arg(format!("http://127.0.0.1:{port}/post"));
+            .arg(format!("{base}/post"));
     } else {
-        wrk.arg(format!("http://127.0.0.1:{port}{path}"));
+        wrk.arg(format!("{base}{path}"));
     }
     let (cpu, start) = (cpu(process), Instant::now());
     let output = wrk.output().expect("wrk is installed");
@@ -226,18 +281,22 @@ fn origin_config(folder: &Path, port: u16) -> String {
 }
 
 /// nginx at its best, adding the same fields as the ingress.
-fn peer_config(port: u16, origin: u16) -> String {
+fn peer_config(folder: &Path, port: u16, tls: u16, origin: u16) -> String {
     format!(
-        "worker_processes {}; events {{ worker_connections 4096; }}\n\
+        "worker_processes {1}; events {{ worker_connections 4096; }}\n\
          http {{ access_log off; keepalive_requests 100000000; \
          client_body_temp_path peer-body; proxy_temp_path peer-proxy;\n\
          upstream origin {{ server 127.0.0.1:{origin}; keepalive 512; keepalive_requests 100000000; }}\n\
-         server {{ listen 127.0.0.1:{port} reuseport backlog=4096; server_name bench.localhost;\n\
+         ssl_certificate {0}/certificate.pem; ssl_certificate_key {0}/key.pem;\n\
+         ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:all:1m;\n\
+         server {{ listen 127.0.0.1:{port} reuseport backlog=4096; server_name {HOST};\n\
+         listen 127.0.0.1:{tls} ssl http2 reuseport backlog=4096;\n\
          location / {{ proxy_pass http://origin; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_set_header Host $http_host;\n\
          proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;\n\
          proxy_set_header X-Forwarded-Host $http_host;\n\
          proxy_set_header Forwarded 'for=$remote_addr;host=\"$http_host\";proto=$scheme'; }} }} }}",
+        folder.display(),
         std::thread::available_parallelism().unwrap()
     )
 }

@@ -5,6 +5,7 @@
 //! atomic step ([`Backend::enter`]), so whoever closes a backend and then waits for
 //! its count to reach zero has waited for every request that will ever reach it.
 
+use crate::metrics::Counters;
 use doprax_core::name::AppName;
 use doprax_core::route::Target;
 use std::sync::Arc;
@@ -24,16 +25,24 @@ pub(crate) struct Backend {
     /// Kept connections are used again only within one generation. No two apps
     /// ever have the same.
     pub(crate) generation: u64,
+    /// Of the app.
+    pub(crate) counters: Arc<Counters>,
     flights: AtomicUsize,
     ended: Notify,
 }
 
 impl Backend {
-    pub(crate) fn new(app: AppName, target: Target, generation: u64) -> Arc<Self> {
+    pub(crate) fn new(
+        app: AppName,
+        target: Target,
+        generation: u64,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             app,
             target,
             generation,
+            counters,
             flights: AtomicUsize::new(0),
             ended: Notify::new(),
         })
@@ -100,7 +109,8 @@ mod tests {
     use super::*;
 
     fn backend() -> Arc<Backend> {
-        Backend::new(AppName::new("shop").unwrap(), Target::Stopped, 1)
+        let app = AppName::new("shop").unwrap();
+        Backend::new(app, Target::Stopped, 1, Arc::new(Counters::new(1)))
     }
 
     #[test]

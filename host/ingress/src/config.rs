@@ -1,5 +1,6 @@
 //! What the ingress may be told, and its defaults.
 
+use crate::access::AccessLog;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -20,6 +21,12 @@ pub struct Config {
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` are believed.
     /// Everybody else's are replaced.
     pub trusted_proxies: Vec<IpNet>,
+    /// Load balancers in front that say by the PROXY protocol for whom they open a
+    /// connection. Each connection of theirs, HTTP or HTTPS, has to begin with such a
+    /// header; nobody else's may.
+    pub proxy_protocol: Vec<IpNet>,
+    /// Where each request is recorded, if it is.
+    pub access_log: Option<AccessLog>,
     /// What clients and containers may take.
     pub limits: Limits,
 }
@@ -33,6 +40,8 @@ impl Config {
             public_https_port: None,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
+            access_log: None,
             limits: Limits::default(),
         }
     }
@@ -44,9 +53,10 @@ pub struct Limits {
     /// Open client connections; more are closed as soon as they are accepted.
     pub connections: usize,
     /// Open connections of one client: an IPv4 address or an IPv6 /64. Trusted
-    /// proxies are not counted.
+    /// proxies are not counted, and behind a load balancer its clients are.
     pub connections_per_client: usize,
-    /// From the opening of a connection to the end of its TLS handshake.
+    /// From the opening of a connection to the end of its PROXY header, and from there
+    /// to the end of its TLS handshake.
     pub handshake_timeout: Duration,
     /// Bytes of a request line and its header fields.
     pub head_bytes: usize,

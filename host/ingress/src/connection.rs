@@ -5,6 +5,7 @@ use crate::gate::{Facts, Gate};
 use crate::http2;
 use crate::limiter::Admission;
 use crate::proxy::Client;
+use crate::proxy_header::{self, Source};
 use crate::tls::{Secured, Shown, Tls};
 use crate::wire::Wire;
 use crate::worker::Local;
@@ -13,12 +14,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// Room for a head of the largest size and the first bytes after it.
 const BUFFER_RESERVE: usize = 8 * 1024;
@@ -34,12 +37,47 @@ pub(crate) struct Accepted {
 impl Accepted {
     /// Serves the requests of the connection until either side closes it, or, once the
     /// thread is to stop, until the request that is being served has ended.
-    pub(crate) async fn serve(self, stream: TcpStream) {
-        self.http1(stream, None).await;
+    pub(crate) async fn serve(self, mut stream: TcpStream) {
+        if let Some(accepted) = self.identified(&mut stream).await {
+            accepted.http1(stream, None).await;
+        }
     }
 
     /// The same inside TLS.
-    pub(crate) async fn serve_encrypted(self, stream: TcpStream, tls: Arc<Tls>) {
+    pub(crate) async fn serve_encrypted(self, mut stream: TcpStream, tls: Arc<Tls>) {
+        if let Some(accepted) = self.identified(&mut stream).await {
+            accepted.encrypted(stream, &tls).await;
+        }
+    }
+
+    /// With the client behind a load balancer in the balancer's place.
+    async fn identified(mut self, stream: &mut TcpStream) -> Option<Self> {
+        let peer = self.peer;
+        let config = &self.local.shared.config;
+        let address = peer.ip().to_canonical();
+        if !config
+            .proxy_protocol
+            .iter()
+            .any(|net| net.contains(&address))
+        {
+            return Some(self);
+        }
+        let read = timeout(config.limits.handshake_timeout, proxy_header::read(stream)).await;
+        match read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(Source::Client(client)) => {
+                self.admission = self.admission.of(client.ip())?;
+                self.peer = client;
+                Some(self)
+            }
+            Ok(Source::Balancer) => Some(self),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a balancer does not say for whom it connects");
+                None
+            }
+        }
+    }
+
+    async fn encrypted(self, stream: TcpStream, tls: &Tls) {
         let limit = self.local.shared.config.limits.handshake_timeout;
         match tls.accept(stream, limit).await {
             Ok(Some(secured)) if secured.is_http2() => {

@@ -1,8 +1,8 @@
 //! Header fields that end here, and those that say on whose behalf a request comes.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderName,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 use std::net::IpAddr;
@@ -94,6 +94,17 @@ impl Origin {
         }
     }
 
+    /// The address of the client: the last one that a proxy which is believed names, if
+    /// it is one that does.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> IpAddr {
+        let named = || {
+            let last = headers.get_all(X_FORWARDED_FOR).iter().next_back()?;
+            options(last).last()?.parse().ok()
+        };
+        let named = self.trusted.then(named).flatten();
+        named.unwrap_or(self.address)
+    }
+
     /// Whether a proxy that is believed got the request by HTTPS.
     pub(crate) fn got_by_https(&self, headers: &HeaderMap) -> bool {
         let protocol = headers.get(X_FORWARDED_PROTO);
@@ -165,6 +176,14 @@ pub(crate) fn has_claims(headers: &HeaderMap) -> bool {
 
 fn is_claim(name: &str) -> bool {
     name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+}
+
+/// Whether the message is one of gRPC (gRPC over HTTP/2, "Requests"); `grpc-web` is
+/// made for servers that speak HTTP/1.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// Makes one field of the parts that HTTP/2 may cut it into (RFC 9113 section 8.2.3).
@@ -250,6 +269,21 @@ mod tests {
         let mut headers = map(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
         strip_hop_by_hop(&mut headers);
         assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn grpc_is_told_from_grpc_web() {
+        for (kind, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/grpc-web+proto", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(is_grpc(&map(&[("content-type", kind)])), expected, "{kind}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 
     #[test]

@@ -14,7 +14,9 @@
 //! * `gate` lets through only requests whose framing has one reading (RFC 9112), and
 //!   measures a client's slowness;
 //! * `proxy` finds the backend, counts the request there, rewrites its head;
-//! * `upstream` connects, keeps and reuses connections to containers;
+//! * `upstream` connects, keeps and reuses connections to containers, `multiplexed`
+//!   those that gRPC needs;
+//! * `account` remembers a request until it has ended, for `metrics` and `access`;
 //! * `page` is what the ingress answers itself.
 
 use doprax_core::name::AppName;
@@ -24,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod acme;
+mod access;
+mod account;
 mod backend;
 mod body;
 mod certificates;
@@ -37,8 +41,12 @@ mod http2;
 mod limiter;
 mod listen;
 mod local_ca;
+mod metrics;
+mod multiplexed;
 mod page;
+mod prometheus;
 mod proxy;
+mod proxy_header;
 mod read_first;
 mod redirect;
 mod table;
@@ -48,12 +56,18 @@ mod upstream;
 mod wire;
 mod worker;
 
+pub use access::{AccessLog, AccessRecord};
 pub use certificates::Certificates;
 pub use config::{Config, Limits};
 pub use error::Error;
 pub use local_ca::LocalCa;
+pub use metrics::{BUCKETS, Histogram, Metrics, STATUSES, Traffic};
+pub use prometheus::CONTENT_TYPE as PROMETHEUS_CONTENT_TYPE;
 
+use access::Records;
 use limiter::Limiter;
+use metrics::Counters;
+use table::Table;
 use tls::Tls;
 use worker::{Listener, Shared, Worker};
 
@@ -62,8 +76,7 @@ use worker::{Listener, Shared, Worker};
 pub struct Ingress {
     http: Vec<SocketAddr>,
     https: Vec<SocketAddr>,
-    certificates: Arc<Certificates>,
-    table: Arc<table::Table>,
+    shared: Arc<Shared>,
     workers: Vec<Worker>,
 }
 
@@ -93,13 +106,14 @@ impl Ingress {
         };
         let http = listen(&config.http, None)?;
         let https = listen(&config.https, Some(&tls))?;
-        let table = Arc::new(table::Table::default());
         let bound = https.first().map(SocketAddr::port);
         let shared = Arc::new(Shared {
-            table: Arc::clone(&table),
-            certificates: Arc::clone(&certificates),
+            table: Table::new(config.threads.get()),
+            certificates,
             https_port: bound.map(|bound| config.public_https_port.unwrap_or(bound)),
             limiter: Arc::new(Limiter::new(&config)),
+            records: Records::new(config.access_log.clone()),
+            others: Arc::new(Counters::new(config.threads.get())),
             config,
         });
         let workers = listeners
@@ -110,8 +124,7 @@ impl Ingress {
         Ok(Self {
             http,
             https,
-            certificates,
-            table,
+            shared,
             workers,
         })
     }
@@ -129,28 +142,39 @@ impl Ingress {
 
     /// The certificates that are served; whoever obtains some puts them here.
     pub fn certificates(&self) -> &Arc<Certificates> {
-        &self.certificates
+        &self.shared.certificates
     }
 
     /// Replaces every route. Requests that were routed before go on to where they
     /// were sent.
     pub fn publish(&self, routes: Routes) {
-        self.table.publish(routes);
+        self.shared.table.publish(routes);
     }
 
     /// Sees to it that no request which begins after this call uses a connection to
     /// the app's container that was opened before it.
     pub fn retire_connections(&self, app: &AppName) {
-        self.table.renew(app, true);
+        self.shared.table.renew(app, true);
     }
 
     /// Number of the app's requests, tunnels included, that have not ended.
     pub fn in_flight(&self, app: &AppName) -> usize {
-        self.table
+        self.shared
+            .table
             .backends(app)
             .iter()
             .map(|backend| backend.in_flight())
             .sum()
+    }
+
+    /// What was counted since the start.
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            apps: self.shared.table.traffic(),
+            others: self.shared.others.read(),
+            connections: self.shared.limiter.open(),
+            dropped_records: self.shared.records.dropped(),
+        }
     }
 
     /// Waits until every request of the app that began before this call has ended, at
@@ -159,7 +183,7 @@ impl Ingress {
     /// Requests that begin later are not waited for: to let a container go, publish
     /// the new routes first.
     pub async fn drain(&self, app: &AppName, deadline: Duration) -> usize {
-        let replaced = self.table.renew(app, false);
+        let replaced = self.shared.table.renew(app, false);
         let ended = async {
             for backend in &replaced {
                 backend.ended().await;

@@ -24,7 +24,7 @@ impl Limiter {
             clients: Mutex::default(),
             connections: config.limits.connections,
             per_client: config.limits.connections_per_client,
-            uncounted: config.trusted_proxies.clone(),
+            uncounted: [&config.trusted_proxies[..], &config.proxy_protocol].concat(),
         }
     }
 
@@ -35,23 +35,16 @@ impl Limiter {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let address = address.to_canonical();
-        let counted = !self.uncounted.iter().any(|net| net.contains(&address));
-        let client = counted.then(|| client(address));
-        let mut admission = Admission {
+        Admission {
             limiter: Arc::clone(self),
             client: None,
-        };
-        if let Some(client) = client {
-            let mut clients = self.clients();
-            let open = clients.entry(client).or_default();
-            if *open >= self.per_client {
-                return None;
-            }
-            *open += 1;
-            admission.client = Some(client);
         }
-        Some(admission)
+        .of(address)
+    }
+
+    /// Number of open connections.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -64,6 +57,28 @@ impl Limiter {
 pub(crate) struct Admission {
     limiter: Arc<Limiter>,
     client: Option<IpAddr>,
+}
+
+impl Admission {
+    /// The same for a client that was not known before; nothing if it has too many.
+    pub(crate) fn of(mut self, address: IpAddr) -> Option<Self> {
+        let address = address.to_canonical();
+        let limiter = &self.limiter;
+        if limiter.uncounted.iter().any(|net| net.contains(&address)) {
+            return Some(self);
+        }
+        let client = client(address);
+        {
+            let mut clients = limiter.clients();
+            let open = clients.entry(client).or_default();
+            if *open >= limiter.per_client {
+                return None;
+            }
+            *open += 1;
+        }
+        self.client = Some(client);
+        Some(self)
+    }
 }
 
 impl Drop for Admission {

@@ -1,6 +1,7 @@
 //! What the ingress answers itself: a small page, or JSON or plain text for clients
 //! that ask for no page.
 
+use crate::account::Account;
 use crate::body::ResponseBody;
 use crate::gate::Refusal;
 use bytes::Bytes;
@@ -48,6 +49,8 @@ pub(crate) struct Page {
     state: Option<&'static str>,
     retry: bool,
     close: bool,
+    /// What the log says beside the title.
+    cause: Option<String>,
 }
 
 impl Page {
@@ -61,6 +64,23 @@ impl Page {
             state: None,
             retry: false,
             close: false,
+            cause: None,
+        }
+    }
+
+    /// With what is not for visitors to see.
+    pub(crate) fn because(self, cause: String) -> Self {
+        Self {
+            cause: Some(cause),
+            ..self
+        }
+    }
+
+    /// What went wrong, for the log.
+    pub(crate) fn reason(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}: {cause}", self.title),
+            None => self.title.clone(),
         }
     }
 
@@ -71,6 +91,7 @@ impl Page {
         let text = vec![refusal.reason().to_owned()];
         Self {
             close: true,
+            cause: text.first().cloned(),
             ..Self::new(status, title, text)
         }
     }
@@ -145,8 +166,9 @@ impl Page {
     }
 
     /// The response, with an id of its own by which it is found in the log.
-    pub(crate) fn response(self, format: Format) -> Response<ResponseBody> {
+    pub(crate) fn response(self, format: Format, account: &mut Account) -> Response<ResponseBody> {
         let id = request_id();
+        account.paged(&self, &id);
         tracing::debug!(
             id,
             status = self.status.as_u16(),
@@ -158,9 +180,7 @@ impl Page {
             Format::Json => ("application/json", self.json(&id)),
             Format::Text => ("text/plain; charset=utf-8", self.plain(&id)),
         };
-        let mut response = Response::new(ResponseBody::Page {
-            page: Bytes::from(body),
-        });
+        let mut response = Response::new(ResponseBody::page(Bytes::from(body)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -1,11 +1,14 @@
 //! One request: whom it is for, how it is rewritten, who answers.
 
+use crate::access::{self, AccessRecord};
+use crate::account::Account;
 use crate::backend::Flight;
 use crate::body::{RequestBody, ResponseBody};
 use crate::fields::{self, Origin};
 use crate::gate::{Facts, Refusal};
 use crate::host::Host;
 use crate::limiter::Admission;
+use crate::multiplexed;
 use crate::page::{Format, Page};
 use crate::redirect::Base;
 use crate::table::{Answer, Found, Options};
@@ -17,12 +20,13 @@ use crate::worker::Local;
 use bytes::Bytes;
 use doprax_core::route::Target;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, STRICT_TRANSPORT_SECURITY};
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// Where a CA looks for the answer to its challenge (RFC 8555 section 8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -42,11 +46,13 @@ impl Client {
     /// Answers a request; never fails, for there is a page for every failure.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let format = Format::of(request.headers());
+        let mut account = self.account(&request);
         let mut hsts = None;
-        let mut response = match self.route(request, &mut hsts).await {
+        let mut response = match self.route(request, &mut account, &mut hsts).await {
             Ok(response) => response,
-            Err(page) => page.response(format),
+            Err(page) => page.response(format, &mut account),
         };
+        account.answered(response.status().as_u16());
         if let Some(hsts) = hsts {
             let fields = response.headers_mut();
             fields.insert(STRICT_TRANSPORT_SECURITY, hsts);
@@ -55,12 +61,42 @@ impl Client {
             // Frames say what this field says (RFC 9113 section 8.2.2).
             response.headers_mut().remove(CONNECTION);
         }
-        response
+        response.map(|body| body.accounted(account))
+    }
+
+    fn account(&self, request: &Request<Incoming>) -> Account {
+        let recorded = self.local.shared.records.wants(request.headers());
+        let record = recorded.then(|| {
+            // What is refused before it was read has nothing to say.
+            let read = self.wire.refusal().is_none();
+            let said = |text: &str| if read { text.to_owned() } else { String::new() };
+            Box::new(AccessRecord {
+                time: SystemTime::now(),
+                app: None,
+                host: String::new(),
+                method: said(request.method().as_str()),
+                path: said(access::cut(request.uri().path())),
+                protocol: match request.version() {
+                    Version::HTTP_2 => "HTTP/2.0",
+                    Version::HTTP_10 => "HTTP/1.0",
+                    _ => "HTTP/1.1",
+                },
+                secure: self.shown.is_some(),
+                status: None,
+                bytes: 0,
+                duration: Duration::ZERO,
+                client: self.origin.client(request.headers()),
+                request_id: None,
+                error: None,
+            })
+        });
+        Account::new(&self.local, record)
     }
 
     async fn route(
         &self,
         mut request: Request<Incoming>,
+        account: &mut Account,
         hsts: &mut Option<HeaderValue>,
     ) -> Result<Response<ResponseBody>, Page> {
         if let Some(refusal) = self.wire.refusal() {
@@ -76,7 +112,9 @@ impl Client {
         if let Some(answer) = self.challenge(request.uri().path()) {
             return Ok(answer);
         }
-        let name = Host::parse(host.as_bytes()).ok_or(Page::refused(Refusal::InvalidHost))?;
+        let name = Host::parse(host.as_bytes());
+        let name = name.ok_or_else(|| Page::refused(Refusal::InvalidHost))?;
+        account.is_at(name.name());
         if self
             .shown
             .as_ref()
@@ -86,6 +124,11 @@ impl Client {
         }
         let found = self.local.shared.table.find(&name);
         let Found { answer, options } = found.ok_or_else(|| Page::unknown(name.name()))?;
+        let backend = match &answer {
+            Answer::Container(flight) => flight.backend(),
+            Answer::Idle(backend) => backend,
+        };
+        account.is_for(&backend.app, &backend.counters);
         if self.shown.is_some() {
             *hsts = options.as_ref().and_then(|options| options.hsts.clone());
         }
@@ -101,7 +144,7 @@ impl Client {
         let Target::Address(address) = flight.backend().target else {
             return Err(Page::idle(&flight.backend().app, &flight.backend().target));
         };
-        self.forward(request, &host, flight, address).await
+        self.forward(request, &host, flight, address, account).await
     }
 
     /// Where the request is to be made instead: at the name that stands for this one,
@@ -146,8 +189,8 @@ impl Client {
     fn challenge(&self, path: &str) -> Option<Response<ResponseBody>> {
         let token = path.strip_prefix(CHALLENGES)?;
         let answer = self.local.shared.certificates.http_answer(token)?;
-        let page = Bytes::copy_from_slice(answer.as_bytes());
-        let mut response = Response::new(ResponseBody::Page { page });
+        let answer = Bytes::copy_from_slice(answer.as_bytes());
+        let mut response = Response::new(ResponseBody::page(answer));
         let kind = HeaderValue::from_static("application/octet-stream");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         Some(response)
@@ -159,22 +202,36 @@ impl Client {
         host: &HeaderValue,
         flight: Flight,
         address: SocketAddr,
+        account: &Account,
     ) -> Result<Response<ResponseBody>, Page> {
         let limits = &self.local.shared.config.limits;
         let tunnel = self.rewrite(&mut request, host);
-        // The gate measures this for HTTP/1.
-        let stall = matches!(self.wire, Wire::Http2).then_some(limits.stall_timeout);
-        let request = request.map(|incoming| RequestBody::new(incoming, stall));
-        let (mut response, lease) =
-            match upstream::send(&self.local, &flight, address, request).await {
-                Ok(answer) => answer,
-                Err(failure) => return Err(self.failed(&flight, &failure)),
-            };
+        let grpc = matches!(self.wire, Wire::Http2) && fields::is_grpc(request.headers());
+        let stall = match self.wire {
+            // The gate measures it.
+            Wire::Http1(_) => None,
+            // Streams of calls may be silent in both directions.
+            Wire::Http2 if grpc => Some(limits.quiet_timeout),
+            Wire::Http2 => Some(limits.stall_timeout),
+        };
+        let mut request = request.map(|incoming| RequestBody::new(incoming, stall, account));
+        let answer = if grpc {
+            make_http2(&mut request, host);
+            multiplexed::send(&self.local, &flight, address, request).await
+        } else {
+            upstream::send(&self.local, &flight, address, request).await
+        };
+        let (mut response, lease) = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.failed(&flight, &failure, account)),
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let protocol = fields::strip_hop_by_hop(response.headers_mut());
             let (Some((client, facts)), Some(protocol)) = (tunnel, protocol) else {
                 tracing::debug!(app = %flight.backend().app, "switched protocols unasked");
-                return Err(Page::no_response(&flight.backend().app, false));
+                account.upstream_error();
+                let page = Page::no_response(&flight.backend().app, false);
+                return Err(page.because("it switched protocols unasked".to_owned()));
             };
             fields::set_upgrade(response.headers_mut(), protocol);
             let container = hyper::upgrade::on(&mut response);
@@ -220,7 +277,7 @@ impl Client {
         Some((hyper::upgrade::on(request), facts))
     }
 
-    fn failed(&self, flight: &Flight, failure: &upstream::Failure) -> Page {
+    fn failed(&self, flight: &Flight, failure: &upstream::Failure, account: &Account) -> Page {
         // A client that sends a malformed body, or none in time, breaks the connection
         // to the container; that is not the container's fault.
         if let Some(refusal) = self.wire.refusal() {
@@ -231,6 +288,25 @@ impl Client {
         }
         let backend = flight.backend();
         tracing::debug!(app = %backend.app, target = ?backend.target, error = ?failure, "no response");
-        Page::no_response(&backend.app, failure.is_timeout())
+        account.upstream_error();
+        let page = Page::no_response(&backend.app, failure.is_timeout());
+        page.because(failure.chain())
+    }
+}
+
+/// Makes a request one of HTTP/2, which names the host in its target and has no
+/// fields for the connection (RFC 9113 sections 8.2.2 and 8.3.1).
+fn make_http2(request: &mut Request<RequestBody>, host: &HeaderValue) {
+    let path = request.uri().path_and_query().cloned();
+    let target = Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(host.as_bytes())
+        .path_and_query(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().remove(CONNECTION);
+    // A host that makes no URL stays a field.
+    if let Ok(target) = target.build() {
+        *request.uri_mut() = target;
+        request.headers_mut().remove(HOST);
     }
 }

@@ -7,18 +7,20 @@
 
 use crate::backend::{Backend, Flight};
 use crate::host::Host;
+use crate::metrics::{Counters, Traffic};
 use arc_swap::ArcSwap;
 use doprax_core::name::AppName;
 use doprax_core::route::{HostOptions, Route, Routes, Target};
 use http::HeaderValue;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Hosts = HashMap<Arc<str>, Entry>;
 
 /// The routes of an ingress.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
+    threads: usize,
     hosts: ArcSwap<Hosts>,
     writer: Mutex<Writer>,
 }
@@ -27,6 +29,8 @@ pub(crate) struct Table {
 struct Writer {
     last_generation: u64,
     generations: HashMap<AppName, u64>,
+    /// Of every app that has a route.
+    counters: HashMap<AppName, Arc<Counters>>,
     /// Backends that were replaced and still answer requests.
     replaced: HashMap<AppName, Vec<Arc<Backend>>>,
 }
@@ -85,6 +89,15 @@ pub(crate) enum Answer {
 }
 
 impl Table {
+    /// A table without routes, for so many threads.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self {
+            threads,
+            hosts: ArcSwap::default(),
+            writer: Mutex::default(),
+        }
+    }
+
     /// Finds what answers for `host` and, if a container does, counts the request
     /// in the same step.
     pub(crate) fn find(&self, host: &Host<'_>) -> Option<Found> {
@@ -125,14 +138,33 @@ impl Table {
             let same = known.iter().find(|backend| backend.target == target);
             let backend = same.map(Arc::clone).unwrap_or_else(|| {
                 let generation = writer.generation(&app);
-                let new = Backend::new(app, target, generation);
+                let counters = writer.counters.entry(app.clone());
+                let counters = counters.or_insert_with(|| Arc::new(Counters::new(self.threads)));
+                let new = Backend::new(app, target, generation, Arc::clone(counters));
                 known.push(Arc::clone(&new));
                 new
             });
             let options = Options::new(options);
             hosts.insert(Arc::from(name), Entry { backend, options });
         }
+        let routed: HashSet<&AppName> = hosts.values().map(|entry| &entry.backend.app).collect();
+        writer.counters.retain(|app, _| routed.contains(app));
         self.replace(&mut writer, hosts);
+    }
+
+    /// What was counted for each app that has a route.
+    pub(crate) fn traffic(&self) -> BTreeMap<AppName, Traffic> {
+        let counters = self.writer().counters.clone();
+        let traffic = |(app, counters): (AppName, Arc<Counters>)| {
+            let backends = self.backends(&app);
+            let in_flight = backends.iter().map(|backend| backend.in_flight()).sum();
+            let traffic = Traffic {
+                in_flight,
+                ..counters.read()
+            };
+            (app, traffic)
+        };
+        counters.into_iter().map(traffic).collect()
     }
 
     /// Replaces the backends of `app` by equal ones and returns every backend of the
@@ -149,7 +181,13 @@ impl Table {
         let backends = hosts.values_mut().map(|entry| &mut entry.backend);
         for backend in backends.filter(|backend| backend.app == *app) {
             let new = renewed.entry(Arc::as_ptr(backend)).or_insert_with(|| {
-                Backend::new(backend.app.clone(), backend.target.clone(), generation)
+                let counters = Arc::clone(&backend.counters);
+                Backend::new(
+                    backend.app.clone(),
+                    backend.target.clone(),
+                    generation,
+                    counters,
+                )
             });
             *backend = Arc::clone(new);
         }
@@ -178,7 +216,7 @@ impl Table {
     }
 
     fn replace(&self, writer: &mut Writer, hosts: Hosts) {
-        let kept: std::collections::HashSet<*const Backend> = hosts
+        let kept: HashSet<*const Backend> = hosts
             .values()
             .map(|entry| Arc::as_ptr(&entry.backend))
             .collect();
@@ -262,7 +300,7 @@ mod tests {
 
     #[test]
     fn names_are_found_without_regard_to_case_port_and_dot_at_the_end() {
-        let table = Table::default();
+        let table = Table::new(1);
         table.publish(routes(&[("shop.localhost", "shop", address(1))]));
         for host in [
             "shop.localhost",
@@ -286,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_answers_one_label_below_and_after_exact_names() {
-        let table = Table::default();
+        let table = Table::new(1);
         table.publish(routes(&[
             ("*.example.com", "many", address(1)),
             ("one.example.com", "one", address(2)),
@@ -300,7 +338,7 @@ mod tests {
 
     #[test]
     fn publishing_the_same_routes_keeps_backends_and_their_counts() {
-        let table = Table::default();
+        let table = Table::new(1);
         let same = routes(&[
             ("a.localhost", "a", address(1)),
             ("a.example", "a", address(1)),
@@ -315,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_moved_route_leaves_the_old_backend_to_its_requests() {
-        let table = Table::default();
+        let table = Table::new(1);
         table.publish(routes(&[("a.localhost", "a", address(1))]));
         let old = find(&table, "a.localhost").unwrap();
         table.publish(routes(&[("a.localhost", "a", address(2))]));
@@ -335,7 +373,7 @@ mod tests {
 
     #[test]
     fn retiring_changes_the_generation_of_that_app_only() {
-        let table = Table::default();
+        let table = Table::new(1);
         table.publish(routes(&[
             ("a.localhost", "a", address(1)),
             ("b.localhost", "b", address(1)),

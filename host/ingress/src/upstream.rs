@@ -7,7 +7,7 @@
 //! connection only if it was in use a moment ago.
 
 use crate::backend::Flight;
-use crate::body::{RequestBody, Stalled};
+use crate::body::{Progress, RequestBody, Stalled};
 use crate::read_first::ReadFirst;
 use crate::worker::Local;
 use http::{Request, Response};
@@ -18,10 +18,11 @@ use std::collections::HashMap;
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 type Sender = http1::SendRequest<RequestBody>;
 
@@ -51,6 +52,18 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::ConnectTimeout | Self::ResponseTimeout)
+    }
+
+    /// What happened, with its causes.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
     }
 
     /// Whether it was the client, whose body stopped arriving.
@@ -137,19 +150,30 @@ impl Pool {
 
 /// A connection that is in use.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    local: Arc<Local>,
-    address: SocketAddr,
-    generation: u64,
-    sender: Sender,
+pub(crate) enum Lease {
+    /// By one request alone.
+    Whole {
+        local: Arc<Local>,
+        address: SocketAddr,
+        generation: u64,
+        sender: Sender,
+    },
+    /// By this request and others; it counts until it is dropped.
+    Shared(#[expect(dead_code, reason = "it is there to be counted")] Arc<()>),
 }
 
 impl Lease {
     /// The response has been read; another request may use the connection.
     pub(crate) fn give_back(self) {
-        self.local
-            .pool
-            .put(self.address, self.generation, self.sender);
+        if let Self::Whole {
+            local,
+            address,
+            generation,
+            sender,
+        } = self
+        {
+            local.pool.put(address, generation, sender);
+        }
     }
 }
 
@@ -163,7 +187,7 @@ pub(crate) async fn send(
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     let limits = &local.shared.config.limits;
     let generation = flight.backend().generation;
-    let lease = |sender| Lease {
+    let lease = |sender| Lease::Whole {
         local: Arc::clone(local),
         address,
         generation,
@@ -176,14 +200,13 @@ pub(crate) async fn send(
         RECENT
     };
 
+    let progress = request.body().progress();
     let mut request = request;
     if let Some(mut sender) = local.pool.take(address, generation, age) {
         let spare = (idempotent && matches!(request.body(), RequestBody::Empty))
             .then(|| copy_without_body(&request));
-        let response = timeout(limits.response_timeout, sender.try_send_request(request))
-            .await
-            .map_err(|_| Failure::ResponseTimeout)?;
-        match response {
+        let response = sender.try_send_request(request);
+        match answered(limits.response_timeout, progress.as_deref(), response).await? {
             Ok(response) => return Ok((response, lease(sender))),
             Err(mut error) => match error.take_message().or(spare) {
                 Some(unsent) => request = unsent,
@@ -192,19 +215,48 @@ pub(crate) async fn send(
         }
     }
     let mut sender = connect(address, limits.connect_timeout).await?;
-    let response = timeout(limits.response_timeout, sender.send_request(request))
-        .await
-        .map_err(|_| Failure::ResponseTimeout)?
-        .map_err(Failure::Broken)?;
-    Ok((response, lease(sender)))
+    let response = sender.send_request(request);
+    let response = answered(limits.response_timeout, progress.as_deref(), response).await?;
+    Ok((response.map_err(Failure::Broken)?, lease(sender)))
 }
 
-async fn connect(address: SocketAddr, limit: Duration) -> Result<Sender, Failure> {
+/// Waits for a response. The time that the client takes to send the body does not
+/// count: `limit` runs while it is the container's turn.
+pub(crate) async fn answered<T>(
+    limit: Duration,
+    progress: Option<&Progress>,
+    response: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let Some(progress) = progress else {
+        let response = timeout(limit, response).await;
+        return response.map_err(|_| Failure::ResponseTimeout);
+    };
+    let mut response = pin!(response);
+    let mut since = Instant::now();
+    loop {
+        if let Ok(response) = timeout_at(since + limit, response.as_mut()).await {
+            return Ok(response);
+        }
+        match progress.containers_turn() {
+            Some(moved) if moved <= since => return Err(Failure::ResponseTimeout),
+            Some(moved) => since = moved,
+            None => since = Instant::now(),
+        }
+    }
+}
+
+/// A new connection to a container.
+pub(crate) async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStream, Failure> {
     let stream = timeout(limit, TcpStream::connect(address))
         .await
         .map_err(|_| Failure::ConnectTimeout)?
         .map_err(Failure::Connect)?;
     stream.set_nodelay(true).map_err(Failure::Connect)?;
+    Ok(stream)
+}
+
+async fn connect(address: SocketAddr, limit: Duration) -> Result<Sender, Failure> {
+    let stream = dial(address, limit).await?;
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER_BYTES)
         .handshake(TokioIo::new(ReadFirst::new(stream)))

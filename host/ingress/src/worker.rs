@@ -4,11 +4,14 @@
 //! for; then the listeners close, idle connections close, busy ones get the grace,
 //! and what is left is cut with the runtime.
 
+use crate::access::Records;
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::connection::Accepted;
 use crate::error::Error;
 use crate::limiter::Limiter;
+use crate::metrics::Counters;
+use crate::multiplexed;
 use crate::table::Table;
 use crate::tls::Tls;
 use crate::upstream::Pool;
@@ -29,12 +32,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What all threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) table: Arc<Table>,
+    pub(crate) table: Table,
     pub(crate) certificates: Arc<Certificates>,
     /// The port at which visitors reach it by HTTPS, if they do.
     pub(crate) https_port: Option<u16>,
     pub(crate) config: Config,
     pub(crate) limiter: Arc<Limiter>,
+    pub(crate) records: Records,
+    /// Counts requests that are no app's.
+    pub(crate) others: Arc<Counters>,
 }
 
 /// A socket to accept connections on.
@@ -49,7 +55,10 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
+    /// The thread's number.
+    pub(crate) thread: usize,
     pub(crate) pool: Pool,
+    pub(crate) multiplexed: multiplexed::Pool,
     pub(crate) stopping: Stopping,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
@@ -104,7 +113,7 @@ impl Worker {
         std::thread::Builder::new()
             .name(format!("ingress-{number}"))
             .spawn(move || {
-                let cut = runtime.block_on(serve(listeners, shared, stop_asked));
+                let cut = runtime.block_on(serve(number, listeners, shared, stop_asked));
                 // Drops what is left: connections that are cut, kept connections.
                 drop(runtime);
                 report.send_replace(Some(cut));
@@ -137,6 +146,7 @@ impl Worker {
 }
 
 async fn serve(
+    thread: usize,
     listeners: Vec<Listener>,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<Option<Duration>>,
@@ -144,7 +154,9 @@ async fn serve(
     let idle = shared.config.limits.upstream_idle_timeout;
     let local = Arc::new(Local {
         shared,
+        thread,
         pool: Pool::default(),
+        multiplexed: multiplexed::Pool::default(),
         stopping: Stopping::default(),
         tasks: TaskTracker::new(),
     });
@@ -177,6 +189,7 @@ async fn sweep(local: Arc<Local>, idle: Duration) {
     loop {
         tokio::time::sleep(idle).await;
         local.pool.sweep(idle);
+        local.multiplexed.sweep(idle);
     }
 }
 

@@ -157,7 +157,7 @@ impl Case {
     }
 }
 
-fn unescaped(line: &str) -> Vec<u8> {
+pub fn unescaped(line: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = line.bytes();
     while let Some(byte) = rest.next() {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 pub const NAME: &str = "shop.localhost";
 const LONG: Duration = Duration::from_secs(20);
@@ -249,13 +249,13 @@ async fn a_response_that_breaks_off_is_reset_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn a_stop_lets_requests_of_all_streams_end() {
-    let go = Arc::new(Notify::new());
+    let go = Arc::new(Semaphore::new(0));
     let wait = Arc::clone(&go);
     let origin = Origin::new(move |request| {
         let go = Arc::clone(&wait);
         async move {
             if request.uri().path() == "/slow" {
-                go.notified().await;
+                go.acquire().await.unwrap().forget();
             }
             Response::new(text("ok"))
         }
@@ -278,8 +278,8 @@ async fn a_stop_lets_requests_of_all_streams_end() {
     };
     soon("the client is told to go", told).await;
     assert!(!stopping.is_finished());
+    go.add_permits(busy.len());
     for busy in busy {
-        go.notify_one();
         let response = soon("the answer", busy).await.unwrap().unwrap();
         assert_eq!(read(response).await, "ok");
     }

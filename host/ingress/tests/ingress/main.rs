@@ -2,14 +2,17 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod drain;
+mod grpc;
 mod http1;
 mod http2;
 mod http2_limits;
 mod limits;
 mod pages;
 mod pki;
+mod proxy_protocol;
 mod redirects;
 mod rig;
+mod seeing;
 mod stop;
 mod streams;
 mod tls;

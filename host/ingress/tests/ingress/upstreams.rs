@@ -1,6 +1,6 @@
 //! Connections to containers: kept, dead, refused, slow.
 
-use crate::rig::{Origin, Rig, empty, read_head, request, text};
+use crate::rig::{Fed, Origin, Rig, empty, read_head, request, text};
 use doprax_core::route::Target;
 use http_body_util::BodyExt;
 use hyper::{Response, StatusCode};
@@ -160,4 +160,43 @@ async fn nonsense_from_a_container_is_a_bad_gateway() {
         let answer = rig.get("shop.localhost", "/", "").await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn the_time_of_an_upload_is_not_the_containers() {
+    let limit = Duration::from_millis(150);
+    let origin = Origin::echo().await;
+    let rig = Rig::with(origin.target(), |limits| limits.response_timeout = limit);
+    let mut client = rig.client().await;
+    let (feed, fed) = tokio::sync::mpsc::channel(1);
+    let answer = tokio::spawn(client.send_request(request("POST", "/", Fed(fed))));
+    let mut pause = tokio::time::interval(limit * 2);
+    for _ in 0..3 {
+        pause.tick().await;
+        let part = hyper::body::Frame::data(bytes::Bytes::from_static(b"x"));
+        feed.send(part).await.unwrap();
+    }
+    drop(feed);
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_container_that_takes_no_body_and_gives_no_answer_is_given_up() {
+    let origin = Origin::raw(|stream| async move {
+        let _unread = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let rig = Rig::with(origin.target(), |limits| {
+        limits.response_timeout = Duration::from_millis(150);
+    });
+    let mut client = rig.client().await;
+    let endless = futures_util::stream::repeat_with(|| {
+        let part = bytes::Bytes::from_static(&[b'x'; 65536]);
+        Ok::<_, std::convert::Infallible>(hyper::body::Frame::data(part))
+    });
+    let body = http_body_util::StreamBody::new(endless);
+    let answer = client.send_request(request("POST", "/", body)).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
 }

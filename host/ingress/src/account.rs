@@ -1,0 +1,125 @@
+//! What is remembered about one request until it has ended, for metrics and log.
+
+use crate::access::AccessRecord;
+use crate::metrics::{Counters, Shard};
+use crate::page::Page;
+use crate::worker::Local;
+use doprax_core::name::AppName;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A request, from its head until the end of its response, when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Account {
+    local: Arc<Local>,
+    start: Instant,
+    /// Of the app, once it is known.
+    counters: Option<Arc<Counters>>,
+    status: Option<u16>,
+    sent: u64,
+    record: Option<Box<AccessRecord>>,
+}
+
+impl Account {
+    /// Begins with `record` if the request is to be recorded.
+    pub(crate) fn new(local: &Arc<Local>, record: Option<Box<AccessRecord>>) -> Self {
+        Self {
+            local: Arc::clone(local),
+            start: Instant::now(),
+            counters: None,
+            status: None,
+            sent: 0,
+            record,
+        }
+    }
+
+    /// It is for this app.
+    pub(crate) fn is_for(&mut self, app: &AppName, counters: &Arc<Counters>) {
+        self.counters = Some(Arc::clone(counters));
+        if let Some(record) = &mut self.record {
+            record.app = Some(app.clone());
+        }
+    }
+
+    /// It is for this host.
+    pub(crate) fn is_at(&mut self, host: &str) {
+        if let Some(record) = &mut self.record {
+            record.host.push_str(host);
+        }
+    }
+
+    /// It is answered with this status.
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// It is answered by the ingress itself.
+    pub(crate) fn paged(&mut self, page: &Page, id: &str) {
+        if let Some(record) = &mut self.record {
+            record.request_id = Some(id.to_owned());
+            record.error = Some(page.reason());
+        }
+    }
+
+    /// Part of its response was sent.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The container broke its response off.
+    pub(crate) fn broke(&mut self, error: &dyn std::error::Error) {
+        self.upstream_error();
+        if let Some(record) = &mut self.record {
+            record.error = Some(error.to_string());
+        }
+    }
+
+    /// The container did not do its part.
+    pub(crate) fn upstream_error(&self) {
+        self.shard().upstream_error();
+    }
+
+    /// Counts its body.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter {
+            counters: Arc::clone(self.counters()),
+            thread: self.local.thread,
+        }
+    }
+
+    fn counters(&self) -> &Arc<Counters> {
+        let counters = self.counters.as_ref();
+        counters.unwrap_or(&self.local.shared.others)
+    }
+
+    fn shard(&self) -> &Shard {
+        self.counters().of(self.local.thread)
+    }
+}
+
+/// Counts the bytes of a request's body.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    counters: Arc<Counters>,
+    thread: usize,
+}
+
+impl Meter {
+    /// So many have arrived.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.counters.of(self.thread).received(bytes as u64);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let duration = self.start.elapsed();
+        self.shard().ended(self.status, self.sent, duration);
+        if let Some(mut record) = self.record.take() {
+            record.status = self.status;
+            record.bytes = self.sent;
+            record.duration = duration;
+            self.local.shared.records.give(*record);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The body of a request on its way to a container.
+
+use super::BoxError;
+use crate::account::{Account, Meter};
+use crate::gate::Deadline;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+pin_project! {
+    /// The body of a request on its way to a container.
+    #[project = RequestProjection]
+    pub(crate) enum RequestBody {
+        /// None; such a request can be sent a second time.
+        Empty,
+        /// The client's, as it arrives.
+        Streamed {
+            #[pin]
+            incoming: Incoming,
+            quiet: Deadline,
+            limit: Option<Duration>,
+            progress: Arc<Progress>,
+            meter: Meter,
+        },
+    }
+}
+
+/// Whose turn it is while a request's body is on its way.
+#[derive(Debug)]
+pub(crate) struct Progress(Mutex<Option<Instant>>);
+
+impl Progress {
+    /// Since when the container could have read, or answered; nothing if it is the
+    /// client who has to send.
+    pub(crate) fn containers_turn(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, containers: bool) {
+        let since = containers.then(Instant::now);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// A client's body that stopped arriving.
+#[derive(Debug, thiserror::Error)]
+#[error("the client stopped sending")]
+pub(crate) struct Stalled;
+
+impl RequestBody {
+    /// A client's body, which breaks off if nothing comes for `limit`.
+    pub(crate) fn new(incoming: Incoming, limit: Option<Duration>, account: &Account) -> Self {
+        if incoming.is_end_stream() {
+            return Self::Empty;
+        }
+        Self::Streamed {
+            incoming,
+            quiet: Deadline::default(),
+            limit,
+            progress: Arc::new(Progress(Mutex::new(Some(Instant::now())))),
+            meter: account.meter(),
+        }
+    }
+
+    /// How far it will have come, if there is a body.
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        match self {
+            Self::Empty => None,
+            Self::Streamed { progress, .. } => Some(Arc::clone(progress)),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let RequestProjection::Streamed {
+            incoming,
+            quiet,
+            limit,
+            progress,
+            meter,
+        } = self.project()
+        else {
+            return Poll::Ready(None);
+        };
+        let frame = incoming.poll_frame(cx);
+        progress.turn(frame.is_ready());
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            meter.received(data.len());
+        }
+        match (frame, limit) {
+            (Poll::Ready(frame), _) => {
+                quiet.clear();
+                Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+            }
+            (Poll::Pending, Some(limit)) if quiet.passed(cx, *limit) => {
+                Poll::Ready(Some(Err(Stalled.into())))
+            }
+            (Poll::Pending, _) => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streamed { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}

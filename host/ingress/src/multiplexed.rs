@@ -1,0 +1,194 @@
+//! HTTP/2 connections to containers, without TLS and by prior knowledge (RFC 9113
+//! section 3.3). gRPC needs them; many requests share one.
+
+use crate::backend::Flight;
+use crate::body::RequestBody;
+use crate::upstream::{Failure, Lease, answered, dial};
+use crate::worker::Local;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, OnceCell};
+use tokio::time::{Instant, timeout};
+
+type Sender = http2::SendRequest<RequestBody>;
+
+/// Requests that share one connection, at most; the container may allow fewer.
+const REQUESTS: usize = 100;
+
+/// Bytes of a response that arrive before its client takes them, at most. The
+/// connection has room for that many of every request, so that none waits for the
+/// client of another.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * REQUESTS as u32;
+
+/// Bytes of one request that wait to be sent, at most.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The shared connections of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    shared: Mutex<HashMap<SocketAddr, Vec<Shared>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connection: Arc<Connection>,
+    generation: u64,
+    /// Each request has a clone.
+    requests: Arc<()>,
+    used: Instant,
+}
+
+/// A connection, made by the first request that needs it.
+#[derive(Debug)]
+struct Connection {
+    sender: OnceCell<Sender>,
+    allowed: Arc<Allowed>,
+}
+
+/// How many requests the container allows. It says so before it answers the first
+/// (RFC 9113 section 3.4); until then, as many as it allowed before.
+#[derive(Debug)]
+struct Allowed {
+    requests: AtomicUsize,
+    answered: Notify,
+}
+
+impl Shared {
+    fn new(generation: u64, allowed: usize) -> Self {
+        Self {
+            connection: Arc::new(Connection {
+                sender: OnceCell::new(),
+                allowed: Arc::new(Allowed {
+                    requests: AtomicUsize::new(allowed),
+                    answered: Notify::new(),
+                }),
+            }),
+            generation,
+            requests: Arc::new(()),
+            used: Instant::now(),
+        }
+    }
+
+    fn requests(&self) -> usize {
+        Arc::strong_count(&self.requests) - 1
+    }
+
+    fn allowed(&self) -> usize {
+        self.connection.allowed.requests.load(Ordering::Relaxed)
+    }
+
+    fn is_closed(&self) -> bool {
+        let sender = self.connection.sender.get();
+        sender.is_some_and(Sender::is_closed)
+    }
+}
+
+impl Pool {
+    /// A connection that has room for one more request.
+    fn take(&self, address: SocketAddr, generation: u64) -> (Arc<Connection>, Lease) {
+        let mut all = self.shared();
+        let connections = all.entry(address).or_default();
+        connections.retain(|shared| !shared.is_closed() && shared.generation == generation);
+        let allowed = connections.first().map_or(REQUESTS, Shared::allowed);
+        let has_room = |shared: &Shared| shared.requests() < shared.allowed().min(REQUESTS);
+        let at = connections.iter().position(has_room).unwrap_or_else(|| {
+            connections.push(Shared::new(generation, allowed));
+            connections.len() - 1
+        });
+        let shared = &mut connections[at];
+        shared.used = Instant::now();
+        let lease = Lease::Shared(Arc::clone(&shared.requests));
+        (Arc::clone(&shared.connection), lease)
+    }
+
+    /// Closes connections without requests that have not been used for `age`.
+    pub(crate) fn sweep(&self, age: Duration) {
+        self.shared().retain(|_, connections| {
+            connections.retain(|shared| {
+                let busy = shared.requests() > 0 || shared.used.elapsed() <= age;
+                busy && !shared.is_closed()
+            });
+            !connections.is_empty()
+        });
+    }
+
+    fn shared(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<Shared>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends `request` to the container at `address` and waits for the head of its
+/// response. What did not leave because the connection was gone is sent once more.
+pub(crate) async fn send(
+    local: &Arc<Local>,
+    flight: &Flight,
+    address: SocketAddr,
+    request: Request<RequestBody>,
+) -> Result<(Response<Incoming>, Lease), Failure> {
+    let limits = &local.shared.config.limits;
+    let generation = flight.backend().generation;
+    let progress = request.body().progress();
+    let mut request = request;
+    loop {
+        let (connection, lease) = local.multiplexed.take(address, generation);
+        let new = !connection.sender.initialized();
+        let sender = connection.sender(address, limits.connect_timeout).await?;
+        let response = sender.clone().try_send_request(request);
+        match answered(limits.response_timeout, progress.as_deref(), response).await? {
+            Ok(response) => {
+                connection.allowed.answered.notify_one();
+                return Ok((response, lease));
+            }
+            Err(mut error) => match error.take_message() {
+                Some(unsent) if !new => request = unsent,
+                _ => return Err(Failure::Broken(error.into_error())),
+            },
+        }
+    }
+}
+
+impl Connection {
+    /// Makes the connection, or waits for the request that does.
+    async fn sender(&self, address: SocketAddr, limit: Duration) -> Result<&Sender, Failure> {
+        let made = self.sender.get_or_try_init(|| self.open(address, limit));
+        let made = timeout(limit, made).await;
+        made.unwrap_or(Err(Failure::ConnectTimeout))
+    }
+
+    async fn open(&self, address: SocketAddr, limit: Duration) -> Result<Sender, Failure> {
+        let stream = dial(address, limit).await?;
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(Failure::Broken)?;
+        let allowed = Arc::clone(&self.allowed);
+        tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = loop {
+                tokio::select! {
+                    ended = connection.as_mut() => break ended,
+                    () = allowed.answered.notified() => {
+                        let requests = connection.current_max_send_streams();
+                        allowed.requests.store(requests, Ordering::Relaxed);
+                    }
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%address, %error, "a connection to a container broke");
+            }
+        });
+        Ok(sender)
+    }
+}
