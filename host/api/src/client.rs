@@ -12,9 +12,9 @@ pub use exec::{ExecEvent, ExecReader, ExecWriter};
 pub use follow::{Followed, RECONNECT};
 
 use crate::wire::{
-    App, AppSummary, Certificate, Control, DeployRequest, Domain, Edit, EnvVariable, ExecRequest,
-    Failure, Finding, LocalCa, LogLine, NewDomain, Operation, OperationEvent, Plugin, Proposal,
-    SetVariables, Started, Verification, Version, Volume,
+    Access, App, AppSummary, Certificate, Control, DeployRequest, Domain, Edit, EnvVariable,
+    ExecRequest, Failure, Finding, LocalCa, LogLine, NewDomain, Operation, OperationEvent, Plugin,
+    Proposal, SetVariables, Started, Verification, Version, Volume,
 };
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
@@ -199,6 +199,22 @@ impl Client {
             path.push_str(&format!("&since={since}"));
         }
         if let Some(tail) = query.tail {
+            path.push_str(&format!("&tail={tail}"));
+        }
+        let answer = self.send(Method::GET, &path, empty()).await?;
+        Ok(ndjson::values(answer.into_body(), self.address.clone()))
+    }
+
+    /// The latest requests for an app, `tail` of them at most, and those that follow
+    /// until the stream is dropped.
+    pub async fn access(
+        &self,
+        app: &AppName,
+        tail: Option<u32>,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<Access, ClientError>>, ClientError> {
+        let mut path = format!("/v1/apps/{app}/access?follow={follow}");
+        if let Some(tail) = tail {
             path.push_str(&format!("&tail={tail}"));
         }
         let answer = self.send(Method::GET, &path, empty()).await?;

@@ -20,11 +20,12 @@ use crate::token::Token;
 use crate::wire::Version;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
-use doprax_reconcile::Host;
+use doprax_reconcile::{Host, PROMETHEUS_CONTENT_TYPE};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use problem::Problem;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
@@ -39,24 +40,39 @@ pub struct Listeners {
     pub unix: UnixListener,
     /// A port, and the token that opens it.
     pub tcp: Option<(TcpListener, Token)>,
+    /// A port with the metrics alone, open to whoever reaches it.
+    pub metrics: Option<TcpListener>,
 }
 
 /// Serves until `stop` is cancelled. Connections then end after their current
 /// request, or after two seconds.
 pub async fn serve(host: Arc<Host>, listeners: Listeners, stop: CancellationToken) {
-    let Listeners { unix, tcp } = listeners;
+    let Listeners {
+        unix,
+        tcp,
+        metrics: port,
+    } = listeners;
     let local = connection::serve(unix, router(Arc::clone(&host)), stop.clone());
-    match tcp {
-        None => local.await,
-        Some((listener, token)) => {
-            let guarded = router(host).layer(from_fn_with_state(token, require_token));
-            tokio::join!(local, connection::serve(listener, guarded, stop));
+    let remote = async {
+        if let Some((listener, token)) = tcp {
+            let guarded = router(Arc::clone(&host)).layer(from_fn_with_state(token, require_token));
+            connection::serve(listener, guarded, stop.clone()).await;
         }
-    }
+    };
+    let scraped = async {
+        if let Some(listener) = port {
+            let router = Router::new()
+                .route("/metrics", get(metrics))
+                .with_state(Arc::clone(&host));
+            connection::serve(listener, router, stop.clone()).await;
+        }
+    };
+    tokio::join!(local, remote, scraped);
 }
 
 fn router(host: Arc<Host>) -> Router {
     Router::new()
+        .route("/metrics", get(metrics))
         .route("/v1/version", get(version))
         .route("/v1/doctor", get(plugins::doctor))
         .route("/v1/plugins", get(plugins::list))
@@ -68,6 +84,7 @@ fn router(host: Arc<Host>) -> Router {
         .route("/v1/apps/{app}/{control}", post(apps::control))
         .route("/v1/apps/{app}/env", get(apps::env).patch(apps::edit))
         .route("/v1/apps/{app}/logs", get(apps::logs))
+        .route("/v1/apps/{app}/access", get(apps::access))
         .route("/v1/apps/{app}/exec", get(exec::exec))
         .route(
             "/v1/apps/{app}/variables",
@@ -101,6 +118,10 @@ async fn version() -> Json<Version> {
     Json(Version {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE)], host.metrics())
 }
 
 async fn unknown(request: Request) -> Problem {

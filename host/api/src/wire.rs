@@ -1,6 +1,7 @@
 //! What goes over the wire, as JSON. These types belong to the API alone: what the
 //! host reports is converted here, so that neither can change the other unnoticed.
 
+mod access;
 mod app;
 mod certificate;
 mod deploy;
@@ -12,6 +13,7 @@ mod failure;
 mod operation;
 mod plugin;
 
+pub use access::Access;
 pub use app::{App, AppState, AppSummary, Container, LogLine, Volume};
 pub use certificate::{Certificate, CertificateState, LocalCa};
 pub use deploy::{ConfigFile, DeployRequest, Proposal, SetVariables};

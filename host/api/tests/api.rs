@@ -46,13 +46,14 @@ impl Api {
             http: vec![([127, 0, 0, 1], 0).into()],
             https: Vec::new(),
             public_https_port: None,
+            log_health_checks: false,
             certificates: Default::default(),
             addresses: Vec::new(),
             dns: None,
             pool: vec!["10.254.0.0/16".parse().unwrap()],
             interval: Duration::from_secs(3600),
         };
-        let host = Host::start(config).await.unwrap();
+        let host = Host::start(config, Vec::new()).await.unwrap();
         let path = folder.path().join("doprax.sock");
         let unix = listen::unix(&path, None).await.unwrap();
         let tcp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -61,6 +62,7 @@ impl Api {
         let listeners = Listeners {
             unix,
             tcp: Some((tcp, Token::new(TOKEN))),
+            metrics: None,
         };
         let served = tokio::spawn(server::serve(Arc::clone(&host), listeners, stop.clone()));
         Self {

@@ -20,6 +20,7 @@ mod source;
 mod state;
 mod terminal;
 mod units;
+mod upgrade;
 mod variable;
 
 use args::{Cli, Command};

@@ -29,6 +29,15 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
+/// A duration in microseconds: `85 µs`, `1.2 ms`, `1.2 s`.
+pub(crate) fn micros(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1000.0),
+        _ => duration(us / 1000),
+    }
+}
+
 /// How long ago a Unix time in milliseconds was: `12 s ago`, `3 days ago`.
 pub(crate) fn ago(ms: i64) -> String {
     let now = SystemTime::now()

@@ -133,7 +133,9 @@ impl Accepted {
                 asked = true;
                 if stop.as_mut().poll(cx).is_ready() {
                     told = true;
-                    connection.as_mut().graceful_shutdown();
+                    if !local.stopping.is_patient() {
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
             }
             match connection.as_mut().poll(cx) {

@@ -21,13 +21,14 @@
 
 use doprax_core::name::AppName;
 use doprax_core::route::Routes;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub mod acme;
 mod access;
 mod account;
+pub mod acme;
 mod backend;
 mod body;
 mod certificates;
@@ -69,7 +70,7 @@ use limiter::Limiter;
 use metrics::Counters;
 use table::Table;
 use tls::Tls;
-use worker::{Listener, Shared, Worker};
+use worker::{Ending, Listener, Shared, Worker};
 
 /// A running ingress.
 #[derive(Debug)]
@@ -78,12 +79,21 @@ pub struct Ingress {
     https: Vec<SocketAddr>,
     shared: Arc<Shared>,
     workers: Vec<Worker>,
+    /// Copies of the listening sockets, to be passed on; none once it stops: they would
+    /// take connections that nobody serves.
+    sockets: Mutex<Vec<TcpListener>>,
 }
 
 impl Ingress {
     /// Listens on every address and serves the routes that are published from then
     /// on. Needs no runtime around it; its threads have their own.
     pub fn start(config: Config) -> Result<Self, Error> {
+        Self::start_with(config, Vec::new())
+    }
+
+    /// The same with sockets that another process has passed on: those that listen on
+    /// an address of the configuration are used, the others are closed.
+    pub fn start_with(config: Config, mut inherited: Vec<TcpListener>) -> Result<Self, Error> {
         if config.http.is_empty() && config.https.is_empty() {
             return Err(Error::NoAddress);
         }
@@ -92,14 +102,18 @@ impl Ingress {
         let tls = Arc::new(tls);
         let mut listeners: Vec<Vec<Listener>> = Vec::new();
         listeners.resize_with(config.threads.get(), Vec::new);
+        let mut copies = Vec::new();
         let mut listen = |addresses: &[SocketAddr], tls: Option<&Arc<Tls>>| {
             let mut bound = Vec::new();
             for address in addresses {
-                let (address, sockets) = listen::listen(*address, listeners.len())?;
+                let threads = listeners.len();
+                let (address, sockets) = listen::take_or_listen(&mut inherited, *address, threads)?;
                 bound.push(address);
-                for (thread, socket) in listeners.iter_mut().zip(sockets) {
+                for (number, socket) in sockets.into_iter().enumerate() {
+                    let copy = socket.try_clone();
+                    copies.push(copy.map_err(|source| Error::Listen { address, source })?);
                     let tls = tls.map(Arc::clone);
-                    thread.push(Listener { socket, tls });
+                    listeners[number % threads].push(Listener { socket, tls });
                 }
             }
             Ok(bound)
@@ -126,6 +140,7 @@ impl Ingress {
             https,
             shared,
             workers,
+            sockets: Mutex::new(copies),
         })
     }
 
@@ -199,8 +214,38 @@ impl Ingress {
     /// `grace`, then closes what is left. Returns the number of connections that
     /// were cut.
     pub async fn stop(&self, grace: Duration) -> usize {
+        self.end(Ending {
+            grace,
+            patient: false,
+        })
+        .await
+    }
+
+    /// Copies of the listening sockets, for another process that goes on with them; see
+    /// [`Self::leave`].
+    pub fn sockets(&self) -> io::Result<Vec<TcpListener>> {
+        self.copies().iter().map(TcpListener::try_clone).collect()
+    }
+
+    /// Leaves the listening sockets to another process that has them: accepts no more
+    /// connections, and lets those that there are go on to the end of their next
+    /// request, for at most `grace`. Returns the number of connections that were cut.
+    pub async fn leave(&self, grace: Duration) -> usize {
+        self.end(Ending {
+            grace,
+            patient: true,
+        })
+        .await
+    }
+
+    fn copies(&self) -> MutexGuard<'_, Vec<TcpListener>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn end(&self, ending: Ending) -> usize {
+        self.copies().clear();
         for worker in &self.workers {
-            worker.stop(grace);
+            worker.stop(ending);
         }
         let mut cut = 0;
         for worker in &self.workers {
@@ -214,7 +259,10 @@ impl Drop for Ingress {
     /// Stops without grace.
     fn drop(&mut self) {
         for worker in &self.workers {
-            worker.stop(Duration::ZERO);
+            worker.stop(Ending {
+                grace: Duration::ZERO,
+                patient: false,
+            });
         }
     }
 }

@@ -10,6 +10,26 @@ use std::net::{SocketAddr, TcpListener};
 /// (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
+/// Takes the sockets that listen on `address` out of those that were passed on by
+/// another process; none: opens `count`.
+pub(crate) fn take_or_listen(
+    inherited: &mut Vec<TcpListener>,
+    address: SocketAddr,
+    count: usize,
+) -> Result<(SocketAddr, Vec<TcpListener>), Error> {
+    let is_it = |socket: &mut TcpListener| socket.local_addr().is_ok_and(|at| at == address);
+    let sockets: Vec<TcpListener> = inherited.extract_if(.., is_it).collect();
+    if sockets.is_empty() {
+        return listen(address, count);
+    }
+    for socket in &sockets {
+        socket
+            .set_nonblocking(true)
+            .map_err(|source| error(address, source))?;
+    }
+    Ok((address, sockets))
+}
+
 /// Returns `count` sockets that listen on `address`, and the address with the port
 /// they got.
 pub(crate) fn listen(
@@ -73,6 +93,16 @@ mod tests {
                 .iter()
                 .all(|socket| socket.local_addr().unwrap() == bound)
         );
+    }
+
+    #[test]
+    fn sockets_that_were_passed_on_are_used() {
+        let (bound, sockets) = listen("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let mut inherited = sockets;
+        let (taken, sockets) = take_or_listen(&mut inherited, bound, 5).unwrap();
+        assert_eq!((taken, sockets.len(), inherited.len()), (bound, 2, 0));
+        let (other, _) = take_or_listen(&mut inherited, "127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        assert_ne!(other, bound);
     }
 
     #[test]

@@ -60,6 +60,11 @@ impl Client {
         if let Wire::Http2 = self.wire {
             // Frames say what this field says (RFC 9113 section 8.2.2).
             response.headers_mut().remove(CONNECTION);
+        } else if self.local.stopping.is_patient()
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
         response.map(|body| body.accounted(account))
     }

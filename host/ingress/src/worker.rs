@@ -64,10 +64,21 @@ pub(crate) struct Local {
     pub(crate) tasks: TaskTracker,
 }
 
+/// How a thread ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    /// How long requests may take to end.
+    pub(crate) grace: Duration,
+    /// Whether idle connections wait for one more request, whose answer says that it is
+    /// the last. To close one while its client is sending would fail a request.
+    pub(crate) patient: bool,
+}
+
 /// Whether a thread is to stop.
 #[derive(Debug, Default)]
 pub(crate) struct Stopping {
     set: AtomicBool,
+    patient: AtomicBool,
     changed: Notify,
 }
 
@@ -84,7 +95,13 @@ impl Stopping {
         }
     }
 
-    fn set(&self) {
+    /// Whether it is to stop, and each connection after one more answer.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.patient.load(Ordering::Acquire)
+    }
+
+    fn set(&self, patient: bool) {
+        self.patient.store(patient, Ordering::Release);
         self.set.store(true, Ordering::Release);
         self.changed.notify_waiters();
     }
@@ -93,7 +110,7 @@ impl Stopping {
 /// A handle on a serving thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    stop: watch::Sender<Option<Duration>>,
+    stop: watch::Sender<Option<Ending>>,
     stopped: watch::Receiver<Option<usize>>,
 }
 
@@ -123,11 +140,11 @@ impl Worker {
     }
 
     /// Asks the thread to end. A later call may only shorten the grace.
-    pub(crate) fn stop(&self, grace: Duration) {
+    pub(crate) fn stop(&self, ending: Ending) {
         self.stop.send_if_modified(|asked| {
-            let shorter = asked.is_none_or(|asked| grace < asked);
+            let shorter = asked.is_none_or(|asked| ending.grace < asked.grace);
             if shorter {
-                *asked = Some(grace);
+                *asked = Some(ending);
             }
             shorter
         });
@@ -149,7 +166,7 @@ async fn serve(
     thread: usize,
     listeners: Vec<Listener>,
     shared: Arc<Shared>,
-    mut stop: watch::Receiver<Option<Duration>>,
+    mut stop: watch::Receiver<Option<Ending>>,
 ) -> usize {
     let idle = shared.config.limits.upstream_idle_timeout;
     let local = Arc::new(Local {
@@ -169,13 +186,15 @@ async fn serve(
         }
     }
     // An error means that the ingress was dropped.
-    let _ = stop.wait_for(Option::is_some).await;
-    local.stopping.set();
+    let asked = stop.wait_for(Option::is_some).await;
+    let patient = asked.is_ok_and(|ending| ending.is_some_and(|ending| ending.patient));
+    local.stopping.set(patient);
     accepting.close();
     accepting.wait().await;
     local.tasks.close();
     loop {
-        let grace = stop.borrow_and_update().unwrap_or_default();
+        let asked = *stop.borrow_and_update();
+        let grace = asked.map_or(Duration::ZERO, |ending| ending.grace);
         tokio::select! {
             () = local.tasks.wait() => return 0,
             () = tokio::time::sleep(grace) => return local.tasks.len(),

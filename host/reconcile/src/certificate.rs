@@ -36,6 +36,11 @@ impl Certificates {
         }
     }
 
+    /// Asks no CA any more.
+    pub(crate) fn end(&self) {
+        self.issuer.end();
+    }
+
     /// Sees to it that these sets of names, and no others, have a certificate.
     fn want_only(&self, sets: BTreeSet<Names>) {
         let mut wanted = self.wanted();
@@ -51,6 +56,14 @@ impl Certificates {
         *wanted = sets;
     }
 
+    /// How things stand with what is wanted.
+    pub(crate) fn status(&self) -> Vec<CertificateStatus> {
+        let wanted = self.wanted();
+        let mut status = self.issuer.status();
+        status.retain(|status| wanted.contains(&status.names));
+        status
+    }
+
     fn wanted(&self) -> MutexGuard<'_, BTreeSet<Names>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,13 +72,9 @@ impl Certificates {
 impl Host {
     /// How things stand with every certificate.
     pub fn certificates(&self) -> Vec<CertificateStatus> {
-        let Some(certificates) = self.certificates_kept() else {
-            return Vec::new();
-        };
-        let wanted = certificates.wanted();
-        let mut status = certificates.issuer.status();
-        status.retain(|status| wanted.contains(&status.names));
-        status
+        self.certificates_kept()
+            .map(Certificates::status)
+            .unwrap_or_default()
     }
 
     /// The certificate of the host's own CA, in PEM; none where nothing is served by

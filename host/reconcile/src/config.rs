@@ -24,6 +24,8 @@ pub struct Config {
     pub https: Vec<SocketAddr>,
     /// The port at which visitors reach the first of these, if it is another one there.
     pub public_https_port: Option<u16>,
+    /// Whether the access log has the requests of health checks too.
+    pub log_health_checks: bool,
     /// Who issues certificates, and how names are proven.
     pub certificates: Policy,
     /// The machine's addresses as the world sees them: where domains must lead.

@@ -91,7 +91,20 @@ impl Host {
             return Err(self.no_domain(app, name, &domains));
         }
         let checks = found.into_iter().map(|domain| self.verify(domain));
-        futures_util::future::try_join_all(checks).await
+        let verifications = futures_util::future::try_join_all(checks).await?;
+        self.ask_for(&verifications).await?;
+        Ok(verifications)
+    }
+
+    /// Has CAs asked for the names that lead here. After all of them were looked at: a
+    /// domain and its `www.` share one certificate.
+    async fn ask_for(&self, verifications: &[Verification]) -> Result<(), Error> {
+        let verified = || verifications.iter().filter(|found| found.verified);
+        if verified().next().is_some() {
+            self.renew_wishes().await?;
+        }
+        verified().for_each(|found| self.retry_certificate(&found.name));
+        Ok(())
     }
 
     async fn verify(&self, domain: &OwnedDomain) -> Result<Verification, Error> {
@@ -115,8 +128,6 @@ impl Host {
         }
         if verification.verified {
             self.store().set_verified(&domain.name, now_ms()).await?;
-            self.renew_wishes().await?;
-            self.retry_certificate(&domain.name);
         }
         Ok(verification)
     }
@@ -148,6 +159,7 @@ impl Host {
             |domain: &OwnedDomain| domain.verified_ms.is_none() && !is_private(&domain.name);
         let pending: Vec<OwnedDomain> = domains.into_iter().filter(pending).collect();
         tries.retain(|name, _| pending.iter().any(|domain| domain.name == *name));
+        let mut verifications = Vec::new();
         for domain in pending {
             let (tried, wait) = tries.entry(domain.name.clone()).or_default();
             if *wait > 0 {
@@ -160,8 +172,9 @@ impl Host {
             if verification.verified {
                 tracing::info!(domain = domain.name, "leads here");
             }
+            verifications.push(verification);
         }
-        Ok(())
+        self.ask_for(&verifications).await
     }
 
     /// Gives an app names, or says which of them it cannot have.

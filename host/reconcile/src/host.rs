@@ -1,5 +1,6 @@
 //! The host itself: what it is made of, how it starts and ends.
 
+use crate::access::Access;
 use crate::certificate::{Certificates, StoreVault};
 use crate::config::Config;
 use crate::error::{Error, StartError};
@@ -12,13 +13,14 @@ use doprax_core::domain::Domains;
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_engine::{Docker, Engine, Facts};
-use doprax_ingress::Ingress;
 use doprax_ingress::acme::{Issuer, SystemClock};
+use doprax_ingress::{AccessLog, Ingress};
 use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_store::{AppRecord, Store};
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -27,12 +29,20 @@ use tokio_util::sync::CancellationToken;
 /// How long a start waits for what the engine runs.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
+/// Longest time for what visitors have begun when another host has taken over:
+/// connections that are kept idle end sooner, streams and WebSockets may need it.
+const LEAVE: Duration = Duration::from_secs(120);
+
+/// Access records that may wait to be kept; more are dropped and counted.
+const WAITING_RECORDS: usize = 8_192;
+
 /// A running host.
 pub struct Host {
     config: Config,
     engine: Arc<dyn Engine>,
     plugins: Arc<Plugins>,
     ingress: Ingress,
+    access: Arc<Access>,
     certificates: Option<Certificates>,
     store: Store,
     journal: Arc<Journal>,
@@ -72,8 +82,9 @@ enum Wish {
 impl Host {
     /// Opens the store, the plugins and the ingress, resumes operations that were
     /// under way, and begins to keep apps as they should be. The engine need not be
-    /// reachable yet.
-    pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+    /// reachable yet. Of `sockets`, passed on by another process, those are used that
+    /// listen on an address of the configuration.
+    pub async fn start(config: Config, sockets: Vec<TcpListener>) -> Result<Arc<Self>, StartError> {
         let store = Store::open(&config.state).await?;
         let engine = Docker::connect(&config.engine, config.instance.clone())
             .of_host(store.host_id().await?);
@@ -88,11 +99,17 @@ impl Host {
         let records = store.apps().await?;
         let observed = tokio::time::timeout(FIRST_LOOK, engine.observe_all()).await;
         let observed = observed.ok().and_then(Result::ok).unwrap_or_default();
-        let ingress = Ingress::start(doprax_ingress::Config {
+        let (sender, access) = tokio::sync::mpsc::channel(WAITING_RECORDS);
+        let settings = doprax_ingress::Config {
+            access_log: Some(AccessLog {
+                records: sender,
+                health_checks: config.log_health_checks,
+            }),
             https: config.https.clone(),
             public_https_port: config.public_https_port,
             ..doprax_ingress::Config::new(config.http.clone())
-        })?;
+        };
+        let ingress = Ingress::start_with(settings, sockets)?;
         let certificates = if config.https.is_empty() {
             None
         } else {
@@ -110,6 +127,7 @@ impl Host {
             engine,
             plugins,
             ingress,
+            access: Access::of(access),
             certificates,
             store,
             journal: Arc::default(),
@@ -149,12 +167,39 @@ impl Host {
     /// Ends the host. Apps go on running; operations under way are resumed by the
     /// next start.
     pub async fn shutdown(&self) {
-        self.ending.cancel();
+        self.end();
         let cut = self.ingress.stop(Duration::from_secs(10)).await;
         if cut > 0 {
             tracing::info!(connections = cut, "connections were cut");
         }
         self.store.close().await;
+    }
+
+    /// Copies of the sockets on which apps are served, for another host that takes over.
+    pub fn sockets(&self) -> std::io::Result<Vec<TcpListener>> {
+        self.ingress.sockets()
+    }
+
+    /// Ends all but the serving of visitors, so that another host can take over; apps
+    /// are served as they are at this moment.
+    pub async fn release(&self) {
+        self.end();
+        self.store.close().await;
+    }
+
+    /// Serves what visitors have begun, now that another host serves the others.
+    pub async fn leave(&self) {
+        let cut = self.ingress.leave(LEAVE).await;
+        if cut > 0 {
+            tracing::info!(connections = cut, "connections were cut");
+        }
+    }
+
+    fn end(&self) {
+        self.ending.cancel();
+        if let Some(certificates) = &self.certificates {
+            certificates.end();
+        }
     }
 
     /// The plugins that services may name.
@@ -332,6 +377,10 @@ impl Host {
 
     pub(crate) fn ingress(&self) -> &Ingress {
         &self.ingress
+    }
+
+    pub(crate) fn access_kept(&self) -> &Access {
+        &self.access
     }
 
     pub(crate) fn certificates_kept(&self) -> Option<&Certificates> {

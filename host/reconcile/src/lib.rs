@@ -7,6 +7,7 @@
 //! Owns the order of things: what is journaled before what, who may work on an app,
 //! and when the ingress learns of it. Knows neither HTTP APIs nor terminals.
 
+mod access;
 mod certificate;
 mod config;
 mod control;
@@ -38,7 +39,7 @@ pub mod request;
 
 pub use config::Config;
 pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
-pub use doprax_ingress::acme;
+pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, acme};
 pub use error::{Error, StartError};
 pub use host::Host;
 pub use logs::LogLine;

@@ -78,6 +78,8 @@ pub struct Host {
     pub docker: Docker,
     state: TempDir,
     process: Option<Child>,
+    /// Process of a host that took over, which is no child of the test.
+    successor: Option<u32>,
 }
 
 impl Host {
@@ -103,6 +105,7 @@ impl Host {
             docker,
             state: tempfile::tempdir().unwrap(),
             process: None,
+            successor: None,
         }
     }
 
@@ -204,6 +207,30 @@ impl Host {
         self.process = Some(process);
     }
 
+    /// Has a successor take over, and waits until it has and the host itself has ended.
+    #[track_caller]
+    pub fn upgrade(&mut self) {
+        let before = self.holder();
+        cli::signal(before, "USR2");
+        let socket = self.state.path().join("doprax.sock");
+        let successor = crate::wait_for("a successor that answers", 60, || {
+            let holder = self.holder();
+            (holder != before && UnixStream::connect(&socket).is_ok()).then_some(holder)
+        });
+        if let Some(mut process) = self.process.take() {
+            let ended = crate::wait_for("the host to end", 130, || process.try_wait().unwrap());
+            assert!(ended.success(), "it ended with {ended}\n{}", self.log());
+        }
+        self.successor = Some(successor);
+    }
+
+    /// The process that has the state folder.
+    fn holder(&self) -> u32 {
+        let lock = self.state.path().join("lock");
+        let text = std::fs::read_to_string(lock).unwrap_or_default();
+        text.trim().parse().unwrap_or_default()
+    }
+
     /// Ends it in good order.
     #[track_caller]
     pub fn stop(&mut self) {
@@ -232,6 +259,9 @@ impl Drop for Host {
             // It may have crashed.
             let _ = process.kill();
             let _ = process.wait();
+        }
+        if let Some(successor) = self.successor {
+            cli::signal(successor, "KILL");
         }
         if std::thread::panicking() {
             eprintln!("--- log of the host\n{}---", self.log());

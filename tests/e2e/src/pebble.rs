@@ -84,12 +84,17 @@ impl Pebble {
         std::fs::write(&file, answer.body).unwrap();
         file
     }
+
+    /// Ends it; what it was made from stays.
+    pub fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 impl Drop for Pebble {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.end();
     }
 }

@@ -3,7 +3,8 @@
 use super::problem::Problem;
 use super::stream::ndjson;
 use crate::wire::{
-    App, AppSummary, Control, Edit, EnvVariable, LogLine, Proposal, SetVariables, Started, Volume,
+    Access, App, AppSummary, Control, Edit, EnvVariable, LogLine, Proposal, SetVariables, Started,
+    Volume,
 };
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -91,6 +92,23 @@ pub(super) async fn logs(
         .logs(&AppName::new(app)?, container.as_ref(), request)
         .await?;
     Ok(ndjson(lines.map(LogLine::from)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct AccessQuery {
+    tail: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
+
+pub(super) async fn access(
+    State(host): State<Arc<Host>>,
+    Path(app): Path<String>,
+    query: Result<Query<AccessQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(AccessQuery { tail, follow }) = query?;
+    let records = host.access(&AppName::new(app)?, tail, follow).await?;
+    Ok(ndjson(records.map(|record| Access::from(&*record))))
 }
 
 #[derive(Deserialize)]

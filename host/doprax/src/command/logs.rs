@@ -1,12 +1,15 @@
-//! `doprax logs`: what containers print.
+//! `doprax logs`: what containers print, and what visitors asked for.
 
 use crate::context::Context;
 use crate::failure::Result;
 use crate::since::Since;
+use crate::units;
 use doprax_api::client::LogQuery;
-use doprax_api::wire::LogLine;
+use doprax_api::wire::{Access, LogLine};
 use doprax_core::name::{AppName, ServiceName};
 use futures_util::StreamExt as _;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Show what an app's containers print
 #[derive(Debug, clap::Args)]
@@ -15,7 +18,8 @@ Examples:
   doprax logs shop -f              all containers, as it comes
   doprax logs shop mysql --tail 50 the last 50 lines of one container
   doprax logs shop --since 10m     the last ten minutes
-  doprax logs shop --since 2026-01-31T08:00:00Z --json")]
+  doprax logs shop --since 2026-01-31T08:00:00Z --json
+  doprax logs shop --access -f     what visitors ask for, and what they get")]
 pub(crate) struct Logs {
     /// The app's name
     app: AppName,
@@ -33,10 +37,16 @@ pub(crate) struct Logs {
     /// Show when each line was printed
     #[arg(short, long)]
     timestamps: bool,
+    /// Show requests instead: what visitors asked for, and what they got
+    #[arg(long, conflicts_with_all = ["container", "since", "timestamps"])]
+    access: bool,
 }
 
 impl Logs {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        if self.access {
+            return self.show_access(context).await;
+        }
         let query = LogQuery {
             container: self.container.clone(),
             since: self.since.map(|Since(seconds)| seconds),
@@ -53,6 +63,20 @@ impl Logs {
                 context
                     .output
                     .line(self.render(context, &line, &mut seen))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn show_access(&self, context: &Context) -> Result<()> {
+        let client = context.client()?;
+        let mut records = client.access(&self.app, self.tail, self.follow).await?;
+        while let Some(record) = records.next().await {
+            let record = record?;
+            if context.output.json {
+                context.output.json(&record)?;
+            } else {
+                context.output.line(request(&record))?;
             }
         }
         Ok(())
@@ -82,5 +106,62 @@ impl Logs {
         }
         text.push_str(&line.text);
         text
+    }
+}
+
+/// A request, in one line.
+fn request(record: &Access) -> String {
+    let seconds = i64::try_from(record.time_ms / 1000).unwrap_or_default();
+    let time = OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok());
+    let status = record
+        .status
+        .map_or_else(|| "gone".to_owned(), |status| status.to_string());
+    let mut line = format!(
+        "{} {} {status} {} {}{} {} {}",
+        time.unwrap_or_default(),
+        record.client,
+        record.method,
+        record.host,
+        record.path,
+        units::bytes(record.bytes),
+        units::micros(record.duration_us),
+    );
+    if let Some(error) = &record.error {
+        let id = record.request_id.as_deref().unwrap_or("-");
+        line.push_str(&format!(" ({error}; request {id})"));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_line() {
+        let mut record = Access {
+            time_ms: 1_767_225_600_000,
+            host: "shop.localhost".to_owned(),
+            method: "GET".to_owned(),
+            path: "/a".to_owned(),
+            protocol: "HTTP/1.1".to_owned(),
+            secure: false,
+            status: Some(200),
+            bytes: 1536,
+            duration_us: 1234,
+            client: "192.0.2.1".parse().unwrap(),
+            request_id: None,
+            error: None,
+        };
+        assert_eq!(
+            request(&record),
+            "2026-01-01T00:00:00Z 192.0.2.1 200 GET shop.localhost/a 1.5 KiB 1.2 ms"
+        );
+        record.status = None;
+        record.error = Some("no response".to_owned());
+        record.request_id = Some("7f".to_owned());
+        assert!(request(&record).ends_with(" (no response; request 7f)"));
     }
 }

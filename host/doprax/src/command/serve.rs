@@ -8,6 +8,7 @@ use crate::acme::Acme;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::state;
+use crate::upgrade::{self, Invocation, Predecessor, Successor};
 use doprax_api::listen;
 use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
@@ -17,16 +18,19 @@ use doprax_reconcile::{Config, Host, StartError};
 use ipnet::Ipv4Net;
 use rustix::fs::{FlockOperation, Mode};
 use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Where the engine is on nearly every machine.
 const ENGINE: &str = "unix:///var/run/docker.sock";
+/// How long the host that is taken over from may hold on to the state folder.
+const HAND_OVER: Duration = Duration::from_secs(60);
 /// How often desired and observed are compared where no hint calls for it.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// The ports of the ingress where none is named.
@@ -36,8 +40,9 @@ const HTTPS_PORT: u16 = 8443;
 /// Run the host
 ///
 /// Keeps apps as they should be, takes wishes on a Unix socket in the state folder, and
-/// serves apps by HTTP and HTTPS as APP.BASE-DOMAIN. Run it under a service manager; it stops on
-/// SIGTERM and SIGINT. Apps outlive it: when it is back, it finds them and mends what
+/// serves apps by HTTP and HTTPS as APP.BASE-DOMAIN. Run it under a service manager; it
+/// stops on SIGTERM and SIGINT. On SIGUSR2 it starts the program that is in its place now,
+/// with the same arguments, and hands everything over without a failed request. Apps outlive it: when it is back, it finds them and mends what
 /// changed in between.
 ///
 /// Whoever may write to the socket may do everything. Other ways in need --api and the
@@ -89,6 +94,12 @@ pub(crate) struct Serve {
     /// Serve the API on a TCP port too; opened by the token in STATE/api-token
     #[arg(long, value_name = "ADDRESS")]
     api: Option<SocketAddr>,
+    /// Serve metrics for Prometheus on a port of their own, as /metrics
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Put requests of health checks into the access log too
+    #[arg(long)]
+    log_health_checks: bool,
     /// Members of this group (name or number) may use the socket too
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
@@ -111,10 +122,13 @@ fn domain(text: &str) -> Result<String, String> {
 impl Serve {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         log_to_standard_error(context);
+        let cannot_start = |error: std::io::Error| Failure::new("cannot start").because(&error);
+        let invocation = Invocation::current().map_err(cannot_start)?;
+        let sockets = upgrade::sockets();
+        let mut predecessor = Predecessor::from_environment()?;
         let folder = context.state()?;
         let group = self.group.as_deref().map(group_number).transpose()?;
         prepare(&folder, group)?;
-        let _lock = lock(&folder)?;
         let http = if self.http.is_empty() {
             local_addresses(HTTP_PORT)
         } else {
@@ -138,6 +152,7 @@ impl Serve {
             http: http.clone(),
             https,
             public_https_port: self.public_https_port,
+            log_health_checks: self.log_health_checks,
             certificates: self.acme.policy()?,
             addresses: if self.address.is_empty() {
                 world_addresses(&listen)
@@ -152,25 +167,44 @@ impl Serve {
             },
             interval: INTERVAL,
         };
-        let host = Host::start(config).await.map_err(not_started)?;
-        let ended = self.serve(context, &host, &folder, group, &http).await;
-        host.shutdown().await;
-        ended
+        let lock = match &mut predecessor {
+            None => lock(&folder)?,
+            Some(predecessor) => {
+                predecessor.wait().map_err(cannot_start)?;
+                lock_after(&folder).await?
+            }
+        };
+        let host = Host::start(config, sockets).await.map_err(not_started)?;
+        let api = self.listen(&folder, group).await?;
+        self.announce(context, &folder.join(state::SOCKET), &http);
+        let told = predecessor.map_or(Ok(()), Predecessor::relieve);
+        if let Err(error) = told.and_then(|()| upgrade::notify()) {
+            tracing::warn!(%error, "nobody heard that this host is ready");
+        }
+        let ended = self.serve(context, &host, api, &invocation, &folder).await;
+        match ended {
+            Ok(Ended::TakenOver(mut successor)) => {
+                host.release().await;
+                drop(lock);
+                successor.ready().await?;
+                output_taken_over(context, &successor);
+                host.leave().await;
+                Ok(())
+            }
+            Ok(Ended::Asked) => {
+                context.output.remark("ending; apps go on running");
+                host.shutdown().await;
+                Ok(())
+            }
+            Err(failure) => {
+                host.shutdown().await;
+                Err(failure)
+            }
+        }
     }
 
-    /// Serves the API until a signal ends it.
-    async fn serve(
-        &self,
-        context: &Context,
-        host: &Arc<Host>,
-        folder: &Path,
-        group: Option<u32>,
-        http: &[SocketAddr],
-    ) -> Result<()> {
-        let cannot_watch =
-            |error: std::io::Error| Failure::new("cannot watch for signals").because(&error);
-        let mut terminate = signal(SignalKind::terminate()).map_err(cannot_watch)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_watch)?;
+    /// Opens what the API is served on.
+    async fn listen(&self, folder: &Path, group: Option<u32>) -> Result<Listeners> {
         let socket = folder.join(state::SOCKET);
         let unix = listen::unix(&socket, group).await.map_err(|error| {
             Failure::from_error(&error)
@@ -187,22 +221,57 @@ impl Serve {
                 Some((listener, token))
             }
         };
-        self.announce(context, &socket, http);
+        let metrics = match self.metrics {
+            None => None,
+            Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
+                Failure::new(format!("cannot serve metrics on {address}")).because(&error)
+            })?),
+        };
+        Ok(Listeners { unix, tcp, metrics })
+    }
+
+    /// Serves the API until a signal ends it, or until a successor waits to take over.
+    async fn serve(
+        &self,
+        context: &Context,
+        host: &Arc<Host>,
+        listeners: Listeners,
+        invocation: &Invocation,
+        folder: &Path,
+    ) -> Result<Ended> {
+        let cannot_watch =
+            |error: std::io::Error| Failure::new("cannot watch for signals").because(&error);
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot_watch)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_watch)?;
+        let mut upgrade = signal(SignalKind::user_defined2()).map_err(cannot_watch)?;
         let stop = CancellationToken::new();
-        let mut serving = std::pin::pin!(server::serve(
-            Arc::clone(host),
-            Listeners { unix, tcp },
-            stop.clone()
-        ));
-        tokio::select! {
-            () = &mut serving => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        context.output.remark("ending; apps go on running");
+        let mut serving = std::pin::pin!(server::serve(Arc::clone(host), listeners, stop.clone()));
+        let take_over = async {
+            loop {
+                upgrade.recv().await;
+                context.output.remark("starting a successor");
+                let started = match host.sockets() {
+                    Ok(sockets) => Successor::start(invocation, folder, sockets).await,
+                    Err(error) => Err(Failure::new("cannot pass sockets on").because(&error)),
+                };
+                match started {
+                    Ok(successor) => return successor,
+                    // Nothing has happened yet: this host goes on.
+                    Err(failure) => {
+                        let _ = failure.report(context.output.json, context.output.error_paint);
+                    }
+                }
+            }
+        };
+        let ended = tokio::select! {
+            () = &mut serving => return Ok(Ended::Asked),
+            _ = terminate.recv() => Ended::Asked,
+            _ = interrupt.recv() => Ended::Asked,
+            successor = take_over => Ended::TakenOver(successor),
+        };
         stop.cancel();
         serving.await;
-        Ok(())
+        Ok(ended)
     }
 
     fn announce(&self, context: &Context, socket: &Path, http: &[SocketAddr]) {
@@ -229,6 +298,19 @@ impl Serve {
             output.remark(format!("apps at http://APP.{}{port}", self.base_domain));
         }
     }
+}
+
+/// How a host comes to its end.
+enum Ended {
+    /// Somebody asked for it.
+    Asked,
+    /// Another one waits to take over.
+    TakenOver(Successor),
+}
+
+fn output_taken_over(context: &Context, successor: &Successor) {
+    let line = format!("process {} has taken over", successor.id());
+    context.output.remark(line);
 }
 
 /// Why the host did not start, and what to do about it.
@@ -329,25 +411,48 @@ fn prepare(folder: &Path, group: Option<u32>) -> Result<()> {
     rustix::fs::chmod(folder, mode).map_err(|error| failed(error.into()))
 }
 
-/// Takes the state folder for this process, as long as the file is open.
+/// Takes the state folder for this process, as long as the file is open. It holds the
+/// process id.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(format!("cannot take the state folder {}", folder.display())).because(error)
     };
-    let file = File::options()
+    let mut file = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(path)
         .map_err(|error| failed(&error))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            let written = file
+                .set_len(0)
+                .and_then(|()| writeln!(file, "{}", std::process::id()));
+            written.map_err(|error| failed(&error))?;
+            Ok(file)
+        }
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(Failure::new(format!("another host runs with the state folder {}", folder.display()))
+            let mut holder = String::new();
+            // It may not have written it yet.
+            let _ = file.read_to_string(&mut holder);
+            Err(Failure::new(format!("another host runs with the state folder {} (process {})", folder.display(), holder.trim()))
                 .help("end it first, or name another folder with --state (and another --instance on the same engine)"))
         }
         Err(error) => Err(failed(&std::io::Error::from(error))),
+    }
+}
+
+/// The same when the host that has it is about to let go of it.
+async fn lock_after(folder: &Path) -> Result<File> {
+    let end = Instant::now() + HAND_OVER;
+    loop {
+        match lock(folder) {
+            Err(failure) if Instant::now() > end => return Err(failure),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            taken => return taken,
+        }
     }
 }
 

@@ -212,6 +212,11 @@ impl Issuer {
         &self.shared.workshop.local_ca
     }
 
+    /// Ends the work. What was begun is gone on with at the next start.
+    pub fn end(&self) {
+        self.stop.cancel();
+    }
+
     /// Ends the work and waits until it has ended. What was begun is gone on with at
     /// the next start.
     pub async fn stop(mut self) {

@@ -1,7 +1,7 @@
 //! What containers print, as `doprax logs` shows it.
 
 use crate::deployed;
-use doprax_e2e::App;
+use doprax_e2e::{App, Host, Setup, Site};
 
 #[test]
 fn of_all_of_one_the_last_the_newest_and_those_to_come() {
@@ -81,4 +81,67 @@ fn of_all_of_one_the_last_the_newest_and_those_to_come() {
 
     cli.fails(1, ["logs", "tiny", "nothing"])
         .says(&["no container nothing", "main", "redis"]);
+}
+
+#[test]
+fn requests_are_recorded_and_counted() {
+    let app = App::tiny("tiny", "");
+    let Some(engine) = doprax_e2e::engine() else {
+        return;
+    };
+    let mut setup = Setup::new(&engine);
+    let metrics = format!("127.0.0.1:{}", setup.port + 1);
+    setup.more.extend(["--metrics".to_owned(), metrics.clone()]);
+    let host = Host::start_with(setup);
+    let cli = host.cli();
+    cli.ok(["up", app.path(), "--yes"]);
+    let site = host.site("tiny");
+    let follow = cli
+        .command(["logs", "tiny", "--access", "--follow"])
+        .spawn();
+    site.get("/?token=secret").with_status(200);
+    site.get("/nothing").with_status(404);
+    follow.wait_for("404 GET tiny.localhost/nothing", 10);
+    let all = cli.ok(["logs", "tiny", "--access"]);
+    all.says(&["127.0.0.1 200 GET tiny.localhost/ "])
+        .says_none(&["secret"]);
+    assert_eq!(
+        cli.ok(["logs", "tiny", "--access", "--tail", "1"])
+            .stdout
+            .lines()
+            .count(),
+        1
+    );
+
+    // A page of the ingress has an id, and the record has it too.
+    cli.ok(["stop", "tiny"]);
+    let page = site.get("/").with_status(503).text();
+    let record = &cli
+        .ok(["logs", "tiny", "--access", "--tail", "1", "--json"])
+        .lines()[0];
+    let id = record["request_id"].as_str().unwrap();
+    assert!(page.contains(id), "{page}");
+    assert_eq!(record["status"], 503);
+
+    let scraped = Site::new(metrics.parse().unwrap(), "localhost")
+        .get("/metrics")
+        .with_status(200);
+    assert!(
+        scraped
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
+    let text = scraped.text();
+    for line in [
+        "doprax_ingress_requests_total{app=\"tiny\",status=\"2xx\"} 1",
+        "doprax_ingress_requests_total{app=\"tiny\",status=\"4xx\"} 1",
+        "doprax_ingress_requests_total{app=\"tiny\",status=\"5xx\"} 1",
+        "doprax_ingress_request_duration_seconds_count{app=\"tiny\"} 3",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    Site::new(metrics.parse().unwrap(), "localhost")
+        .get("/v1/apps")
+        .with_status(404);
 }

@@ -90,7 +90,7 @@ fn public_names_get_certificates_of_a_ca() {
         "*.apps IN A 127.0.0.1\nshop IN A 192.0.2.7\nwww.shop IN A 127.0.0.1",
     );
     let (http, https) = (setup.port, setup.https_port.unwrap());
-    let Some(ca) = Pebble::start((http, https), dns.authority()) else {
+    let Some(mut ca) = Pebble::start((http, https), dns.authority()) else {
         return docker.clean();
     };
     let cache = dns.cache().to_string();
@@ -176,7 +176,7 @@ fn public_names_get_certificates_of_a_ca() {
         served(&host, "shop.example.net"),
         served(&host, "tiny.apps.example.net"),
     ];
-    drop(ca);
+    ca.end();
     for end in [Host::stop, Host::kill] {
         end(&mut host);
         host.resume();
