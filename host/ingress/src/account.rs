@@ -13,8 +13,9 @@ use tokio::time::Instant;
 pub(crate) struct Account {
     local: Arc<Local>,
     start: Instant,
-    /// Of the app, once it is known.
-    counters: Option<Arc<Counters>>,
+    /// Counts for the app, once it is known. The threads share none of these, nor
+    /// their reference counts.
+    shard: Option<Arc<Shard>>,
     status: Option<u16>,
     sent: u64,
     record: Option<Box<AccessRecord>>,
@@ -26,7 +27,7 @@ impl Account {
         Self {
             local: Arc::clone(local),
             start: Instant::now(),
-            counters: None,
+            shard: None,
             status: None,
             sent: 0,
             record,
@@ -34,8 +35,8 @@ impl Account {
     }
 
     /// It is for this app.
-    pub(crate) fn is_for(&mut self, app: &AppName, counters: &Arc<Counters>) {
-        self.counters = Some(Arc::clone(counters));
+    pub(crate) fn is_for(&mut self, app: &AppName, counters: &Counters) {
+        self.shard = Some(Arc::clone(counters.of(self.local.thread)));
         if let Some(record) = &mut self.record {
             record.app = Some(app.clone());
         }
@@ -81,33 +82,23 @@ impl Account {
 
     /// Counts its body.
     pub(crate) fn meter(&self) -> Meter {
-        Meter {
-            counters: Arc::clone(self.counters()),
-            thread: self.local.thread,
-        }
+        Meter(Arc::clone(self.shard()))
     }
 
-    fn counters(&self) -> &Arc<Counters> {
-        let counters = self.counters.as_ref();
-        counters.unwrap_or(&self.local.shared.others)
-    }
-
-    fn shard(&self) -> &Shard {
-        self.counters().of(self.local.thread)
+    fn shard(&self) -> &Arc<Shard> {
+        let others = || self.local.shared.others.of(self.local.thread);
+        self.shard.as_ref().unwrap_or_else(others)
     }
 }
 
 /// Counts the bytes of a request's body.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    counters: Arc<Counters>,
-    thread: usize,
-}
+pub(crate) struct Meter(Arc<Shard>);
 
 impl Meter {
     /// So many have arrived.
     pub(crate) fn received(&self, bytes: usize) {
-        self.counters.of(self.thread).received(bytes as u64);
+        self.0.received(bytes as u64);
     }
 }
 

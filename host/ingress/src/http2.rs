@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use paced::Paced;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -62,7 +63,7 @@ where
     };
     let connection = builder(limits, streams.clone());
     let connection =
-        connection.serve_connection::<_, _, ResponseBody>(TokioIo::new(socket), service);
+        connection.serve_connection::<_, _, ResponseBody>(TokioIo::new(socket.clone()), service);
     let mut connection = pin!(connection);
     let mut stop = pin!(local.stopping.wait());
     let mut idle = Deadline::default();
@@ -82,7 +83,12 @@ where
         }
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                // What was to be said at the end, as far as it leaves at once.
+                let _ = socket.poll_release(cx);
                 return Poll::Ready(ended.map_err(Error::Broken));
+            }
+            if let Poll::Ready(Err(error)) = socket.poll_release(cx) {
+                return Poll::Ready(Err(Error::Socket(error)));
             }
             if streams.cancelled() > limits.http2_cancelled_requests {
                 return Poll::Ready(Err(Error::Cancels));
@@ -135,6 +141,8 @@ fn builder(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
 pub(crate) enum Error {
     #[error("it broke")]
     Broken(#[source] hyper::Error),
+    #[error("the client takes nothing")]
+    Socket(#[source] io::Error),
     #[error("the client cancels too many requests")]
     Cancels,
 }

@@ -5,8 +5,8 @@
 
 use doprax_core::name::AppName;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Upper bounds of the buckets of [`Histogram`], in seconds.
@@ -62,7 +62,7 @@ pub struct Histogram {
 #[derive(Debug)]
 pub(crate) struct Counters {
     /// Of each thread, once it has counted something.
-    shards: Box<[OnceLock<Box<Shard>>]>,
+    shards: Box<[OnceLock<Arc<Shard>>]>,
 }
 
 /// The counters of one app in one thread.
@@ -88,8 +88,8 @@ impl Counters {
     }
 
     /// Those of one thread.
-    pub(crate) fn of(&self, thread: usize) -> &Shard {
-        self.shards[thread].get_or_init(Box::default)
+    pub(crate) fn of(&self, thread: usize) -> &Arc<Shard> {
+        self.shards[thread].get_or_init(Arc::default)
     }
 
     /// What was counted so far.
