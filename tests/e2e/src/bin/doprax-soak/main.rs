@@ -23,7 +23,7 @@ mod visit;
 
 use door::{Door, Protocol};
 use doprax_e2e::{App, Host, Setup, wait_for};
-use record::{Client, Record, now_ms};
+use record::{Client, Record, Streams, now_ms};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,9 +47,14 @@ const APPS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Each app's first redeploy of so many lets streams stay until main ends them, which
-/// takes all of the time that a drain may take.
-const PATIENT: usize = 10;
+/// What a redeploy finds open, in turn for each app. Patience takes all of the time that
+/// a drain may take.
+const TURNS: [Streams; 10] = {
+    use Streams::{Absent, Brief, Patient};
+    [
+        Patient, Absent, Absent, Brief, Absent, Absent, Brief, Absent, Absent, Brief,
+    ]
+};
 
 /// What asks each app.
 const HABITS: [Habit; 5] = [
@@ -59,6 +64,7 @@ const HABITS: [Habit; 5] = [
         keep: true,
         asks: &[Ask::Get],
         pause: Duration::from_millis(25),
+        slow: false,
         clients: 3,
     },
     Habit {
@@ -67,6 +73,7 @@ const HABITS: [Habit; 5] = [
         keep: true,
         asks: &[Ask::Post],
         pause: Duration::from_millis(20),
+        slow: false,
         clients: 3,
     },
     Habit {
@@ -75,6 +82,7 @@ const HABITS: [Habit; 5] = [
         keep: false,
         asks: &[Ask::Post],
         pause: Duration::from_millis(40),
+        slow: false,
         clients: 2,
     },
     Habit {
@@ -83,6 +91,7 @@ const HABITS: [Habit; 5] = [
         keep: true,
         asks: &[Ask::SlowPost],
         pause: Duration::from_millis(20),
+        slow: true,
         clients: 3,
     },
     Habit {
@@ -91,6 +100,7 @@ const HABITS: [Habit; 5] = [
         keep: true,
         asks: &[Ask::Get, Ask::Post, Ask::Get, Ask::Post],
         pause: Duration::from_millis(80),
+        slow: false,
         clients: 2,
     },
 ];
@@ -135,7 +145,7 @@ fn main() -> ExitCode {
             break;
         }
         let (name, app) = &apps[number % apps.len()];
-        record.set_patient((number - 1) / apps.len() % PATIENT == 0);
+        record.set_streams(TURNS[(number - 1) / apps.len() % TURNS.len()]);
         app.write("release.txt", format!("{number}\n"));
         let begin_ms = now_ms();
         let up = host.cli().command(["up", app.path(), "--yes", "--json"]);

@@ -23,6 +23,19 @@ pub(crate) struct Count {
     pub(crate) ended: usize,
 }
 
+/// What a redeploy finds open. Whatever takes long holds a drain up, and so hides what
+/// comes too early after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// Nothing that takes long.
+    Absent,
+    /// Streams that their clients end after a while.
+    #[default]
+    Brief,
+    /// Streams that stay until main ends them.
+    Patient,
+}
+
 /// Something that went wrong.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -42,7 +55,7 @@ pub(crate) struct Record {
     releases: Mutex<BTreeMap<&'static str, usize>>,
     failed: AtomicUsize,
     stopping: AtomicBool,
-    patient: AtomicBool,
+    streams: Mutex<Streams>,
 }
 
 impl Record {
@@ -104,13 +117,13 @@ impl Record {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether streams stay open until main ends them.
-    pub(crate) fn is_patient(&self) -> bool {
-        self.patient.load(Ordering::Relaxed)
+    /// What clients may leave open.
+    pub(crate) fn streams(&self) -> Streams {
+        *lock(&self.streams)
     }
 
-    pub(crate) fn set_patient(&self, patient: bool) {
-        self.patient.store(patient, Ordering::Relaxed);
+    pub(crate) fn set_streams(&self, streams: Streams) {
+        *lock(&self.streams) = streams;
     }
 }
 

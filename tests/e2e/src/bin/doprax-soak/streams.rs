@@ -1,11 +1,11 @@
 //! Clients whose connection stays open: WebSockets and server-sent events.
 //!
-//! Each ends by itself after a while, so that a drain need not wait for it; while the
-//! record is patient, it stays until main ends it. How main ends it must be seen on the
+//! Each ends by itself after a while, so that a drain need not wait for it, or stays until
+//! main ends it, as the record says. How main ends it must be seen on the
 //! wire: a closing handshake, a last event and the end of the body. All else is a cut.
 
 use crate::door::{Door, Protocol, whole};
-use crate::record::{Client, Record, now_ms};
+use crate::record::{Client, Record, Streams, now_ms};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::StatusCode;
 use http_body_util::{BodyExt as _, Empty};
@@ -43,7 +43,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Sends a message every 100 ms, which has to come back.
     pub(crate) async fn echo(self) {
-        while !self.record.is_stopping() {
+        while self.may_begin().await {
             let began = now_ms();
             let ended = self.websocket().await.map_err(|error| error.to_string());
             self.note(began, ended).await;
@@ -52,12 +52,20 @@ impl Listener {
 
     /// Takes events, whose numbers have to follow each other.
     pub(crate) async fn listen(self, protocol: Protocol) {
-        while !self.record.is_stopping() {
+        while self.may_begin().await {
             let began = now_ms();
             let ended = self.events(protocol).await;
             self.note(began, ended.map_err(|error| error.to_string()))
                 .await;
         }
+    }
+
+    /// Waits until a stream may be opened; false: never again.
+    async fn may_begin(&self) -> bool {
+        while !self.record.is_stopping() && self.record.streams() == Streams::Absent {
+            tokio::time::sleep(PAUSE).await;
+        }
+        !self.record.is_stopping()
     }
 
     async fn note(&self, began: i64, ended: Result<End, String>) {
@@ -72,7 +80,12 @@ impl Listener {
     }
 
     fn leaves(&self, since: Instant) -> bool {
-        self.record.is_stopping() || (since.elapsed() > LIFE && !self.record.is_patient())
+        let enough = match self.record.streams() {
+            Streams::Absent => true,
+            Streams::Brief => since.elapsed() > LIFE,
+            Streams::Patient => false,
+        };
+        enough || self.record.is_stopping()
     }
 
     async fn websocket(&self) -> Result<End, Error> {

@@ -1,7 +1,7 @@
 //! Clients that ask and are answered, again and again.
 
 use crate::door::{Body, Connection, Door, Protocol, whole};
-use crate::record::{Client, Record, now_ms};
+use crate::record::{Client, Record, Streams, now_ms};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
@@ -43,6 +43,8 @@ pub(crate) struct Habit {
     /// Asked together on each tick; several at a time only by HTTP/2.
     pub(crate) asks: &'static [Ask],
     pub(crate) pause: Duration,
+    /// Whether that takes so long that it counts as a stream.
+    pub(crate) slow: bool,
     /// How many such clients there are for an app.
     pub(crate) clients: usize,
 }
@@ -59,6 +61,9 @@ pub(crate) async fn visit(door: Door, app: &'static str, record: Arc<Record>, ha
     let mut number = 0;
     while !record.is_stopping() {
         ticks.tick().await;
+        if habit.slow && record.streams() == Streams::Absent {
+            continue;
+        }
         let began = now_ms();
         if let Some(connection) = &mut kept
             && connection.is_closed().await
