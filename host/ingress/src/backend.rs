@@ -10,9 +10,19 @@ use doprax_core::route::Target;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Set in a backend's count once it takes no more requests.
 const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// Connections to an app's container within which a kept one is used again. No two
+/// apps ever have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    /// Until then the container may close a kept connection at any moment.
+    pub(crate) settled: Instant,
+}
 
 /// What answers for an app.
 #[derive(Debug)]
@@ -21,15 +31,14 @@ pub(crate) struct Backend {
     pub(crate) app: AppName,
     /// What answers.
     pub(crate) target: Target,
-    /// Kept connections are used again only within one generation. No two apps
-    /// ever have the same.
-    pub(crate) generation: u64,
+    /// Which kept connections its requests may use.
+    pub(crate) generation: Generation,
     flights: AtomicUsize,
     ended: Notify,
 }
 
 impl Backend {
-    pub(crate) fn new(app: AppName, target: Target, generation: u64) -> Arc<Self> {
+    pub(crate) fn new(app: AppName, target: Target, generation: Generation) -> Arc<Self> {
         Arc::new(Self {
             app,
             target,
@@ -100,7 +109,11 @@ mod tests {
     use super::*;
 
     fn backend() -> Arc<Backend> {
-        Backend::new(AppName::new("shop").unwrap(), Target::Stopped, 1)
+        let generation = Generation {
+            number: 1,
+            settled: Instant::now(),
+        };
+        Backend::new(AppName::new("shop").unwrap(), Target::Stopped, generation)
     }
 
     #[test]

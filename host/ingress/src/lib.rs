@@ -22,6 +22,7 @@ use doprax_core::route::Routes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 pub mod acme;
 mod backend;
@@ -139,9 +140,11 @@ impl Ingress {
     }
 
     /// Sees to it that no request which begins after this call uses a connection to
-    /// the app's container that was opened before it.
-    pub fn retire_connections(&self, app: &AppName) {
-        self.table.renew(app, true);
+    /// the app's container that was opened before it. For as long as `settling`, the
+    /// container may close idle connections at any moment: a request that must not be
+    /// sent twice has a connection of its own.
+    pub fn retire_connections(&self, app: &AppName, settling: Duration) {
+        self.table.renew(app, Some(Instant::now() + settling));
     }
 
     /// Number of the app's requests, tunnels included, that have not ended.
@@ -159,7 +162,7 @@ impl Ingress {
     /// Requests that begin later are not waited for: to let a container go, publish
     /// the new routes first.
     pub async fn drain(&self, app: &AppName, deadline: Duration) -> usize {
-        let replaced = self.table.renew(app, false);
+        let replaced = self.table.renew(app, None);
         let ended = async {
             for backend in &replaced {
                 backend.ended().await;
