@@ -29,6 +29,7 @@ pub trait Judge: Plugin {
 /// A plugin whose service must be told when a container that it depends on has
 /// moved. Exported by `export!(Type: reload)`.
 pub trait Reload: Plugin {
-    /// The command, run in the container, that makes the service look again.
+    /// The command, run in the container, that makes the service look again. It ends
+    /// when no request that comes later goes where requests went before.
     fn command(target: &Target) -> Option<Vec<String>>;
 }

@@ -46,6 +46,8 @@ impl Api {
             http: vec![([127, 0, 0, 1], 0).into()],
             https: Vec::new(),
             public_https_port: None,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
             log_health_checks: false,
             certificates: Default::default(),
             addresses: Vec::new(),

@@ -44,7 +44,8 @@ pub enum Step {
         port: u16,
     },
     /// Have the ingress stop reusing the connections it opened to the front before
-    /// now, so that none is cut by a reload.
+    /// now, and rely on none until the reload that follows is over, because that cuts
+    /// those that are idle.
     RetireConnections,
     /// Run the container's reload command in it.
     Reload {

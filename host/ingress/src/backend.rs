@@ -11,9 +11,19 @@ use doprax_core::route::Target;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Set in a backend's count once it takes no more requests.
 const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// Connections to an app's container within which a kept one is used again. No two
+/// apps ever have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    /// Until then the container may close a kept connection at any moment.
+    pub(crate) settled: Instant,
+}
 
 /// What answers for an app.
 #[derive(Debug)]
@@ -22,9 +32,8 @@ pub(crate) struct Backend {
     pub(crate) app: AppName,
     /// What answers.
     pub(crate) target: Target,
-    /// Kept connections are used again only within one generation. No two apps
-    /// ever have the same.
-    pub(crate) generation: u64,
+    /// Which kept connections its requests may use.
+    pub(crate) generation: Generation,
     /// Of the app.
     pub(crate) counters: Arc<Counters>,
     flights: AtomicUsize,
@@ -35,7 +44,7 @@ impl Backend {
     pub(crate) fn new(
         app: AppName,
         target: Target,
-        generation: u64,
+        generation: Generation,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -109,8 +118,12 @@ mod tests {
     use super::*;
 
     fn backend() -> Arc<Backend> {
+        let generation = Generation {
+            number: 1,
+            settled: Instant::now(),
+        };
         let app = AppName::new("shop").unwrap();
-        Backend::new(app, Target::Stopped, 1, Arc::new(Counters::new(1)))
+        Backend::new(app, Target::Stopped, generation, Arc::new(Counters::new(1)))
     }
 
     #[test]

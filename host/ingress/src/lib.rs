@@ -25,6 +25,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 mod access;
 mod account;
@@ -72,6 +73,18 @@ use table::Table;
 use tls::Tls;
 use worker::{Ending, Listener, Shared, Worker};
 
+/// What an ingress begins with.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Sockets that another process has passed on: those that listen on an address of
+    /// the configuration are used, the others are closed.
+    pub sockets: Vec<TcpListener>,
+    /// The first routes.
+    pub routes: Routes,
+    /// The certificates that are served; whoever obtains some puts them here.
+    pub certificates: Arc<Certificates>,
+}
+
 /// A running ingress.
 #[derive(Debug)]
 pub struct Ingress {
@@ -88,16 +101,19 @@ impl Ingress {
     /// Listens on every address and serves the routes that are published from then
     /// on. Needs no runtime around it; its threads have their own.
     pub fn start(config: Config) -> Result<Self, Error> {
-        Self::start_with(config, Vec::new())
+        Self::start_with(config, Start::default())
     }
 
-    /// The same with sockets that another process has passed on: those that listen on
-    /// an address of the configuration are used, the others are closed.
-    pub fn start_with(config: Config, mut inherited: Vec<TcpListener>) -> Result<Self, Error> {
+    /// The same with what there is to begin with: the first visitor finds it.
+    pub fn start_with(config: Config, start: Start) -> Result<Self, Error> {
         if config.http.is_empty() && config.https.is_empty() {
             return Err(Error::NoAddress);
         }
-        let certificates = Arc::new(Certificates::default());
+        let Start {
+            sockets: mut inherited,
+            routes,
+            certificates,
+        } = start;
         let tls = Tls::new(Arc::clone(&certificates)).map_err(|source| Error::Tls { source })?;
         let tls = Arc::new(tls);
         let mut listeners: Vec<Vec<Listener>> = Vec::new();
@@ -130,6 +146,7 @@ impl Ingress {
             others: Arc::new(Counters::new(config.threads.get())),
             config,
         });
+        shared.table.publish(routes);
         let workers = listeners
             .into_iter()
             .enumerate()
@@ -167,9 +184,13 @@ impl Ingress {
     }
 
     /// Sees to it that no request which begins after this call uses a connection to
-    /// the app's container that was opened before it.
-    pub fn retire_connections(&self, app: &AppName) {
-        self.shared.table.renew(app, true);
+    /// the app's container that was opened before it. For as long as `settling`, the
+    /// container may close idle connections at any moment: a request that must not be
+    /// sent twice has a connection of its own.
+    pub fn retire_connections(&self, app: &AppName, settling: Duration) {
+        self.shared
+            .table
+            .renew(app, Some(Instant::now() + settling));
     }
 
     /// Number of the app's requests, tunnels included, that have not ended.
@@ -198,7 +219,7 @@ impl Ingress {
     /// Requests that begin later are not waited for: to let a container go, publish
     /// the new routes first.
     pub async fn drain(&self, app: &AppName, deadline: Duration) -> usize {
-        let replaced = self.shared.table.renew(app, false);
+        let replaced = self.shared.table.renew(app, None);
         let ended = async {
             for backend in &replaced {
                 backend.ended().await;

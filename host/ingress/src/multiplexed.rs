@@ -135,7 +135,7 @@ pub(crate) async fn send(
     request: Request<RequestBody>,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     let limits = &local.shared.config.limits;
-    let generation = flight.backend().generation;
+    let generation = flight.backend().generation.number;
     let progress = request.body().progress();
     let mut request = request;
     loop {

@@ -5,7 +5,7 @@
 //! close the backends that are no longer in it, so that a reader who finds a closed
 //! backend finds its successor in the table.
 
-use crate::backend::{Backend, Flight};
+use crate::backend::{Backend, Flight, Generation};
 use crate::host::Host;
 use crate::metrics::{Counters, Traffic};
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use doprax_core::route::{HostOptions, Route, Routes, Target};
 use http::HeaderValue;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 
 type Hosts = HashMap<Arc<str>, Entry>;
 
@@ -28,7 +29,7 @@ pub(crate) struct Table {
 #[derive(Debug, Default)]
 struct Writer {
     last_generation: u64,
-    generations: HashMap<AppName, u64>,
+    generations: HashMap<AppName, Generation>,
     /// Of every app that has a route.
     counters: HashMap<AppName, Arc<Counters>>,
     /// Backends that were replaced and still answer requests.
@@ -169,11 +170,12 @@ impl Table {
 
     /// Replaces the backends of `app` by equal ones and returns every backend of the
     /// app that was replaced now or before and may still answer requests. With
-    /// `retire`, the new ones do not use connections that were opened for the old.
-    pub(crate) fn renew(&self, app: &AppName, retire: bool) -> Vec<Arc<Backend>> {
+    /// `settled`, the new ones do not use connections that were opened for the old,
+    /// and are careful with their own until then.
+    pub(crate) fn renew(&self, app: &AppName, settled: Option<Instant>) -> Vec<Arc<Backend>> {
         let mut writer = self.writer();
-        if retire {
-            writer.next_generation(app);
+        if let Some(settled) = settled {
+            writer.next_generation(app, settled);
         }
         let generation = writer.generation(app);
         let mut renewed: HashMap<*const Backend, Arc<Backend>> = HashMap::new();
@@ -250,17 +252,19 @@ impl Table {
 }
 
 impl Writer {
-    fn generation(&mut self, app: &AppName) -> u64 {
+    fn generation(&mut self, app: &AppName) -> Generation {
         match self.generations.get(app) {
             Some(generation) => *generation,
-            None => self.next_generation(app),
+            None => self.next_generation(app, Instant::now()),
         }
     }
 
-    fn next_generation(&mut self, app: &AppName) -> u64 {
+    fn next_generation(&mut self, app: &AppName, settled: Instant) -> Generation {
         self.last_generation += 1;
-        self.generations.insert(app.clone(), self.last_generation);
-        self.last_generation
+        let number = self.last_generation;
+        let generation = Generation { number, settled };
+        self.generations.insert(app.clone(), generation);
+        generation
     }
 }
 
@@ -359,7 +363,7 @@ mod tests {
         table.publish(routes(&[("a.localhost", "a", address(2))]));
         let new = find(&table, "a.localhost").unwrap();
         assert_eq!(new.backend().target, address(2));
-        let waiting = table.renew(&app("a"), false);
+        let waiting = table.renew(&app("a"), None);
         assert_eq!(
             waiting
                 .iter()
@@ -368,7 +372,7 @@ mod tests {
             [1, 1]
         );
         drop((old, new));
-        assert!(table.renew(&app("a"), false).is_empty());
+        assert!(table.renew(&app("a"), None).is_empty());
     }
 
     #[test]
@@ -381,9 +385,9 @@ mod tests {
         let generation = |host| find(&table, host).unwrap().backend().generation;
         let (a, b) = (generation("a.localhost"), generation("b.localhost"));
         assert_ne!(a, b, "two apps on one address share no connections");
-        table.renew(&app("a"), false);
+        table.renew(&app("a"), None);
         assert_eq!(generation("a.localhost"), a);
-        table.renew(&app("a"), true);
+        table.renew(&app("a"), Some(Instant::now()));
         assert_ne!(generation("a.localhost"), a);
         assert_eq!(generation("b.localhost"), b);
     }

@@ -4,13 +4,15 @@
 //! A kept connection is used again only in the generation in which it was opened. A
 //! request that a container may have begun to work on is sent a second time only if
 //! it is idempotent and has no body (RFC 9110 section 9.2.2); others are given a kept
-//! connection only if it was in use a moment ago.
+//! connection only if it was in use a moment ago, and one of their own where the
+//! container may be about to close those that are idle.
 
-use crate::backend::Flight;
+use crate::backend::{Flight, Generation};
 use crate::body::{Progress, RequestBody, Stalled};
 use crate::read_first::ReadFirst;
 use crate::worker::Local;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -91,13 +93,13 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Kept {
     sender: Sender,
-    generation: u64,
+    generation: Generation,
     since: Instant,
 }
 
 impl Pool {
     /// The connection used last, if it was in use within `age`.
-    fn take(&self, address: SocketAddr, generation: u64, age: Duration) -> Option<Sender> {
+    fn take(&self, address: SocketAddr, generation: Generation, age: Duration) -> Option<Sender> {
         let mut all = self.kept();
         let kept = all.get_mut(&address)?;
         let now = Instant::now();
@@ -118,7 +120,7 @@ impl Pool {
         None
     }
 
-    fn put(&self, address: SocketAddr, generation: u64, sender: Sender) {
+    fn put(&self, address: SocketAddr, generation: Generation, sender: Sender) {
         if sender.is_closed() {
             return;
         }
@@ -155,7 +157,7 @@ pub(crate) enum Lease {
     Whole {
         local: Arc<Local>,
         address: SocketAddr,
-        generation: u64,
+        generation: Generation,
         sender: Sender,
     },
     /// By this request and others; it counts until it is dropped.
@@ -183,7 +185,7 @@ pub(crate) async fn send(
     local: &Arc<Local>,
     flight: &Flight,
     address: SocketAddr,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     let limits = &local.shared.config.limits;
     let generation = flight.backend().generation;
@@ -193,18 +195,25 @@ pub(crate) async fn send(
         generation,
         sender,
     };
-    let idempotent = request.method().is_idempotent();
-    let age = if idempotent {
-        limits.upstream_idle_timeout
+    let repeatable =
+        request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty);
+    let age = if repeatable {
+        Some(limits.upstream_idle_timeout)
+    } else if Instant::now() >= generation.settled {
+        Some(RECENT)
     } else {
-        RECENT
+        // Nobody else is to use its connection either: it ends with the request, and
+        // the container is the one to close it.
+        request
+            .headers_mut()
+            .entry(CONNECTION)
+            .or_insert(HeaderValue::from_static("close"));
+        None
     };
 
     let progress = request.body().progress();
-    let mut request = request;
-    if let Some(mut sender) = local.pool.take(address, generation, age) {
-        let spare = (idempotent && matches!(request.body(), RequestBody::Empty))
-            .then(|| copy_without_body(&request));
+    if let Some(mut sender) = age.and_then(|age| local.pool.take(address, generation, age)) {
+        let spare = repeatable.then(|| copy_without_body(&request));
         let response = sender.try_send_request(request);
         match answered(limits.response_timeout, progress.as_deref(), response).await? {
             Ok(response) => return Ok((response, lease(sender))),

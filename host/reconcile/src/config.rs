@@ -2,7 +2,7 @@
 
 use doprax_core::name::Instance;
 use doprax_ingress::acme::Policy;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +24,10 @@ pub struct Config {
     pub https: Vec<SocketAddr>,
     /// The port at which visitors reach the first of these, if it is another one there.
     pub public_https_port: Option<u16>,
+    /// Proxies in front whose word about clients is believed (`X-Forwarded-*`).
+    pub trusted_proxies: Vec<IpNet>,
+    /// Balancers in front that begin each connection with a PROXY header.
+    pub proxy_protocol: Vec<IpNet>,
     /// Whether the access log has the requests of health checks too.
     pub log_health_checks: bool,
     /// Who issues certificates, and how names are proven.

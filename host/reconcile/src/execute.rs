@@ -190,14 +190,23 @@ impl Host {
                 Ok(())
             }
             Step::RetireConnections => {
-                self.ingress().retire_connections(&run.app);
+                self.ingress().retire_connections(&run.app, RELOAD);
                 Ok(())
             }
             Step::Reload {
                 service,
                 container,
                 command,
-            } => self.reload(service, container, command).await,
+            } => {
+                self.reload(service, container, command).await?;
+                let blueprint = run.blueprint.as_ref();
+                if blueprint.is_some_and(|blueprint| blueprint.front.service == *service) {
+                    // Those opened meanwhile may have been to what goes; those opened
+                    // from now on stay.
+                    self.ingress().retire_connections(&run.app, Duration::ZERO);
+                }
+                Ok(())
+            }
             Step::Drain => {
                 let left = self.ingress().drain(&run.app, DRAIN).await;
                 if left > 0 {

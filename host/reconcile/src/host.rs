@@ -8,10 +8,8 @@ use crate::journal::{Journal, Live, now_ms};
 use crate::keep::{Repair, Upkeep};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
 use crate::request::{Control, DeployRequest, Edit, Selection};
-use crate::routes::RoutesByApp;
-use doprax_core::domain::Domains;
+use crate::routes::{self, RoutesByApp};
 use doprax_core::name::AppName;
-use doprax_core::observed::Observed;
 use doprax_engine::{Docker, Engine, Facts};
 use doprax_ingress::acme::{Issuer, SystemClock};
 use doprax_ingress::{AccessLog, Ingress};
@@ -99,6 +97,20 @@ impl Host {
         let records = store.apps().await?;
         let observed = tokio::time::timeout(FIRST_LOOK, engine.observe_all()).await;
         let observed = observed.ok().and_then(Result::ok).unwrap_or_default();
+        let routes = routes::first(&config, &records, &observed, store.domains(None).await?);
+        let served = Arc::<doprax_ingress::Certificates>::default();
+        let certificates = if config.https.is_empty() {
+            None
+        } else {
+            let issuer = Issuer::start(
+                config.certificates.clone(),
+                Arc::new(StoreVault(store.clone())),
+                Arc::clone(&served),
+                Arc::new(SystemClock),
+            );
+            let challenges = &config.certificates.challenges;
+            Some(Certificates::new(issuer.await?, challenges))
+        };
         let (sender, access) = tokio::sync::mpsc::channel(WAITING_RECORDS);
         let settings = doprax_ingress::Config {
             access_log: Some(AccessLog {
@@ -107,21 +119,16 @@ impl Host {
             }),
             https: config.https.clone(),
             public_https_port: config.public_https_port,
+            trusted_proxies: config.trusted_proxies.clone(),
+            proxy_protocol: config.proxy_protocol.clone(),
             ..doprax_ingress::Config::new(config.http.clone())
         };
-        let ingress = Ingress::start_with(settings, sockets)?;
-        let certificates = if config.https.is_empty() {
-            None
-        } else {
-            let issuer = Issuer::start(
-                config.certificates.clone(),
-                Arc::new(StoreVault(store.clone())),
-                Arc::clone(ingress.certificates()),
-                Arc::new(SystemClock),
-            );
-            let challenges = &config.certificates.challenges;
-            Some(Certificates::new(issuer.await?, challenges))
+        let start = doprax_ingress::Start {
+            sockets,
+            routes: routes::all(&config, &routes),
+            certificates: served,
         };
+        let ingress = Ingress::start_with(settings, start)?;
         let host = Arc::new(Self {
             config,
             engine,
@@ -132,26 +139,12 @@ impl Host {
             store,
             journal: Arc::default(),
             apps: Mutex::default(),
-            routes: Mutex::default(),
+            routes: Mutex::new(routes),
             allocation: tokio::sync::Mutex::default(),
             facts: OnceCell::new(),
             upkeep: Upkeep::default(),
             ending: CancellationToken::new(),
         });
-        let mut domains: HashMap<AppName, Domains> = HashMap::new();
-        for domain in host.store.domains(None).await? {
-            domains
-                .entry(domain.app)
-                .or_default()
-                .insert(domain.name, domain.domain);
-        }
-        for (app, domains) in domains {
-            host.set_domains(&app, domains);
-        }
-        let nothing = Observed::default();
-        for record in &records {
-            host.renew_route(record, observed.get(&record.name).unwrap_or(&nothing));
-        }
         host.renew_wishes().await?;
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
             tracing::info!(app = %operation.app, operation = operation.id, "resuming");

@@ -17,7 +17,6 @@ use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner;
-use doprax_core::route::Target;
 use doprax_store::{AppRecord, Release};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -356,16 +355,7 @@ impl Host {
     }
 
     pub(crate) fn renew_route(&self, record: &AppRecord, observed: &Observed) {
-        let Some(release) = &record.release else {
-            let reason = record.last_error.clone();
-            let target = reason.map_or(Target::Starting, |reason| {
-                Target::Failed(reason.lines().next().unwrap_or_default().to_owned())
-            });
-            return self.set_target(&record.name, target);
-        };
-        let blueprint = &release.blueprint;
-        let stopped = record.stopped.contains(&blueprint.front.service);
-        let target = routes::target(&self.config().instance, blueprint, observed, stopped);
+        let target = routes::target(self.config(), record, observed);
         self.set_target(&record.name, target);
     }
 }

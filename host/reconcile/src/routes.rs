@@ -1,12 +1,12 @@
 //! Which host name leads where, and telling the ingress.
 
-use crate::Host;
 use crate::certificate::is_private;
-use doprax_core::blueprint::Blueprint;
+use crate::{Config, Host};
 use doprax_core::domain::Domains;
-use doprax_core::name::{AppName, Instance};
+use doprax_core::name::AppName;
 use doprax_core::observed::{Observed, State};
 use doprax_core::route::{Route, Routes, Target};
+use doprax_store::{AppRecord, OwnedDomain};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::PoisonError;
@@ -71,7 +71,7 @@ impl Host {
         let before = (found.domains.clone(), found.target.clone());
         change(found);
         if !known || before != (found.domains.clone(), found.target.clone()) {
-            self.ingress().publish(self.all(&routes));
+            self.ingress().publish(all(self.config(), &routes));
         }
     }
 
@@ -79,40 +79,71 @@ impl Host {
     pub(crate) fn remove_route(&self, app: &AppName) {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         if routes.remove(app).is_some() {
-            self.ingress().publish(self.all(&routes));
+            self.ingress().publish(all(self.config(), &routes));
         }
-    }
-
-    fn all(&self, routes: &RoutesByApp) -> Routes {
-        let mut all = Routes::new();
-        for (app, AppRoutes { domains, target }) in routes {
-            let free = format!("{app}.{}", self.config().base_domain);
-            let mut route = Route::new(app.clone(), target.clone());
-            route.options.keep_http = is_private(&free);
-            all.insert(free, route);
-            for (name, domain) in domains {
-                let mut route = Route::new(app.clone(), target.clone());
-                route.options.redirect_to.clone_from(&domain.redirect_to);
-                route.options.hsts = domain.hsts.then_some(HSTS);
-                route.options.keep_http = is_private(name);
-                all.insert(name.clone(), route);
-            }
-        }
-        all
     }
 }
 
+/// The routes of every app as it is remembered and as the engine has it.
+pub(crate) fn first(
+    config: &Config,
+    records: &[AppRecord],
+    observed: &BTreeMap<AppName, Observed>,
+    domains: Vec<OwnedDomain>,
+) -> RoutesByApp {
+    let nothing = Observed::default();
+    let mut routes: RoutesByApp = records
+        .iter()
+        .map(|record| {
+            let observed = observed.get(&record.name).unwrap_or(&nothing);
+            let routes = AppRoutes {
+                domains: Domains::new(),
+                target: target(config, record, observed),
+            };
+            (record.name.clone(), routes)
+        })
+        .collect();
+    for domain in domains {
+        let found = routes.entry(domain.app).or_default();
+        found.domains.insert(domain.name, domain.domain);
+    }
+    routes
+}
+
+/// The routes of all apps, as the ingress takes them.
+pub(crate) fn all(config: &Config, routes: &RoutesByApp) -> Routes {
+    let mut all = Routes::new();
+    for (app, AppRoutes { domains, target }) in routes {
+        let free = format!("{app}.{}", config.base_domain);
+        let mut route = Route::new(app.clone(), target.clone());
+        route.options.keep_http = is_private(&free);
+        all.insert(free, route);
+        for (name, domain) in domains {
+            let mut route = Route::new(app.clone(), target.clone());
+            route.options.redirect_to.clone_from(&domain.redirect_to);
+            route.options.hsts = domain.hsts.then_some(HSTS);
+            route.options.keep_http = is_private(name);
+            all.insert(name.clone(), route);
+        }
+    }
+    all
+}
+
 /// What answers for an app whose containers are as observed.
-pub(crate) fn target(
-    instance: &Instance,
-    blueprint: &Blueprint,
-    observed: &Observed,
-    stopped: bool,
-) -> Target {
-    if stopped {
+pub(crate) fn target(config: &Config, record: &AppRecord, observed: &Observed) -> Target {
+    let Some(release) = &record.release else {
+        return match &record.last_error {
+            None => Target::Starting,
+            Some(reason) => Target::Failed(reason.lines().next().unwrap_or_default().to_owned()),
+        };
+    };
+    let blueprint = &release.blueprint;
+    if record.stopped.contains(&blueprint.front.service) {
         return Target::Stopped;
     }
-    let name = instance.container(&blueprint.app, &blueprint.front.service);
+    let name = config
+        .instance
+        .container(&blueprint.app, &blueprint.front.service);
     let front = observed
         .containers
         .iter()

@@ -92,10 +92,15 @@ impl Plugin for Nginx {
     }
 }
 
+/// `nginx -s reload` asks and does not wait: for a while the old workers go on taking
+/// requests, and send them to where main was. This ends when each has put up the title
+/// with which it has stopped listening and closed what was idle.
+const RELOAD: &str = include_str!("reload.sh");
+
 impl Reload for Nginx {
     /// It resolves hostnames when it reads its configuration, and only then.
     fn command(_target: &Target) -> Option<Vec<String>> {
-        Some(["nginx", "-s", "reload"].map(str::to_owned).into())
+        Some(["sh", "-c", RELOAD].map(str::to_owned).into())
     }
 }
 

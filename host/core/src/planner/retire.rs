@@ -5,8 +5,8 @@
 //! name moves; the ingress stops reusing connections to the front that it opened
 //! before, because a reload cuts idle ones; the front reloads and knows the new
 //! copy; requests that are under way end; the old copy ends; the front reloads once
-//! more, because a resolver that knows both copies by their alias may have picked
-//! the old one.
+//! more in the same way, because a resolver that knows both copies by their alias may
+//! have picked the old one.
 
 use super::rollout::Rollout;
 use super::survey::{Copies, Survey};
@@ -36,14 +36,8 @@ pub(super) fn retire(
         last = vec![draft.step(step, &last)];
     }
 
-    if proxies
-        .iter()
-        .any(|copies| copies.spec.name == blueprint.front.service)
-    {
-        last = vec![draft.step(Step::RetireConnections, &last)];
-    }
     if !proxies.is_empty() {
-        last = reload(draft, proxies, &last);
+        last = reload(draft, blueprint, proxies, &last);
     }
 
     let mut ending: Vec<Ending<'_>> = Vec::new();
@@ -77,7 +71,7 @@ pub(super) fn retire(
         }
     }
     if !old_main.is_empty() {
-        reload(draft, proxies, &old_main);
+        reload(draft, blueprint, proxies, &old_main);
     }
 }
 
@@ -133,8 +127,19 @@ pub(super) fn proxies_to_reload<'a>(
         .collect()
 }
 
-/// Has each of `proxies` reload.
-fn reload(draft: &mut Draft, proxies: &[&Copies<'_>], after: &[usize]) -> Vec<usize> {
+/// Has each of `proxies` reload, none of them while the ingress relies on connections
+/// that this cuts.
+fn reload(
+    draft: &mut Draft,
+    blueprint: &Blueprint,
+    proxies: &[&Copies<'_>],
+    after: &[usize],
+) -> Vec<usize> {
+    let mut after = after.to_vec();
+    let is_front = |copies: &&Copies<'_>| copies.spec.name == blueprint.front.service;
+    if proxies.iter().any(is_front) {
+        after = vec![draft.step(Step::RetireConnections, &after)];
+    }
     let commands = proxies
         .iter()
         .filter_map(|copies| Some((copies, copies.spec.reload.as_ref()?)));
@@ -145,7 +150,7 @@ fn reload(draft: &mut Draft, proxies: &[&Copies<'_>], after: &[usize]) -> Vec<us
                 container: copies.real.clone(),
                 command: command.clone(),
             };
-            draft.step(step, after)
+            draft.step(step, &after)
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use doprax_api::token::Token;
 use doprax_core::name::{AppName, Instance};
 use doprax_core::subnet::DEFAULT_POOL;
 use doprax_reconcile::{Config, Host, StartError};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use rustix::fs::{FlockOperation, Mode};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -94,6 +94,14 @@ pub(crate) struct Serve {
     /// Serve the API on a TCP port too; opened by the token in STATE/api-token
     #[arg(long, value_name = "ADDRESS")]
     api: Option<SocketAddr>,
+    /// A proxy in front whose X-Forwarded-* and Forwarded are believed; those of others
+    /// are replaced. May be given several times
+    #[arg(long, value_name = "CIDR")]
+    trusted_proxy: Vec<IpNet>,
+    /// A load balancer in front that begins each connection with a PROXY header (v1, v2);
+    /// may be given several times
+    #[arg(long, value_name = "CIDR")]
+    proxy_protocol: Vec<IpNet>,
     /// Serve metrics for Prometheus on a port of their own, as /metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
@@ -152,6 +160,8 @@ impl Serve {
             http: http.clone(),
             https,
             public_https_port: self.public_https_port,
+            trusted_proxies: self.trusted_proxy.clone(),
+            proxy_protocol: self.proxy_protocol.clone(),
             log_health_checks: self.log_health_checks,
             certificates: self.acme.policy()?,
             addresses: if self.address.is_empty() {

@@ -77,7 +77,7 @@ async fn after_a_drain_the_old_copy_is_never_asked_again() {
         new.gone.store(false, Ordering::SeqCst);
         rig.ingress.publish(routes(new.origin.target()));
         if turn % 3 == 0 {
-            rig.ingress.retire_connections(&app());
+            rig.ingress.retire_connections(&app(), Duration::ZERO);
         }
         assert_eq!(rig.ingress.drain(&app(), LONG).await, 0);
         old.gone.store(true, Ordering::SeqCst);
@@ -159,6 +159,25 @@ async fn retired_connections_are_not_used_again() {
             answer.into_body().collect().await.unwrap();
             assert_eq!(origin.accepted(), expected);
         }
-        rig.ingress.retire_connections(&app());
+        rig.ingress.retire_connections(&app(), Duration::ZERO);
+    }
+}
+
+/// A reload of Nginx closes idle connections at a moment of its own.
+#[tokio::test]
+async fn a_post_gets_no_kept_connection_while_the_front_may_close_it() {
+    let origin = Origin::echo().await;
+    let rig = Rig::new(origin.target());
+    let mut client = rig.client().await;
+    rig.ingress.retire_connections(&app(), LONG);
+    // Two posts with a connection each; one of its own and kept for the gets.
+    for (method, expected) in [("POST", 1), ("GET", 2), ("POST", 3), ("GET", 3)] {
+        client.ready().await.unwrap();
+        let answer = client
+            .send_request(request(method, "/", empty()))
+            .await
+            .unwrap();
+        answer.into_body().collect().await.unwrap();
+        assert_eq!(origin.accepted(), expected, "after a {method}");
     }
 }

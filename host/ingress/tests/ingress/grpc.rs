@@ -107,7 +107,8 @@ async fn messages_pass_both_ways_as_they_come_and_a_status_ends_them() {
         let frame = soon("the message", body.frame()).await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), part);
         // Calls that have begun go on where they are.
-        rig.ingress.retire_connections(&app());
+        rig.ingress
+            .retire_connections(&app(), std::time::Duration::ZERO);
         let other = client.send_request(call("Get", any(message("a")))).await;
         assert_eq!(other.unwrap().status(), 200);
     }
@@ -156,7 +157,8 @@ async fn calls_share_a_connection_as_far_as_it_goes() {
         }
         assert_eq!(origin.accepted(), expected, "with {streams} for each");
         // Retired, they are not used again.
-        rig.ingress.retire_connections(&app());
+        rig.ingress
+            .retire_connections(&app(), std::time::Duration::ZERO);
         let again = client.send_request(call("Get", message("a"))).await;
         again.unwrap().into_body().collect().await.unwrap();
         assert_eq!(origin.accepted(), expected + 1);

@@ -311,7 +311,7 @@ async fn no_request_fails_while_the_route_moves() {
         let target = origins[turn % 2].target();
         rig.ingress.publish(crate::rig::routes(target));
         if turn % 3 == 0 {
-            rig.ingress.retire_connections(&app());
+            rig.ingress.retire_connections(&app(), Duration::ZERO);
         }
         assert_eq!(rig.ingress.drain(&app(), LONG).await, 0);
         let before = served.load(Ordering::Relaxed);

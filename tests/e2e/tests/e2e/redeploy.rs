@@ -68,6 +68,33 @@ fn without_a_proxy_no_request_fails() {
     );
 }
 
+/// With no request under way that a drain would wait for, the old main goes as soon as
+/// the command has ended that makes Nginx look again.
+#[test]
+fn behind_nginx_no_request_goes_to_a_main_that_goes_at_once() {
+    let app = App::tiny(
+        "tiny",
+        "services:\n  - nginx:\n      image: doprax-test/nginx:1.22\n",
+    );
+    let Some(host) = deployed(&app) else { return };
+    let site = host.site("tiny");
+    let load = Load::start(&site, &[("GET", "/", ""), ("GET", "/index.html", "")]);
+    load.wait_for(40);
+    for name in ["second\n", "third\n", "fourth\n"] {
+        app.write("index.html", name);
+        host.cli().ok(["up", app.path(), "--yes"]);
+        assert_eq!(site.get("/").with_status(200).text(), name);
+        load.wait_for(40);
+    }
+    let tally = load.stop();
+    assert!(
+        tally.failures.is_empty(),
+        "{} good, {:#?}",
+        tally.good,
+        tally.failures
+    );
+}
+
 #[test]
 fn a_strategy_of_recreate_never_runs_two_copies() {
     let app = App::tiny("tiny", "main:\n  strategy: recreate\n");
