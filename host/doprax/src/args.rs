@@ -115,7 +115,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Quickstart(command::quickstart::Quickstart),
-    Serve(command::serve::Serve),
+    Serve(Box<command::serve::Serve>),
     Up(command::up::Up),
     Plan(command::plan::Plan),
     Check(command::check::Check),
