@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
-/// Bytes of a path in a record, at most.
+/// Bytes of a path and of a method in a record, at most. Both are the client's own, and
+/// records are kept.
 const PATH_BYTES: usize = 2048;
+const METHOD_BYTES: usize = 32;
 
 /// What programs call themselves that look whether a server is well.
 const HEALTH_CHECKS: [&[u8]; 5] = [
@@ -41,7 +43,7 @@ pub struct AccessRecord {
     pub app: Option<AppName>,
     /// The host it was for, in lower case without port; empty if it has none.
     pub host: String,
-    /// The method.
+    /// The method, cut off after 32 bytes.
     pub method: String,
     /// The path, without the query, cut off after 2048 bytes.
     pub path: String,
@@ -104,8 +106,13 @@ impl Records {
 }
 
 /// As much of a path as a record has room for.
-pub(crate) fn cut(path: &str) -> &str {
+pub(crate) fn cut_path(path: &str) -> &str {
     &path[..path.floor_char_boundary(PATH_BYTES)]
+}
+
+/// As much of a method as a record has room for.
+pub(crate) fn cut_method(method: &str) -> &str {
+    &method[..method.floor_char_boundary(METHOD_BYTES)]
 }
 
 #[cfg(test)]
@@ -132,9 +139,11 @@ mod tests {
     }
 
     #[test]
-    fn long_paths_are_cut_between_characters() {
-        assert_eq!(cut("/a"), "/a");
+    fn what_a_client_makes_long_is_cut_between_characters() {
+        assert_eq!(cut_path("/a"), "/a");
         let path = format!("/{}", "é".repeat(2000));
-        assert_eq!(cut(&path).len(), 2047);
+        assert_eq!(cut_path(&path).len(), 2047);
+        assert_eq!(cut_method("PROPFIND"), "PROPFIND");
+        assert_eq!(cut_method(&"A".repeat(60_000)).len(), 32);
     }
 }

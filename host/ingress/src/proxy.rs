@@ -79,8 +79,8 @@ impl Client {
                 time: SystemTime::now(),
                 app: None,
                 host: String::new(),
-                method: said(request.method().as_str()),
-                path: said(access::cut(request.uri().path())),
+                method: said(access::cut_method(request.method().as_str())),
+                path: said(access::cut_path(request.uri().path())),
                 protocol: match request.version() {
                     Version::HTTP_2 => "HTTP/2.0",
                     Version::HTTP_10 => "HTTP/1.0",

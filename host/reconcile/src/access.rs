@@ -12,7 +12,8 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::BroadcastStream;
 
-/// Requests of all apps that are kept, some hundred bytes each.
+/// Requests of all apps that are kept: some hundred bytes each, and never above three
+/// thousand.
 const KEPT: usize = 20_000;
 
 /// Requests that a reader may be behind before it misses some.
@@ -35,7 +36,10 @@ impl Access {
         let keeper = Arc::clone(&access);
         tokio::spawn(async move {
             while let Some(record) = records.recv().await {
-                keeper.add(Arc::new(record));
+                // What is no app's has no reader, and must not push others out.
+                if record.app.is_some() {
+                    keeper.add(Arc::new(record));
+                }
             }
         });
         access

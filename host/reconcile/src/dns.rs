@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Longest wait for one server's answer, of which there may be two.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Longest search in all, whatever the servers of a name do.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// Aliases (CNAME) that are followed, as many as resolvers do.
 const MOST_ALIASES: usize = 8;
 
@@ -52,6 +55,12 @@ pub(crate) enum Error {
         /// What asking ended with.
         source: Box<NetError>,
     },
+    /// The search takes too long.
+    #[error("the name servers of {name} did not lead anywhere within {} s", LONGEST.as_secs())]
+    Slow {
+        /// The name.
+        name: String,
+    },
     /// The aliases have no end.
     #[error("{name} leads through more than {MOST_ALIASES} aliases")]
     Aliases {
@@ -72,6 +81,15 @@ pub(crate) struct Answer {
 /// Asks where `name` leads. `server` finds the zones' servers, in the place of the
 /// machine's own.
 pub(crate) async fn resolve(name: &str, server: Option<SocketAddr>) -> Result<Answer, Error> {
+    let found = tokio::time::timeout(LONGEST, search(name, server)).await;
+    found.unwrap_or_else(|_| {
+        Err(Error::Slow {
+            name: name.to_owned(),
+        })
+    })
+}
+
+async fn search(name: &str, server: Option<SocketAddr>) -> Result<Answer, Error> {
     let finder = finder(server)?;
     let not_a_name = |_| Error::Name {
         name: name.to_owned(),

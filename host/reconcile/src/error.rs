@@ -156,7 +156,7 @@ pub enum Error {
         log: Vec<String>,
     },
     /// A container did not take notice of its moved neighbours.
-    #[error("{command} in {container} failed: {reason}")]
+    #[error("the reload of {container} ({command}) failed: {reason}")]
     Reload {
         /// The container.
         container: ServiceName,

@@ -238,7 +238,8 @@ impl Host {
         };
         Err(Error::Reload {
             container: service.clone(),
-            command: command.join(" "),
+            // A script is named by what runs it.
+            command: command.first().cloned().unwrap_or_default(),
             reason,
         })
     }

@@ -141,6 +141,7 @@ impl Verify {
     async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
         let client = context.client()?;
+        output.remark("asking the name servers; a slow one may take half a minute");
         let found = client
             .verify_domains(&self.app, self.name.as_deref())
             .await?;

@@ -186,7 +186,7 @@ impl Serve {
         };
         let host = Host::start(config, sockets).await.map_err(not_started)?;
         let api = self.listen(&folder, group).await?;
-        self.announce(context, &folder.join(state::SOCKET), &http);
+        self.announce(context, &folder.join(state::SOCKET), &http, &host);
         let told = predecessor.map_or(Ok(()), Predecessor::relieve);
         if let Err(error) = told.and_then(|()| upgrade::notify()) {
             tracing::warn!(%error, "nobody heard that this host is ready");
@@ -284,7 +284,7 @@ impl Serve {
         Ok(ended)
     }
 
-    fn announce(&self, context: &Context, socket: &Path, http: &[SocketAddr]) {
+    fn announce(&self, context: &Context, socket: &Path, http: &[SocketAddr], host: &Host) {
         let output = &context.output;
         output.remark(format!(
             "doprax {} serves on {}",
@@ -299,13 +299,21 @@ impl Serve {
                 state::TOKEN
             ));
         }
-        if let Some(address) = http.first() {
-            let port = if address.port() == 80 {
-                String::new()
-            } else {
-                format!(":{}", address.port())
-            };
-            output.remark(format!("apps at http://APP.{}{port}", self.base_domain));
+        let https = host.config().https.first();
+        let shown = self.public_https_port.or(https.map(SocketAddr::port));
+        let served = [
+            ("http", 80, http.first().map(SocketAddr::port)),
+            ("https", 443, shown),
+        ];
+        for (scheme, usual, port) in served {
+            if let Some(port) = port {
+                let port = if port == usual {
+                    String::new()
+                } else {
+                    format!(":{port}")
+                };
+                output.remark(format!("apps at {scheme}://APP.{}{port}", self.base_domain));
+            }
         }
     }
 }
