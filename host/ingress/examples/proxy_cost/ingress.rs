@@ -1,0 +1,81 @@
+//! The ingress under measurement, in a process of its own.
+
+use crate::certificates::host;
+use crate::peer::free_port;
+use crate::process::{Place, Process, command, processors};
+use crate::{Proxy, certificate_file};
+use doprax_core::name::AppName;
+use doprax_core::route::{Route, Routes, Target};
+use doprax_ingress::{AccessLog, Config, Ingress};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Starts it; with records of every request if `recorded`.
+pub(crate) fn start(folder: &Path, names: usize, origin: u16, recorded: bool) -> Proxy {
+    let (http, https) = (free_port(), free_port());
+    let this = std::env::current_exe().unwrap();
+    let mut serve = command(Place::Proxy, this.to_str().unwrap());
+    serve.arg("serve");
+    serve.args([http, https, origin].map(|port| port.to_string()));
+    serve.args([names.to_string(), recorded.to_string()]);
+    serve.arg(folder);
+    Proxy {
+        name: if recorded { "with log" } else { "ingress" },
+        http,
+        https,
+        process: Process::start(serve, &[http, https]),
+    }
+}
+
+/// The process under measurement.
+pub(crate) fn serve(arguments: &[String]) {
+    let port = |at: usize| -> u16 { arguments[at].parse().unwrap() };
+    let (http, https, origin) = (port(0), port(1), port(2));
+    let names: usize = arguments[3].parse().unwrap();
+    let folder = Path::new(&arguments[5]);
+    let mut config = Config::new(vec![([127, 0, 0, 1], http).into()]);
+    config.threads = NonZeroUsize::new(processors()).unwrap();
+    config.limits.connections_per_client = config.limits.connections;
+    if arguments[4] == "true" {
+        let (sender, mut records) = mpsc::channel(4096);
+        config.access_log = Some(AccessLog {
+            records: sender,
+            health_checks: false,
+        });
+        std::thread::spawn(move || while records.blocking_recv().is_some() {});
+    }
+    // Two of them, lest HTTP be sent to HTTPS.
+    let plain = Ingress::start(config.clone()).unwrap();
+    config.https = vec![([127, 0, 0, 1], https).into()];
+    config.http.clear();
+    let secure = Ingress::start(config).unwrap();
+    let certificates = (0..names).map(|number| (host(number), certificate(folder, number)));
+    secure.certificates().serve(certificates);
+    let address = SocketAddr::from(([127, 0, 0, 1], origin));
+    let routes: Routes = (0..names)
+        .map(|number| {
+            let app = AppName::new(&format!("app-{number}")).unwrap();
+            (host(number), Route::new(app, Target::Address(address)))
+        })
+        .collect();
+    plain.publish(routes.clone());
+    secure.publish(routes);
+    loop {
+        std::thread::park();
+    }
+}
+
+fn certificate(folder: &Path, number: usize) -> Arc<CertifiedKey> {
+    let file = certificate_file(folder, number);
+    let key = PrivateKeyDer::from_pem_file(&file).unwrap();
+    let key = any_supported_type(&key).unwrap();
+    let chain = vec![CertificateDer::from_pem_file(&file).unwrap()];
+    Arc::new(CertifiedKey::new(chain, key))
+}
