@@ -1,8 +1,9 @@
 //! Header fields that end here, and those that say on whose behalf a request comes.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderName,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 use std::net::IpAddr;
@@ -172,6 +173,28 @@ fn appended(headers: &HeaderMap, name: &HeaderName, more: HeaderValue) -> Header
 pub(crate) fn has_claims(headers: &HeaderMap) -> bool {
     let mut names = headers.keys().map(HeaderName::as_str);
     names.any(|name| is_claim(name) || name.contains('_'))
+}
+
+/// Whether a field may come after a body (RFC 9110 section 6.5.1): what frames or routes
+/// a message, or says who sends it, may not. Some servers make one list of both.
+pub(crate) fn may_trail(name: &HeaderName) -> bool {
+    const NEVER: [HeaderName; 14] = [
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CONNECTION,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        COOKIE,
+        EXPECT,
+        HOST,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    !NEVER.contains(name) && !is_claim(&name.as_str().replace('_', "-"))
 }
 
 fn is_claim(name: &str) -> bool {

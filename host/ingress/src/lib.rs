@@ -7,15 +7,15 @@
 //! and one counter.
 //!
 //! ```text
-//! socket ─tls→ ─gate→ hyper's server ─proxy→ table ─flight→ hyper's client → container
+//! socket ─tls→ ─gate→ hyper's server ─proxy→ table ─flight→ upstream → container
 //! ```
 //!
 //! * `tls` serves the certificate for the name a client asks for, if there is one;
 //! * `gate` lets through only requests whose framing has one reading (RFC 9112), and
 //!   measures a client's slowness;
 //! * `proxy` finds the backend, counts the request there, rewrites its head;
-//! * `upstream` connects, keeps and reuses connections to containers, `multiplexed`
-//!   those that gRPC needs;
+//! * `upstream` connects, keeps and reuses connections to containers and speaks HTTP/1.1
+//!   there, `multiplexed` HTTP/2, which gRPC needs;
 //! * `account` remembers a request until it has ended, for `metrics` and `access`;
 //! * `page` is what the ingress answers itself.
 
@@ -49,7 +49,6 @@ mod page;
 mod prometheus;
 mod proxy;
 mod proxy_header;
-mod read_first;
 mod redirect;
 mod table;
 mod tls;

@@ -2,11 +2,10 @@
 //! section 3.3). gRPC needs them; many requests share one.
 
 use crate::backend::Flight;
-use crate::body::RequestBody;
-use crate::upstream::{Failure, Lease, answered, dial};
+use crate::body::{ContainerBody, RequestBody};
+use crate::upstream::{Failure, answered, dial};
 use crate::worker::Local;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::collections::HashMap;
@@ -93,8 +92,9 @@ impl Shared {
 }
 
 impl Pool {
-    /// A connection that has room for one more request.
-    fn take(&self, address: SocketAddr, generation: u64) -> (Arc<Connection>, Lease) {
+    /// A connection that has room for one more request, and what counts that request
+    /// until it is dropped.
+    fn take(&self, address: SocketAddr, generation: u64) -> (Arc<Connection>, Arc<()>) {
         let mut all = self.shared();
         let connections = all.entry(address).or_default();
         connections.retain(|shared| !shared.is_closed() && shared.generation == generation);
@@ -106,8 +106,7 @@ impl Pool {
         });
         let shared = &mut connections[at];
         shared.used = Instant::now();
-        let lease = Lease::Shared(Arc::clone(&shared.requests));
-        (Arc::clone(&shared.connection), lease)
+        (Arc::clone(&shared.connection), Arc::clone(&shared.requests))
     }
 
     /// Closes connections without requests that have not been used for `age`.
@@ -133,24 +132,24 @@ pub(crate) async fn send(
     flight: &Flight,
     address: SocketAddr,
     request: Request<RequestBody>,
-) -> Result<(Response<Incoming>, Lease), Failure> {
+) -> Result<Response<ContainerBody>, Failure> {
     let limits = &local.shared.config.limits;
     let generation = flight.backend().generation.number;
     let progress = request.body().progress();
     let mut request = request;
     loop {
-        let (connection, lease) = local.multiplexed.take(address, generation);
+        let (connection, share) = local.multiplexed.take(address, generation);
         let new = !connection.sender.initialized();
         let sender = connection.sender(address, limits.connect_timeout).await?;
         let response = sender.clone().try_send_request(request);
         match answered(limits.response_timeout, progress.as_deref(), response).await? {
             Ok(response) => {
                 connection.allowed.answered.notify_one();
-                return Ok((response, lease));
+                return Ok(response.map(|incoming| ContainerBody::shared(incoming, share)));
             }
             Err(mut error) => match error.take_message() {
                 Some(unsent) if !new => request = unsent,
-                _ => return Err(Failure::Broken(error.into_error())),
+                _ => return Err(Failure::Broken(error.into_error().into())),
             },
         }
     }
@@ -172,7 +171,7 @@ impl Connection {
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(Failure::Broken)?;
+            .map_err(|error| Failure::Broken(error.into()))?;
         let allowed = Arc::clone(&self.allowed);
         tokio::spawn(async move {
             let mut connection = pin!(connection);

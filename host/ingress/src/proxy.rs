@@ -3,7 +3,7 @@
 use crate::access::{self, AccessRecord};
 use crate::account::Account;
 use crate::backend::Flight;
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{ContainerBody, RequestBody, ResponseBody};
 use crate::fields::{self, Origin};
 use crate::gate::{Facts, Refusal};
 use crate::host::Host;
@@ -226,20 +226,27 @@ impl Client {
         } else {
             upstream::send(&self.local, &flight, address, request).await
         };
-        let (mut response, lease) = match answer {
+        let mut response = match answer {
             Ok(answer) => answer,
             Err(failure) => return Err(self.failed(&flight, &failure, account)),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let protocol = fields::strip_hop_by_hop(response.headers_mut());
-            let (Some((client, facts)), Some(protocol)) = (tunnel, protocol) else {
+            let (parts, body) = response.into_parts();
+            let container = match body {
+                ContainerBody::Http1(exchange) => exchange.into_tunnel(),
+                ContainerBody::Http2 { .. } => None,
+            };
+            let (Some((client, facts)), Some(protocol), Some(container)) =
+                (tunnel, protocol, container)
+            else {
                 tracing::debug!(app = %flight.backend().app, "switched protocols unasked");
                 account.upstream_error();
                 let page = Page::no_response(&flight.backend().app, false);
                 return Err(page.because("it switched protocols unasked".to_owned()));
             };
+            let mut response = Response::from_parts(parts, ResponseBody::empty());
             fields::set_upgrade(response.headers_mut(), protocol);
-            let container = hyper::upgrade::on(&mut response);
             facts.begin_tunnel();
             let admission = Arc::clone(&self.admission);
             let quiet = Quiet {
@@ -249,12 +256,11 @@ impl Client {
             self.local
                 .tasks
                 .spawn(tunnel::run(client, container, quiet, flight, admission));
-            return Ok(response.map(|_| ResponseBody::empty()));
+            return Ok(response);
         }
         fields::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        Ok(response
-            .map(|incoming| ResponseBody::streamed(incoming, lease, flight, limits.quiet_timeout)))
+        Ok(response.map(|body| ResponseBody::streamed(body, flight, limits.quiet_timeout)))
     }
 
     /// Makes the request one of the ingress. Returns the client's side of a tunnel if

@@ -2,15 +2,19 @@
 
 use crate::backend::Flight;
 use crate::limiter::Admission;
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes, join,
+};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Bytes buffered in each direction.
@@ -25,18 +29,19 @@ pub(crate) struct Quiet {
     pub(crate) closing: Duration,
 }
 
-/// Carries bytes both ways until both sides have closed, or nothing has passed for as
+/// Carries bytes both ways, from the container those first that have arrived already,
+/// until both sides have closed, or nothing has passed for as
 /// long as `quiet` allows (at most for twice as long). Counts as one request of the
 /// app and as an open connection of the client until then.
 pub(crate) async fn run(
     client: OnUpgrade,
-    container: OnUpgrade,
+    container: (TcpStream, Bytes),
     quiet: Quiet,
     flight: Flight,
     admission: Arc<Admission>,
 ) {
-    let (client, container) = match tokio::try_join!(client, container) {
-        Ok(both) => both,
+    let client = match client.await {
+        Ok(client) => client,
         Err(error) => return tracing::debug!(%error, "a tunnel could not begin"),
     };
     let traffic = Traffic::default();
@@ -44,8 +49,10 @@ pub(crate) async fn run(
         io: TokioIo::new(client),
         traffic: &traffic,
     };
+    let (stream, early) = container;
+    let (reading, writing) = stream.into_split();
     let mut container = Watched {
-        io: TokioIo::new(container),
+        io: join(Cursor::new(early).chain(reading), writing),
         traffic: &traffic,
     };
     let copy =

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 pin_project! {
     /// The body of a request on its way to a container.
+    #[derive(Debug)]
     #[project = RequestProjection]
     pub(crate) enum RequestBody {
         /// None; such a request can be sent a second time.

@@ -1,45 +1,36 @@
 //! The body of a response on its way to a client.
 
-use super::BoxError;
+use super::{BoxError, ContainerBody};
 use crate::account::Account;
 use crate::backend::Flight;
 use crate::gate::Deadline;
 use crate::http2;
-use crate::upstream::Lease;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use pin_project_lite::pin_project;
+use hyper::body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-pin_project! {
-    /// The body of a response on its way to the client.
-    pub(crate) struct ResponseBody {
-        #[pin]
-        content: Content,
-        // Closed when the body is dropped, which is when the request has ended.
-        account: Option<Account>,
-    }
+/// The body of a response on its way to the client.
+pub(crate) struct ResponseBody {
+    content: Content,
+    /// Closed when the body is dropped, which is when the request has ended.
+    account: Option<Account>,
 }
 
-pin_project! {
-    #[project = ContentProjection]
-    enum Content {
-        /// What the ingress says itself, or nothing.
-        Page { page: Bytes },
-        /// A container's, as it arrives.
-        Streamed {
-            #[pin]
-            incoming: Incoming,
-            // Given back to the pool as soon as the body has been read.
-            lease: Option<Lease>,
-            // Held until the body is dropped.
-            flight: Flight,
-            quiet: Deadline,
-            limit: Duration,
-        },
-    }
+enum Content {
+    /// What the ingress says itself, or nothing.
+    Page(Bytes),
+    /// A container's, as it arrives.
+    Streamed {
+        body: ContainerBody,
+        /// Held until the body is dropped.
+        #[expect(dead_code, reason = "it is there to be counted")]
+        flight: Flight,
+        quiet: Deadline,
+        limit: Duration,
+        broken: Option<BoxError>,
+    },
 }
 
 impl ResponseBody {
@@ -51,28 +42,19 @@ impl ResponseBody {
     /// What the ingress says itself.
     pub(crate) fn page(page: Bytes) -> Self {
         Self {
-            content: Content::Page { page },
+            content: Content::Page(page),
             account: None,
         }
     }
 
     /// The body of a container's response. Cut off if nothing comes for `limit`.
-    pub(crate) fn streamed(
-        incoming: Incoming,
-        lease: Lease,
-        flight: Flight,
-        limit: Duration,
-    ) -> Self {
-        let mut lease = Some(lease);
-        if incoming.is_end_stream() {
-            give_back(&mut lease);
-        }
+    pub(crate) fn streamed(body: ContainerBody, flight: Flight, limit: Duration) -> Self {
         let content = Content::Streamed {
-            incoming,
-            lease,
+            body,
             flight,
             quiet: Deadline::default(),
             limit,
+            broken: None,
         };
         Self {
             content,
@@ -89,55 +71,46 @@ impl ResponseBody {
     }
 }
 
-fn give_back(lease: &mut Option<Lease>) {
-    if let Some(lease) = lease.take() {
-        lease.give_back();
-    }
-}
-
 impl Content {
-    fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project() {
-            ContentProjection::Page { page } => {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Page(page) => {
                 http2::note_given();
                 let page = std::mem::take(page);
                 Poll::Ready((!page.is_empty()).then(|| Ok(Frame::data(page))))
             }
-            ContentProjection::Streamed {
-                mut incoming,
-                lease,
+            Self::Streamed {
+                body,
                 quiet,
                 limit,
+                broken,
                 ..
             } => {
-                let Poll::Ready(frame) = incoming.as_mut().poll_frame(cx) else {
-                    http2::note_waiting();
-                    return if quiet.passed(cx, *limit) {
-                        Poll::Ready(Some(Err("the container stopped sending".into())))
-                    } else {
+                if let Some(error) = broken.take() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                match body.poll_frame(cx) {
+                    Poll::Ready(Some(Err(error))) => {
+                        // What came before it is sent first.
+                        *broken = Some(error);
+                        cx.waker().wake_by_ref();
+                        http2::note_waiting();
                         Poll::Pending
-                    };
-                };
-                quiet.clear();
-                match frame {
-                    Some(Ok(frame)) => {
-                        // hyper does not ask again once the announced length is there.
-                        if incoming.is_end_stream() {
-                            give_back(lease);
+                    }
+                    Poll::Ready(frame) => {
+                        quiet.clear();
+                        if frame.is_some() {
+                            http2::note_given();
                         }
-                        http2::note_given();
-                        Poll::Ready(Some(Ok(frame)))
+                        Poll::Ready(frame)
                     }
-                    Some(Err(error)) => {
-                        *lease = None;
-                        Poll::Ready(Some(Err(error.into())))
-                    }
-                    None => {
-                        give_back(lease);
-                        Poll::Ready(None)
+                    Poll::Pending => {
+                        http2::note_waiting();
+                        if quiet.passed(cx, *limit) {
+                            Poll::Ready(Some(Err("the container stopped sending".into())))
+                        } else {
+                            Poll::Pending
+                        }
                     }
                 }
             }
@@ -153,9 +126,9 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let body = self.project();
+        let body = self.get_mut();
         let frame = body.content.poll(cx);
-        if let (Poll::Ready(Some(frame)), Some(account)) = (&frame, body.account) {
+        if let (Poll::Ready(Some(frame)), Some(account)) = (&frame, &mut body.account) {
             match frame {
                 Ok(frame) => account.sent(frame.data_ref().map_or(0, Bytes::len)),
                 Err(error) => account.broke(&**error),
@@ -166,15 +139,15 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Page { page } => page.is_empty(),
-            Content::Streamed { incoming, .. } => incoming.is_end_stream(),
+            Content::Page(page) => page.is_empty(),
+            Content::Streamed { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Page { page } => SizeHint::with_exact(page.len() as u64),
-            Content::Streamed { incoming, .. } => incoming.size_hint(),
+            Content::Page(page) => SizeHint::with_exact(page.len() as u64),
+            Content::Streamed { body, .. } => body.size_hint(),
         }
     }
 }

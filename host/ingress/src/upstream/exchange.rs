@@ -1,0 +1,257 @@
+//! One request and its response on a connection to a container.
+//!
+//! Until there is a response, whoever waits for it moves the request on as well. A
+//! container that stops listening in the middle of an upload is heard out: the answer may
+//! be there.
+
+use super::answered;
+use super::decode::Decoder;
+use super::head::Scanner;
+use super::upload::Upload;
+use crate::backend::Generation;
+use crate::body::{BoxError, RequestBody};
+use crate::worker::Local;
+use bytes::{Bytes, BytesMut};
+use http::header::CONNECTION;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::{Frame, SizeHint};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio_util::io::poll_read_buf;
+
+/// Room for the head of a response and a small body.
+const HEAD_READ: usize = 8 * 1024;
+/// With less room than that, more is made before something is read.
+const LEAST_READ: usize = 2 * 1024;
+
+/// Why there is no response, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the container closed the connection")]
+    Closed { unsent: bool },
+    #[error("the connection failed")]
+    Failed {
+        unsent: bool,
+        #[source]
+        error: io::Error,
+    },
+    #[error("the response ended too early")]
+    Ended,
+    #[error("{0}")]
+    Nonsense(&'static str),
+    #[error("the body of the request broke off")]
+    Body(#[source] BoxError),
+}
+
+impl Broken {
+    /// Whether the request may be sent once more: nobody has read it, or it is
+    /// `repeatable` and nobody has answered.
+    pub(super) fn may_repeat(&self, repeatable: bool) -> bool {
+        match self {
+            Self::Closed { unsent } | Self::Failed { unsent, .. } => *unsent || repeatable,
+            Self::Ended | Self::Nonsense(_) | Self::Body(_) => false,
+        }
+    }
+}
+
+/// Where a connection is kept once the exchange is over.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) local: Arc<Local>,
+    pub(super) address: SocketAddr,
+    pub(super) generation: Generation,
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    home: Home,
+    socket: Socket,
+    /// Until there is a response.
+    upload: Option<Upload>,
+    head_only: bool,
+    scanner: Scanner,
+    arrived: BytesMut,
+    body: Decoder,
+    keeps: bool,
+}
+
+/// What the response arrives by.
+#[derive(Debug)]
+enum Socket {
+    /// Nothing: it has not begun, or is over.
+    None,
+    Whole(TcpStream),
+    /// A task of its own sends the rest of the request by the other half.
+    Half(OwnedReadHalf),
+}
+
+impl Exchange {
+    /// A request that is to be sent.
+    pub(super) fn new(home: Home, request: Request<RequestBody>) -> Self {
+        let closes = request.headers().get(CONNECTION);
+        Self {
+            home,
+            socket: Socket::None,
+            keeps: closes.is_none_or(|option| option != "close"),
+            head_only: request.method() == Method::HEAD,
+            upload: Some(Upload::new(request)),
+            scanner: Scanner::default(),
+            arrived: BytesMut::new(),
+            body: Decoder::empty(),
+        }
+    }
+
+    /// Sends it by this connection; a second time only after [`Broken::may_repeat`].
+    pub(super) fn begin(&mut self, stream: TcpStream) {
+        self.socket = Socket::Whole(stream);
+        if let Some(upload) = &mut self.upload {
+            upload.rewind();
+        }
+    }
+
+    /// Waits for the head of the response.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Broken>> {
+        if let (Socket::Whole(stream), Some(upload)) = (&mut self.socket, &mut self.upload)
+            && let Poll::Ready(Err(error)) = upload.poll(cx, stream)
+        {
+            return Poll::Ready(Err(Broken::Body(error)));
+        }
+        loop {
+            if let Some(head) = self.scanner.take(&mut self.arrived, self.head_only)? {
+                let switches = head.response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                // Others are for this hop, or were asked for by nobody behind us.
+                if head.response.status().is_informational() && !switches {
+                    continue;
+                }
+                self.body = head.body;
+                self.keeps &= head.keeps;
+                self.end_upload();
+                if self.body.is_done() && !switches {
+                    self.go_home();
+                }
+                return Poll::Ready(Ok(head.response));
+            }
+            let unsent = self.upload.as_ref().is_some_and(|upload| upload.unsent);
+            match ready!(self.poll_read(cx, HEAD_READ)) {
+                Ok(0) if self.arrived.is_empty() => {
+                    return Poll::Ready(Err(Broken::Closed { unsent }));
+                }
+                Ok(0) => return Poll::Ready(Err(Broken::Ended)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Broken::Failed { unsent, error })),
+            }
+        }
+    }
+
+    /// Waits for the next part of the response's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(self.poll_part(cx));
+        if self.body.is_done() {
+            self.go_home();
+        }
+        Poll::Ready(frame.map_err(BoxError::from).transpose())
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Broken>> {
+        loop {
+            let part = self.body.take(&mut self.arrived)?;
+            if part.is_some() || self.body.is_done() {
+                return Poll::Ready(Ok(part));
+            }
+            match ready!(self.poll_read(cx, self.body.wants())) {
+                Ok(0) => self.body.end()?,
+                Ok(_) => {}
+                Err(error) => {
+                    let unsent = false;
+                    return Poll::Ready(Err(Broken::Failed { unsent, error }));
+                }
+            }
+        }
+    }
+
+    /// Whether there is no more of the body.
+    pub(crate) fn is_done(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// How much of the body is left.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    /// The connection of a request that was answered by switching protocols, and what
+    /// has arrived of the other one; none if the request was not sent to its end.
+    pub(crate) fn into_tunnel(mut self) -> Option<(TcpStream, Bytes)> {
+        match self.socket {
+            Socket::Whole(stream) => Some((stream, self.arrived.split().freeze())),
+            Socket::None | Socket::Half(_) => None,
+        }
+    }
+
+    /// There is a response: what is left of the request goes on beside it. A client may
+    /// send all before it reads, and a container answer before it has read all.
+    fn end_upload(&mut self) {
+        let Some(mut upload) = self.upload.take() else {
+            return;
+        };
+        self.keeps &= !upload.deaf;
+        if upload.is_over() {
+            return;
+        }
+        self.keeps = false;
+        if let Socket::Whole(stream) = std::mem::replace(&mut self.socket, Socket::None) {
+            let (receiving, mut sending) = stream.into_split();
+            self.socket = Socket::Half(receiving);
+            let progress = upload.body.progress();
+            let limit = self.home.local.shared.config.limits.response_timeout;
+            tokio::spawn(async move {
+                let sent = poll_fn(|cx| upload.poll(cx, &mut sending));
+                let sent = answered(limit, progress.as_deref(), sent).await;
+                // Else it is dropped, and the container sees the request broken off.
+                if let Ok(Ok(())) = sent {
+                    sending.forget();
+                }
+            });
+        }
+    }
+
+    /// Keeps the connection for the next request if it can be.
+    fn go_home(&mut self) {
+        let clean = self.arrived.is_empty();
+        // What was read last is kept by whoever got it.
+        self.arrived = BytesMut::new();
+        let socket = std::mem::replace(&mut self.socket, Socket::None);
+        if let Socket::Whole(stream) = socket
+            && clean
+            && self.keeps
+        {
+            let home = &self.home;
+            home.local.pool.put(home.address, home.generation, stream);
+        }
+    }
+
+    /// Reads what there is. No room is made before something has arrived.
+    fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        if let Socket::Whole(stream) = &self.socket {
+            ready!(stream.poll_read_ready(cx))?;
+        }
+        if self.arrived.capacity() - self.arrived.len() < room.min(LEAST_READ) {
+            self.arrived.reserve(room);
+        }
+        match &mut self.socket {
+            Socket::Whole(stream) => poll_read_buf(Pin::new(stream), cx, &mut self.arrived),
+            Socket::Half(half) => poll_read_buf(Pin::new(half), cx, &mut self.arrived),
+            Socket::None => Poll::Ready(Ok(0)),
+        }
+    }
+}
