@@ -222,7 +222,8 @@ impl Client {
         let mut request = request.map(|incoming| RequestBody::new(incoming, stall, account));
         let answer = if grpc {
             make_http2(&mut request, host);
-            multiplexed::send(&self.local, &flight, address, request).await
+            // Most requests are none, and should not have to find room for it.
+            Box::pin(multiplexed::send(&self.local, &flight, address, request)).await
         } else {
             upstream::send(&self.local, &flight, address, request).await
         };

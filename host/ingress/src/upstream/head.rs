@@ -94,8 +94,12 @@ impl Scanner {
         arrived: &mut BytesMut,
         head_only: bool,
     ) -> Result<Option<Head>, Broken> {
+        let too_large = Err(Broken::Nonsense("the head of the response is too large"));
         while let Some(at) = memchr(b'\n', &arrived[self.searched..]) {
             let line = self.searched + at + 1;
+            if line > HEAD_BYTES {
+                return too_large;
+            }
             let rest = &arrived[line..];
             let empty = match rest {
                 [b'\n', ..] => Some(1),
@@ -111,7 +115,7 @@ impl Scanner {
             self.searched = line;
         }
         if arrived.len() > HEAD_BYTES {
-            return Err(Broken::Nonsense("the head of the response is too large"));
+            return too_large;
         }
         Ok(None)
     }

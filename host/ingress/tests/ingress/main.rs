@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod drain;
+mod exchanges;
 mod grpc;
 mod http1;
 mod http2;
