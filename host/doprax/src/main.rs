@@ -5,6 +5,7 @@
 //! `plugin inspect` load plugins.
 
 mod acme;
+mod addresses;
 mod args;
 mod command;
 mod confirm;
@@ -15,6 +16,7 @@ mod paint;
 mod plugins;
 mod progress;
 mod quickstart;
+mod signals;
 mod since;
 mod source;
 mod state;

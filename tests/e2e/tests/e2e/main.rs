@@ -23,6 +23,7 @@ mod secret;
 mod service;
 mod shell;
 mod tls;
+mod upgrade;
 mod volume;
 
 use doprax_e2e::{App, Host, engine};
