@@ -11,6 +11,8 @@ mod command;
 mod confirm;
 mod context;
 mod failure;
+mod limits;
+mod open_files;
 mod output;
 mod paint;
 mod plugins;

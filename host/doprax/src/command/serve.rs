@@ -8,6 +8,8 @@ use crate::acme::Acme;
 use crate::addresses;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::limits;
+use crate::open_files;
 use crate::signals::Signals;
 use crate::state::{self, lock};
 use crate::upgrade::{self, Invocation, Predecessor};
@@ -17,6 +19,7 @@ use doprax_api::token::Token;
 use doprax_core::name::{AppName, Instance};
 use doprax_core::subnet::DEFAULT_POOL;
 use doprax_reconcile::Config;
+use doprax_reconcile::limits::{Limits, Setting};
 use ipnet::{IpNet, Ipv4Net};
 use post::Post;
 use std::net::{IpAddr, SocketAddr};
@@ -45,7 +48,9 @@ Examples:
       members of the group may use it without sudo
   doprax serve --api 127.0.0.1:7070
       also by TCP, for those with the token: DOPRAX_HOST=http://127.0.0.1:7070
-      DOPRAX_TOKEN=$(cat /var/lib/doprax/api-token) doprax apps";
+      DOPRAX_TOKEN=$(cat /var/lib/doprax/api-token) doprax apps
+  doprax serve --limit connections-per-client=256 --limit idle-timeout=2m
+      fewer connections for each client, and more time between its requests";
 
 /// Run the host
 ///
@@ -59,7 +64,7 @@ Examples:
 /// Whoever may write to the socket may do everything. Other ways in need --api and the
 /// token that it makes.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", limits::table()))]
 pub(crate) struct Serve {
     /// Address on which apps are served by HTTP [default: port 8080 of this machine]
     #[arg(long, value_name = "ADDRESS")]
@@ -102,6 +107,10 @@ pub(crate) struct Serve {
     /// may be given several times
     #[arg(long, value_name = "CIDR")]
     proxy_protocol: Vec<IpNet>,
+    /// Change a limit of what visitors may take, such as idle-timeout=2m; may be given
+    /// several times. They are listed below
+    #[arg(long, value_name = "NAME=VALUE")]
+    limit: Vec<Setting>,
     /// Serve metrics for Prometheus on a port of their own, as /metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
@@ -136,6 +145,7 @@ impl Serve {
         let mut predecessor = Predecessor::from_environment()?;
         let config = self.config(context.state()?)?;
         let group = self.group.as_deref().map(lock::group_number).transpose()?;
+        open_files::allow(config.limits.connections);
         lock::prepare(&config.state, group)?;
         let lock = match &mut predecessor {
             None => lock::take(&config.state)?,
@@ -178,6 +188,7 @@ impl Serve {
         } else {
             self.address.clone()
         };
+        let limits = Limits::with(&self.limit);
         Ok(Config {
             state,
             engine: self.engine.clone().unwrap_or_else(engine),
@@ -192,6 +203,7 @@ impl Serve {
             public_https_port: self.public_https_port,
             trusted_proxies: self.trusted_proxy.clone(),
             proxy_protocol: self.proxy_protocol.clone(),
+            limits: limits.map_err(|error| Failure::usage(error.to_string()))?,
             log_health_checks: self.log_health_checks,
             certificates: self.acme.policy()?,
             addresses,
