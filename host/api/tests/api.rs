@@ -48,6 +48,7 @@ impl Api {
             public_https_port: None,
             trusted_proxies: Vec::new(),
             proxy_protocol: Vec::new(),
+            limits: Default::default(),
             log_health_checks: false,
             certificates: Default::default(),
             addresses: Vec::new(),

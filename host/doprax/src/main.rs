@@ -5,16 +5,20 @@
 //! `plugin inspect` load plugins.
 
 mod acme;
+mod addresses;
 mod args;
 mod command;
 mod confirm;
 mod context;
 mod failure;
+mod limits;
+mod open_files;
 mod output;
 mod paint;
 mod plugins;
 mod progress;
 mod quickstart;
+mod signals;
 mod since;
 mod source;
 mod state;

@@ -3,6 +3,8 @@
 use crate::failure::{Failure, Result};
 use std::path::{Path, PathBuf};
 
+pub(crate) mod lock;
+
 /// The state folder of a host that root runs.
 pub(crate) const SYSTEM: &str = "/var/lib/doprax";
 /// The socket's name in the state folder.

@@ -10,7 +10,8 @@
 //! ends when what visitors have begun has ended
 //! ```
 //!
-//! Until "waiting" nothing has happened: a successor that fails before is forgotten. The
+//! Until "waiting" nothing has happened: a successor that fails before is forgotten. One
+//! that fails after it is killed, and the running host takes the state folder back. The
 //! sockets listen all the time, so no connection is refused.
 
 use crate::failure::{Failure, Result};
@@ -22,10 +23,11 @@ use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::process::Child;
 
 /// Where the predecessor waits for word, for the successor.
 const PREDECESSOR: &str = "DOPRAX_PREDECESSOR";
@@ -60,8 +62,16 @@ impl Invocation {
 /// The host that is to take over.
 #[derive(Debug)]
 pub(crate) struct Successor {
-    child: Child,
+    process: Process,
     words: BufReader<UnixStream>,
+}
+
+/// A program that was started. It ends with this value, unless it has taken over.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    id: u32,
+    has_taken_over: bool,
 }
 
 impl Successor {
@@ -71,7 +81,10 @@ impl Successor {
         folder: &Path,
         sockets: Vec<TcpListener>,
     ) -> Result<Self> {
-        let failed = |error: io::Error| Failure::new("cannot start a successor").because(&error);
+        let failed = |error: io::Error| {
+            let program = invocation.program.display();
+            Failure::new(format!("cannot start {program} as successor")).because(&error)
+        };
         let path = folder.join("successor.sock");
         // One may be left of a host that was killed.
         let _ = std::fs::remove_file(&path);
@@ -93,25 +106,28 @@ impl Successor {
         command
             .fd_mappings(mappings)
             .map_err(|error| failed(io::Error::other(error)))?;
-        let child = command.spawn().map_err(failed)?;
-        let accepted = tokio::time::timeout(START, listener.accept()).await;
-        let accepted = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let mut process = Process::start(command).map_err(failed)?;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            ended = process.child.wait() => Err(early_end(ended)),
+            () = tokio::time::sleep(START) => Err(io::ErrorKind::TimedOut.into()),
+        };
         let _ = std::fs::remove_file(&path);
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                end(child);
+                process.end().await;
                 return Err(failed(error).help("its own words above say why"));
             }
         };
         let mut successor = Self {
-            child,
+            process,
             words: BufReader::new(stream),
         };
         match successor.hears(WAITING, START).await {
             Ok(()) => Ok(successor),
             Err(error) => {
-                end(successor.child);
+                successor.end().await;
                 Err(failed(error).help("its own words above say why"))
             }
         }
@@ -119,13 +135,23 @@ impl Successor {
 
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id
     }
 
     /// Waits until it serves.
     pub(crate) async fn ready(&mut self) -> Result<()> {
         let heard = self.hears(READY, TAKE_OVER).await;
-        heard.map_err(|error| Failure::new("the successor did not take over").because(&error))
+        heard.map_err(|error| {
+            let process = self.process.id;
+            Failure::new(format!("process {process} did not take over")).because(&error)
+        })?;
+        self.process.has_taken_over = true;
+        Ok(())
+    }
+
+    /// Ends it, and waits until it has ended: nothing that it held is held any more.
+    pub(crate) async fn end(self) {
+        self.process.end().await;
     }
 
     async fn hears(&mut self, word: &str, limit: Duration) -> io::Result<()> {
@@ -140,10 +166,36 @@ impl Successor {
     }
 }
 
-fn end(mut child: Child) {
-    // It may have ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
+impl Process {
+    fn start(command: Command) -> io::Result<Self> {
+        let child = tokio::process::Command::from(command).spawn()?;
+        Ok(Self {
+            id: child.id().unwrap_or_default(),
+            child,
+            has_taken_over: false,
+        })
+    }
+
+    async fn end(mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill().await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_taken_over {
+            // It may have ended by itself.
+            let _ = self.child.start_kill();
+        }
+    }
+}
+
+fn early_end(ended: io::Result<ExitStatus>) -> io::Error {
+    match ended {
+        Ok(status) => io::Error::other(format!("it ended early ({status})")),
+        Err(error) => error,
+    }
 }
 
 /// The host that this one takes over from.

@@ -139,6 +139,27 @@ fn refusals_say_what_to_do() {
         ("nobody-to-ask", &["volume", "remove", "shop", "data"], &[]),
         ("no-such-group", &["serve", "--group", "no-such-group"], &[]),
         (
+            "unknown-limit",
+            &["serve", "--limit", "idle-timout=2m"],
+            &[],
+        ),
+        (
+            "limit-out-of-bounds",
+            &["serve", "--limit", "head-bytes=0"],
+            &[],
+        ),
+        (
+            "limit-given-twice",
+            &[
+                "serve",
+                "--limit",
+                "connections=5",
+                "--limit",
+                "connections=6",
+            ],
+            &[],
+        ),
+        (
             "bad-base-domain",
             &["serve", "--base-domain", "http://x"],
             &[],

@@ -19,7 +19,7 @@ mod refusal;
 pub(crate) use deadline::Deadline;
 pub(crate) use refusal::Refusal;
 
-use crate::config::Limits;
+use crate::limits::Limits;
 use head::{Bounds, Framing, Head};
 use std::io;
 use std::pin::Pin;

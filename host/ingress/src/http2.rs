@@ -8,8 +8,8 @@ mod paced;
 mod streams;
 
 use crate::body::ResponseBody;
-use crate::config::Limits;
 use crate::gate::Deadline;
+use crate::limits::Limits;
 use crate::proxy::Client;
 use http::Request;
 use hyper::body::Incoming;
@@ -124,8 +124,8 @@ fn builder(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.http2_streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(at_most_u32(limits.http2_streams))
+        .max_header_list_size(at_most_u32(limits.head_bytes))
         .max_pending_accept_reset_streams(limits.http2_pending_resets)
         .max_local_error_reset_streams(limits.http2_errors)
         .keep_alive_interval(limits.http2_ping_interval)
@@ -134,6 +134,10 @@ fn builder(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER_BYTES);
     builder
+}
+
+fn at_most_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Why a connection ended before its time.

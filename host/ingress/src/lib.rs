@@ -41,6 +41,7 @@ mod gate;
 mod host;
 mod http2;
 mod limiter;
+pub mod limits;
 mod listen;
 mod local_ca;
 mod metrics;
@@ -59,8 +60,9 @@ mod worker;
 
 pub use access::{AccessLog, AccessRecord};
 pub use certificates::Certificates;
-pub use config::{Config, Limits};
+pub use config::Config;
 pub use error::Error;
+pub use limits::Limits;
 pub use local_ca::LocalCa;
 pub use metrics::{BUCKETS, Histogram, Metrics, STATUSES, Traffic};
 pub use prometheus::CONTENT_TYPE as PROMETHEUS_CONTENT_TYPE;

@@ -1,6 +1,7 @@
 //! How a host is set up.
 
 use doprax_core::name::Instance;
+use doprax_ingress::Limits;
 use doprax_ingress::acme::Policy;
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Balancers in front that begin each connection with a PROXY header.
     pub proxy_protocol: Vec<IpNet>,
+    /// What visitors and containers may take.
+    pub limits: Limits,
     /// Whether the access log has the requests of health checks too.
     pub log_health_checks: bool,
     /// Who issues certificates, and how names are proven.

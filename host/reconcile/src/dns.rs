@@ -56,10 +56,12 @@ pub(crate) enum Error {
         source: Box<NetError>,
     },
     /// The search takes too long.
-    #[error("the name servers of {name} did not lead anywhere within {} s", LONGEST.as_secs())]
+    #[error("the name servers of {name} did not lead anywhere within {} s", limit.as_secs_f64())]
     Slow {
         /// The name.
         name: String,
+        /// How long it may take.
+        limit: Duration,
     },
     /// The aliases have no end.
     #[error("{name} leads through more than {MOST_ALIASES} aliases")]
@@ -81,10 +83,19 @@ pub(crate) struct Answer {
 /// Asks where `name` leads. `server` finds the zones' servers, in the place of the
 /// machine's own.
 pub(crate) async fn resolve(name: &str, server: Option<SocketAddr>) -> Result<Answer, Error> {
-    let found = tokio::time::timeout(LONGEST, search(name, server)).await;
+    resolve_within(LONGEST, name, server).await
+}
+
+async fn resolve_within(
+    limit: Duration,
+    name: &str,
+    server: Option<SocketAddr>,
+) -> Result<Answer, Error> {
+    let found = tokio::time::timeout(limit, search(name, server)).await;
     found.unwrap_or_else(|_| {
         Err(Error::Slow {
             name: name.to_owned(),
+            limit,
         })
     })
 }
@@ -231,4 +242,33 @@ fn unset(error: NetError) -> Error {
 
 fn text(name: &Name) -> String {
     name.to_utf8().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use tokio::time::{Instant, timeout};
+
+    /// The servers of a name may each be slow in their own way; that adds up to no more
+    /// than the limit.
+    #[tokio::test]
+    async fn a_search_that_leads_nowhere_ends_in_time() {
+        assert_eq!(LONGEST, Duration::from_secs(30));
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let limit = Duration::from_millis(50);
+        let server = silent.local_addr().unwrap();
+        let begin = Instant::now();
+        let search = resolve_within(limit, "shop.example.com", Some(server));
+        // Long before one server's silence is taken for an answer.
+        let error = timeout(PATIENCE / 2, search).await.unwrap().unwrap_err();
+        assert!(begin.elapsed() >= limit);
+        assert_eq!(
+            error.to_string(),
+            "the name servers of shop.example.com did not lead anywhere within 0.05 s"
+        );
+        silent.set_read_timeout(Some(PATIENCE)).unwrap();
+        let asked = silent.recv_from(&mut [0; 512]);
+        assert!(asked.is_ok(), "the server was not asked");
+    }
 }

@@ -121,6 +121,7 @@ impl Host {
             public_https_port: config.public_https_port,
             trusted_proxies: config.trusted_proxies.clone(),
             proxy_protocol: config.proxy_protocol.clone(),
+            limits: config.limits.clone(),
             ..doprax_ingress::Config::new(config.http.clone())
         };
         let start = doprax_ingress::Start {

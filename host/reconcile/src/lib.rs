@@ -39,7 +39,7 @@ pub mod request;
 
 pub use config::Config;
 pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
-pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, acme};
+pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, acme, limits};
 pub use error::{Error, StartError};
 pub use host::Host;
 pub use logs::LogLine;

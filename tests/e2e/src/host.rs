@@ -1,6 +1,7 @@
 //! A host of the test's own: its state, its port, its subnets, its name on the engine.
 
 use crate::{Cli, Docker, Site, cli};
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
@@ -28,6 +29,8 @@ pub struct Setup {
     pub https_port: Option<u16>,
     /// More arguments of `doprax serve`.
     pub more: Vec<String>,
+    /// The program, after what starts it: the binary under test.
+    pub command: Vec<OsString>,
 }
 
 impl Setup {
@@ -44,6 +47,7 @@ impl Setup {
             instance: format!("test-{process}-{number}"),
             https_port: None,
             more: Vec::new(),
+            command: vec![crate::binary().into()],
         }
     }
 
@@ -152,6 +156,7 @@ impl Host {
             instance,
             https_port,
             more,
+            ..
         } = &self.setup;
         let http = format!("127.0.0.1:{port}");
         [
@@ -185,8 +190,10 @@ impl Host {
             .append(true)
             .open(self.log_path())
             .unwrap();
-        let mut command = Command::new(crate::binary());
+        let (program, before) = self.setup.command.split_first().unwrap();
+        let mut command = Command::new(program);
         command
+            .args(before)
             .args(self.arguments())
             .arg("--state")
             .arg(self.state.path())
@@ -210,22 +217,40 @@ impl Host {
     /// Has a successor take over, and waits until it has and the host itself has ended.
     #[track_caller]
     pub fn upgrade(&mut self) {
+        self.hand_over();
+        self.wait_for_former();
+    }
+
+    /// Has a successor take over, and waits until that one answers.
+    #[track_caller]
+    pub fn hand_over(&mut self) {
         let before = self.holder();
-        cli::signal(before, "USR2");
+        self.signal("USR2");
         let socket = self.state.path().join("doprax.sock");
         let successor = crate::wait_for("a successor that answers", 60, || {
             let holder = self.holder();
             (holder != before && UnixStream::connect(&socket).is_ok()).then_some(holder)
         });
+        self.successor = Some(successor);
+    }
+
+    /// Waits until the host that was taken over from has ended.
+    #[track_caller]
+    pub fn wait_for_former(&mut self) {
         if let Some(mut process) = self.process.take() {
             let ended = crate::wait_for("the host to end", 130, || process.try_wait().unwrap());
             assert!(ended.success(), "it ended with {ended}\n{}", self.log());
         }
-        self.successor = Some(successor);
+    }
+
+    /// Sends a signal, such as `USR2`, to the process that has the state folder.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        cli::signal(self.holder(), name);
     }
 
     /// The process that has the state folder.
-    fn holder(&self) -> u32 {
+    pub fn holder(&self) -> u32 {
         let lock = self.state.path().join("lock");
         let text = std::fs::read_to_string(lock).unwrap_or_default();
         text.trim().parse().unwrap_or_default()

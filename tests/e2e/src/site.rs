@@ -1,5 +1,6 @@
 //! An app as its visitors see it: requests to the ingress under the app's host name.
 
+use crate::open::{Endless, WebSocket};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, Request, StatusCode, header};
@@ -181,6 +182,18 @@ impl Site {
             Ok(echoed)
         });
         echoed.unwrap_or_else(|error| panic!("WebSocket {path}: {error}"))
+    }
+
+    /// Opens a WebSocket that stays open.
+    #[track_caller]
+    pub fn open_websocket(&self, path: &str) -> WebSocket {
+        WebSocket::open(self, path)
+    }
+
+    /// GETs a path whose answer does not end.
+    #[track_caller]
+    pub fn open_endless(&self, path: &str) -> Endless {
+        Endless::open(self, path)
     }
 
     /// Where it is.

@@ -1,5 +1,6 @@
 //! What a person probably meant by a word that is not known.
 
+pub(super) use crate::spelling::nearest;
 pub(super) use crate::yaml::cut;
 
 /// Words that people bring along from Compose, Kubernetes and other tools, and what
@@ -63,25 +64,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ),
     ("<<", "merge keys are not read: write the entries out"),
 ];
-
-/// The name in `known` that is closest to `word`, if one is close.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    if word.len() > 64 {
-        return None;
-    }
-    let lower = word.to_lowercase().replace('-', "_");
-    known
-        .into_iter()
-        .map(|name| {
-            (
-                strsim::damerau_levenshtein(&lower, &name.replace('-', "_")),
-                name,
-            )
-        })
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
 
 /// What to do about a key that is not among the known ones.
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {

@@ -2,6 +2,7 @@
 
 use super::hint::cut;
 use super::reader::{At, Reader};
+use crate::unit::{format_duration, parse_bytes, parse_decimal, parse_duration};
 
 /// Smallest limit that an engine takes, in bytes: Docker refuses less memory.
 const LEAST_BYTES: u64 = 6 << 20;
@@ -62,25 +63,6 @@ pub(super) fn bytes<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u64> {
     Some(bytes)
 }
 
-fn parse_bytes(text: &str) -> Option<u64> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "ki" | "kib" => 10,
-        "m" | "mb" | "mi" | "mib" => 20,
-        "g" | "gb" | "gi" | "gib" => 30,
-        "t" | "tb" | "ti" | "tib" => 40,
-        _ => return None,
-    };
-    let (value, decimals) = parse_decimal(number, 6)?;
-    let bytes = (u128::from(value) << shift) / 10u128.pow(decimals);
-    // The engine counts in a signed number of 64 bits.
-    i64::try_from(bytes).ok()?.try_into().ok()
-}
-
 /// Processor time in thousandths of a processor, as in `0.5`.
 pub(super) fn millicpus<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u32> {
     let text = reader.text(at, "cpus: 0.5")?;
@@ -125,8 +107,8 @@ pub(super) fn duration<'a>(
         _ => {
             let help = format!(
                 "write a duration from {} to {}",
-                in_words(least),
-                in_words(most)
+                format_duration(least.into()),
+                format_duration(most.into())
             );
             reader.error(
                 at.value_span(),
@@ -137,49 +119,4 @@ pub(super) fn duration<'a>(
             None
         }
     }
-}
-
-fn in_words(milliseconds: u32) -> String {
-    match milliseconds {
-        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
-        ms => format!("{ms}ms"),
-    }
-}
-
-fn parse_duration(text: &str) -> Option<u64> {
-    let mut rest = text;
-    let mut total = 0u64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let milliseconds = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" | "min" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        let (value, decimals) = parse_decimal(number, 3)?;
-        total = total.checked_add(value.checked_mul(milliseconds)? / 10u64.pow(decimals))?;
-        rest = after;
-    }
-    (!text.is_empty()).then_some(total)
-}
-
-/// A number with at most `most_decimals` decimals as an integer and how many of its
-/// digits are decimals; no more than 12 digits before them.
-fn parse_decimal(text: &str, most_decimals: usize) -> Option<(u64, u32)> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    let fits = !whole.is_empty() && whole.len() <= 12 && digits(whole) && digits(decimals);
-    if !fits || decimals.len() > most_decimals || (text.contains('.') && decimals.is_empty()) {
-        return None;
-    }
-    let value = format!("{whole}{decimals}").parse().ok()?;
-    Some((value, u32::try_from(decimals.len()).ok()?))
 }

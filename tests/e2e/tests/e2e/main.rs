@@ -12,6 +12,7 @@ mod domain;
 mod guestbook;
 mod hardening;
 mod isolation;
+mod limits;
 mod logs;
 mod machine;
 mod manifest;
@@ -23,6 +24,7 @@ mod secret;
 mod service;
 mod shell;
 mod tls;
+mod upgrade;
 mod volume;
 
 use doprax_e2e::{App, Host, engine};

@@ -199,29 +199,3 @@ fn a_service_that_fails_leaves_the_old_release_serving() {
     let status = cli.status("tiny");
     assert_eq!(status["state"].as_str(), Some("running"), "{status}");
 }
-
-#[test]
-fn while_a_host_takes_over_from_another_no_request_fails() {
-    let app = App::tiny("tiny", "front: main\n");
-    let Some(mut host) = deployed(&app) else {
-        return;
-    };
-    let site = host.site("tiny");
-    let load = Load::start(&site, &[("GET", "/", "")]);
-    load.wait_for(40);
-    for _ in 0..2 {
-        host.upgrade();
-        load.wait_for(40);
-    }
-    // The successor is a host like any other.
-    app.write("index.html", "second\n");
-    host.cli().ok(["up", app.path(), "--yes"]);
-    let tally = load.stop();
-    assert!(
-        tally.failures.is_empty(),
-        "{} good, {:#?}",
-        tally.good,
-        tally.failures
-    );
-    assert_eq!(site.get("/").with_status(200).text(), "second\n");
-}
