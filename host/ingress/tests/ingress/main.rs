@@ -9,6 +9,7 @@ mod http2_limits;
 mod limits;
 mod pages;
 mod pki;
+mod prior_knowledge;
 mod proxy_protocol;
 mod redirects;
 mod rig;
