@@ -1,6 +1,7 @@
 //! The ingress against real clients and real servers, on loopback.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod conformance;
 mod drain;
 mod grpc;
 mod http1;
@@ -19,3 +20,4 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod websockets;
