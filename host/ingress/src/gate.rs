@@ -92,6 +92,8 @@ enum Expected {
     HeadOrTunnel,
     /// The rest of the preface of HTTP/2.
     Preface,
+    /// HTTP/2, for somebody else than hyper's server for HTTP/1.
+    Http2,
     Tunnel,
     /// Nothing: the connection ends with the request that is being served.
     End,
@@ -185,7 +187,7 @@ impl<S> Gate<S> {
             self.refuse_head(refusal);
         } else if held.starts_with(PREFACE) {
             self.facts.http2.store(true, Ordering::Relaxed);
-            self.expected = Expected::End;
+            self.expected = Expected::Http2;
             self.held = held;
         } else if PREFACE.starts_with(&held) {
             self.expected = Expected::Preface;
@@ -237,9 +239,11 @@ impl<S> Gate<S> {
             }
             Expected::Chunks(scanner) => (scanner.follow(bytes)?, scanner.done()),
             Expected::Tunnel => (bytes.len(), false),
-            Expected::Head(_) | Expected::HeadOrTunnel | Expected::Preface | Expected::End => {
-                (0, false)
-            }
+            Expected::Head(_)
+            | Expected::HeadOrTunnel
+            | Expected::Preface
+            | Expected::Http2
+            | Expected::End => (0, false),
         };
         if ended {
             self.expected = self.after_body();
@@ -385,7 +389,7 @@ impl<S: AsyncRead + Unpin> Gate<S> {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
-            Expected::Preface | Expected::Tunnel | Expected::End => {}
+            Expected::Preface | Expected::Http2 | Expected::Tunnel | Expected::End => {}
         }
         Poll::Pending
     }
@@ -410,7 +414,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                     Expected::Head(head::Scanner::default())
                 };
             }
-            if matches!(gate.expected, Expected::End) {
+            if matches!(gate.expected, Expected::Http2 | Expected::End) {
                 return Poll::Ready(Ok(()));
             }
             let begun = gate.head_has_begun();
@@ -498,8 +502,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         let gate = &mut *self;
         loop {
             match gate.lingering {
-                // It goes on, but not with hyper's server for HTTP/1.
-                Linger::No if gate.facts.http2() => return Poll::Ready(Ok(())),
+                Linger::No if matches!(gate.expected, Expected::Http2) => {
+                    return Poll::Ready(Ok(()));
+                }
                 Linger::No => {
                     if !gate.is_cut_short() {
                         let shut = Pin::new(&mut gate.socket).poll_shutdown(cx);
