@@ -12,6 +12,11 @@
 //! run has a proxy of its own. The table shows medians of the rounds; a ratio compares two
 //! runs of one round. Memory is what the proxy's processes have gained, for each slow
 //! connection.
+//!
+//! What slow readers have asked for is mostly in sockets of the origin and of the proxy. If
+//! that is more than the second number of `net.ipv4.tcp_mem` (in pages), the kernel drops
+//! what arrives for anybody, and waits of seconds are its own: see how
+//! `TCPMemoryPressures` grows in `/proc/net/netstat`.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use doprax_core::name::AppName;
