@@ -9,16 +9,15 @@ use crate::proxy_header::{self, Source};
 use crate::tls::{Secured, Shown, Tls};
 use crate::wire::Wire;
 use crate::worker::Local;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -39,7 +38,11 @@ impl Accepted {
     /// thread is to stop, until the request that is being served has ended.
     pub(crate) async fn serve(self, mut stream: TcpStream) {
         if let Some(accepted) = self.identified(&mut stream).await {
-            accepted.http1(stream, None).await;
+            let peer = accepted.peer;
+            if let Some((stream, client)) = accepted.http1(stream, None).await {
+                // Most clients here speak HTTP/1; their tasks are to be small.
+                Box::pin(http2(stream, peer, client)).await;
+            }
         }
     }
 
@@ -83,18 +86,19 @@ impl Accepted {
             Ok(Some(secured)) if secured.is_http2() => {
                 let Secured { stream, shown } = secured;
                 let peer = self.peer;
-                let client = self.client(Wire::Http2, Some(shown));
-                if let Err(error) = http2::serve(stream, client).await {
-                    tracing::debug!(%peer, ?error, "a client's connection broke");
-                }
+                http2(stream, peer, self.client(Wire::Http2, Some(shown))).await;
             }
-            Ok(Some(Secured { stream, shown })) => self.http1(stream, Some(shown)).await,
+            Ok(Some(Secured { stream, shown })) => {
+                self.http1(stream, Some(shown)).await;
+            }
             Ok(None) => {}
             Err(error) => tracing::debug!(peer = %self.peer, %error, "no TLS with a client"),
         }
     }
 
-    async fn http1<S>(self, stream: S, shown: Option<Shown>)
+    /// Returns what is left to be served if the client begins with HTTP/2, which it may
+    /// only where nothing was shown: in TLS the two sides agree (RFC 9113 section 3).
+    async fn http1<S>(self, stream: S, shown: Option<Shown>) -> Option<(Gate<S>, Arc<Client>)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -102,7 +106,7 @@ impl Accepted {
         let peer = self.peer;
         let limits = &local.shared.config.limits;
         let facts = Arc::new(Facts::default());
-        let gate = Gate::new(stream, Arc::clone(&facts), limits);
+        let gate = Gate::new(stream, Arc::clone(&facts), limits, shown.is_none());
         let stopping = local.stopping.is_set();
         let mut builder = http1::Builder::new();
         builder
@@ -113,16 +117,15 @@ impl Accepted {
             .header_read_timeout(None)
             .max_headers(limits.head_fields)
             .max_buf_size(limits.head_bytes + BUFFER_RESERVE);
-        let client = self.client(Wire::Http1(facts), shown);
+        let client = self.client(Wire::Http1(Arc::clone(&facts)), shown);
+        let answering = Arc::clone(&client);
         let service = service_fn(move |request| {
-            let client = Arc::clone(&client);
+            let client = Arc::clone(&answering);
             async move { Ok::<_, Infallible>(client.answer(request).await) }
         });
-        let mut connection = pin!(
-            builder
-                .serve_connection(TokioIo::new(gate), service)
-                .with_upgrades()
-        );
+        let mut connection = builder
+            .serve_connection(TokioIo::new(gate), service)
+            .with_upgrades();
         let mut stop = pin!(local.stopping.wait());
         let mut told = stopping;
         let mut asked = false;
@@ -134,19 +137,26 @@ impl Accepted {
                 if stop.as_mut().poll(cx).is_ready() {
                     told = true;
                     if !local.stopping.is_patient() {
-                        connection.as_mut().graceful_shutdown();
+                        Pin::new(&mut connection).graceful_shutdown();
                     }
                 }
             }
-            match connection.as_mut().poll(cx) {
-                Poll::Ready(result) => Poll::Ready(result),
-                Poll::Pending => Poll::Pending,
-            }
+            Pin::new(&mut connection).poll(cx)
         })
         .await;
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a client's connection broke");
         }
+        if !facts.http2() {
+            return None;
+        }
+        let Parts { io, service, .. } = connection.into_parts()?;
+        drop(service);
+        let client = Client {
+            wire: Wire::Http2,
+            ..Arc::into_inner(client)?
+        };
+        Some((io.into_inner().into_tunnel(), Arc::new(client)))
     }
 
     fn client(self, wire: Wire, shown: Option<Shown>) -> Arc<Client> {
@@ -160,5 +170,14 @@ impl Accepted {
             shown,
             admission: Arc::new(self.admission),
         })
+    }
+}
+
+async fn http2<S>(stream: S, peer: SocketAddr, client: Arc<Client>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Err(error) = http2::serve(stream, client).await {
+        tracing::debug!(%peer, ?error, "a client's connection broke");
     }
 }

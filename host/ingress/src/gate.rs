@@ -10,6 +10,10 @@
 //! body; the next head is handed on only when hyper asks for it. So while a request
 //! is served, [`Facts`] are about that request. In place of a refused head hyper is
 //! given a harmless one, and `Facts` say why; the connection ends with it.
+//!
+//! A client that begins with HTTP/2 where that is allowed is no request at all: hyper is
+//! told that nothing comes, and the gate, with all that has come, is a socket for
+//! somebody else. Only what would be refused is looked at for that.
 
 mod chunk;
 mod deadline;
@@ -37,6 +41,9 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r
 const LINGER_BYTES: usize = 512 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
+/// What a client begins with that knows HTTP/2 to be spoken (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// What the gate knows about the request that is being served.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
@@ -44,6 +51,7 @@ pub(crate) struct Facts {
     upgrade: AtomicBool,
     forwarded: AtomicBool,
     tunnel: AtomicBool,
+    http2: AtomicBool,
 }
 
 impl Facts {
@@ -67,6 +75,11 @@ impl Facts {
     pub(crate) fn begin_tunnel(&self) {
         self.tunnel.store(true, Ordering::Relaxed);
     }
+
+    /// The client speaks HTTP/2 and was not heard yet; see [`Gate::into_tunnel`].
+    pub(crate) fn http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
 }
 
 /// What the next bytes are.
@@ -77,6 +90,10 @@ enum Expected {
     Chunks(chunk::Scanner),
     /// A head, unless the request before it has become a tunnel.
     HeadOrTunnel,
+    /// The rest of the preface of HTTP/2.
+    Preface,
+    /// HTTP/2, for somebody else than hyper's server for HTTP/1.
+    Http2,
     Tunnel,
     /// Nothing: the connection ends with the request that is being served.
     End,
@@ -88,6 +105,8 @@ pub(crate) struct Gate<S> {
     socket: S,
     facts: Arc<Facts>,
     limits: GateLimits,
+    /// Whether the client may begin with HTTP/2.
+    http2: bool,
     expected: Expected,
     /// Bytes that have arrived and were not handed on; the first `released` of them
     /// may be.
@@ -117,7 +136,7 @@ enum Linger {
 }
 
 impl<S> Gate<S> {
-    pub(crate) fn new(socket: S, facts: Arc<Facts>, limits: &Limits) -> Self {
+    pub(crate) fn new(socket: S, facts: Arc<Facts>, limits: &Limits, http2: bool) -> Self {
         Self {
             socket,
             facts,
@@ -130,6 +149,7 @@ impl<S> Gate<S> {
                 idle: limits.idle_timeout,
                 stall: limits.stall_timeout,
             },
+            http2,
             expected: Expected::Head(head::Scanner::default()),
             held: Vec::new(),
             released: 0,
@@ -139,6 +159,12 @@ impl<S> Gate<S> {
             writing: Deadline::default(),
             lingering: Linger::No,
         }
+    }
+
+    /// Hands on everything as it came and comes.
+    pub(crate) fn into_tunnel(mut self) -> Self {
+        self.expected = Expected::Tunnel;
+        self
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -152,6 +178,23 @@ impl<S> Gate<S> {
         self.held.clear();
         self.held.extend_from_slice(STAND_IN);
         self.released = STAND_IN.len();
+    }
+
+    /// Refuses the head that begins with `held`, unless it is the preface of HTTP/2 or
+    /// may become it.
+    fn turn_away(&mut self, refusal: Refusal, held: Vec<u8>) {
+        if !self.http2 || self.served || refusal != Refusal::Version {
+            self.refuse_head(refusal);
+        } else if held.starts_with(PREFACE) {
+            self.facts.http2.store(true, Ordering::Relaxed);
+            self.expected = Expected::Http2;
+            self.held = held;
+        } else if PREFACE.starts_with(&held) {
+            self.expected = Expected::Preface;
+            self.held = held;
+        } else {
+            self.refuse_head(refusal);
+        }
     }
 
     /// A whole head is about to be handed on.
@@ -179,7 +222,11 @@ impl<S> Gate<S> {
     }
 
     fn head_has_begun(&self) -> bool {
-        matches!(&self.expected, Expected::Head(scanner) if scanner.has_begun())
+        match &self.expected {
+            Expected::Head(scanner) => scanner.has_begun(),
+            Expected::Preface => true,
+            _ => false,
+        }
     }
 
     /// How many of `bytes` belong to the body that is expected.
@@ -192,7 +239,11 @@ impl<S> Gate<S> {
             }
             Expected::Chunks(scanner) => (scanner.follow(bytes)?, scanner.done()),
             Expected::Tunnel => (bytes.len(), false),
-            Expected::Head(_) | Expected::HeadOrTunnel | Expected::End => (0, false),
+            Expected::Head(_)
+            | Expected::HeadOrTunnel
+            | Expected::Preface
+            | Expected::Http2
+            | Expected::End => (0, false),
         };
         if ended {
             self.expected = self.after_body();
@@ -219,6 +270,9 @@ impl<S> Gate<S> {
     /// Looks at held bytes that were not released yet.
     fn release(&mut self) {
         let mut held = std::mem::take(&mut self.held);
+        if let Expected::Preface = self.expected {
+            return self.turn_away(Refusal::Version, held);
+        }
         if let Expected::Head(scanner) = &mut self.expected {
             match scanner.read(&held, self.limits.bounds) {
                 Ok(None) => {}
@@ -226,7 +280,7 @@ impl<S> Gate<S> {
                     self.accept(&head);
                     self.released = head.bytes;
                 }
-                Err(refusal) => return self.refuse_head(refusal),
+                Err(refusal) => return self.turn_away(refusal, held),
             }
         } else {
             match self.follow_body(&held) {
@@ -252,8 +306,9 @@ impl<S> Gate<S> {
                     kept += head.bytes;
                 }
                 Err(refusal) => {
+                    let head = buf.filled()[before..].to_vec();
                     buf.set_filled(before);
-                    self.refuse_head(refusal);
+                    self.turn_away(refusal, head);
                     return Ok(());
                 }
             }
@@ -311,7 +366,7 @@ impl<S: AsyncRead + Unpin> Gate<S> {
     /// Nothing arrives: how long may that go on?
     fn poll_slowness(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.expected {
-            Expected::Head(scanner) if scanner.has_begun() => {
+            Expected::Head(_) | Expected::Preface if self.head_has_begun() => {
                 if self.reading.passed(cx, self.limits.head) {
                     self.refuse_head(Refusal::HeadTimeout);
                     return Poll::Ready(Ok(()));
@@ -334,7 +389,7 @@ impl<S: AsyncRead + Unpin> Gate<S> {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
-            Expected::Tunnel | Expected::End => {}
+            Expected::Preface | Expected::Http2 | Expected::Tunnel | Expected::End => {}
         }
         Poll::Pending
     }
@@ -359,7 +414,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                     Expected::Head(head::Scanner::default())
                 };
             }
-            if matches!(gate.expected, Expected::End) {
+            if matches!(gate.expected, Expected::Http2 | Expected::End) {
                 return Poll::Ready(Ok(()));
             }
             let begun = gate.head_has_begun();
@@ -447,6 +502,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         let gate = &mut *self;
         loop {
             match gate.lingering {
+                Linger::No if matches!(gate.expected, Expected::Http2) => {
+                    return Poll::Ready(Ok(()));
+                }
                 Linger::No => {
                     if !gate.is_cut_short() {
                         let shut = Pin::new(&mut gate.socket).poll_shutdown(cx);

@@ -2,13 +2,18 @@
 //! spreads connections and no thread wakes for another.
 
 use crate::error::Error;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 /// Connections that wait to be accepted, at most; the kernel caps it
 /// (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
+
+/// Bytes that the kernel takes for a client before it has sent what it took already, more
+/// or less. Without such a bound each client that reads slowly keeps megabytes of what all
+/// sockets of the machine share.
+const UNSENT_BYTES: u32 = 128 * 1024;
 
 /// Takes the sockets that listen on `address` out of those that were passed on by
 /// another process; none: opens `count`.
@@ -23,9 +28,7 @@ pub(crate) fn take_or_listen(
         return listen(address, count);
     }
     for socket in &sockets {
-        socket
-            .set_nonblocking(true)
-            .map_err(|source| error(address, source))?;
+        prepare(socket).map_err(|source| error(address, source))?;
     }
     Ok((address, sockets))
 }
@@ -63,12 +66,19 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
         // Otherwise `[::]` and `0.0.0.0` cannot both be listened on.
         socket.set_only_v6(true)?;
     }
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     if shared {
         socket.listen(BACKLOG)?;
     }
-    Ok(socket.into())
+    let socket = socket.into();
+    prepare(&socket)?;
+    Ok(socket)
+}
+
+fn prepare(socket: &TcpListener) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    // Connections have it from the socket that accepts them.
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
 fn error(address: SocketAddr, source: io::Error) -> Error {
@@ -103,6 +113,26 @@ mod tests {
         assert_eq!((taken, sockets.len(), inherited.len()), (bound, 2, 0));
         let (other, _) = take_or_listen(&mut inherited, "127.0.0.1:0".parse().unwrap(), 1).unwrap();
         assert_ne!(other, bound);
+    }
+
+    #[test]
+    fn connections_have_a_bound_of_what_is_unsent() {
+        let (bound, sockets) = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        // Of another host, that set none.
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other_bound = other.local_addr().unwrap();
+        let (_, others) = take_or_listen(&mut vec![other], other_bound, 1).unwrap();
+        for (address, socket) in [(bound, &sockets[0]), (other_bound, &others[0])] {
+            let _client = std::net::TcpStream::connect(address).unwrap();
+            let connection = loop {
+                match socket.accept() {
+                    Ok((connection, _)) => break connection,
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+            };
+            let bytes = SockRef::from(&connection).tcp_notsent_lowat().unwrap();
+            assert_eq!(bytes, UNSENT_BYTES);
+        }
     }
 
     #[test]

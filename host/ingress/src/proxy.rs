@@ -259,7 +259,13 @@ impl Client {
                 .spawn(tunnel::run(client, container, quiet, flight, admission));
             return Ok(response);
         }
-        fields::strip_hop_by_hop(response.headers_mut());
+        let protocol = fields::strip_hop_by_hop(response.headers_mut());
+        if let (StatusCode::UPGRADE_REQUIRED, Wire::Http1(_), Some(protocol)) =
+            (response.status(), &self.wire, protocol)
+        {
+            // It says to which protocol (RFC 9110 section 15.5.22).
+            fields::set_upgrade(response.headers_mut(), protocol);
+        }
         *response.version_mut() = Version::HTTP_11;
         Ok(response.map(|body| ResponseBody::streamed(body, flight, limits.quiet_timeout)))
     }

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+const HTTP_1_0: &[u8] = b"http/1.0";
 const HTTP_1: &[u8] = b"http/1.1";
 const HTTP_2: &[u8] = b"h2";
 
@@ -61,7 +62,7 @@ impl Tls {
         let mut serving = builder()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(served));
-        serving.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
+        serving.alpn_protocols = [HTTP_2, HTTP_1, HTTP_1_0].map(<[u8]>::to_vec).into();
         // Every suite is a good one; scanners ask for an order of the server's own.
         serving.ignore_client_order = true;
         // All threads open tickets of each other; their key changes every few hours.

@@ -20,7 +20,7 @@ fn status(code: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(name, code.parse().unwrap())])
 }
 
-fn call<B>(method: &str, body: B) -> Request<B> {
+pub fn call<B>(method: &str, body: B) -> Request<B> {
     let mut request = crate::http2::request("POST", &format!("/shop.Cart/{method}"), body);
     let fields = request.headers_mut();
     fields.insert("content-type", KIND.parse().unwrap());
@@ -29,7 +29,7 @@ fn call<B>(method: &str, body: B) -> Request<B> {
 }
 
 /// A server that speaks HTTP/2 by prior knowledge and nothing else.
-async fn server<F, R>(streams: u32, answer: F) -> Origin
+pub async fn server<F, R>(streams: u32, answer: F) -> Origin
 where
     F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
     R: Future<Output = Response<AnyBody>> + Send + 'static,
@@ -51,7 +51,7 @@ where
 }
 
 /// Answers each message with itself, and says how the call came in.
-async fn echo(request: Request<Incoming>) -> Response<AnyBody> {
+pub async fn echo(request: Request<Incoming>) -> Response<AnyBody> {
     let (head, mut body) = request.into_parts();
     let (feed, fed) = mpsc::channel(1);
     let response = Response::builder()
@@ -72,7 +72,7 @@ async fn echo(request: Request<Incoming>) -> Response<AnyBody> {
     response.body(any(Fed(fed))).unwrap()
 }
 
-fn message(text: &str) -> Full<Bytes> {
+pub fn message(text: &str) -> Full<Bytes> {
     Full::new(Bytes::from(text.to_owned()))
 }
 

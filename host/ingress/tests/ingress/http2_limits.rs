@@ -12,20 +12,22 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 
 const SHORT: Duration = Duration::from_millis(150);
 
-const HEADERS: u8 = 1;
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub const HEADERS: u8 = 1;
 const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
+pub const SETTINGS: u8 = 4;
+pub const GOAWAY: u8 = 7;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend([kind, flags]);
@@ -35,7 +37,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A request in frames (RFC 7541 section 6.2.2: literal fields).
-fn get(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
+pub fn get(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
     let pseudo = [
         (":method", "GET"),
         (":scheme", "https"),
@@ -59,14 +61,13 @@ fn get(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
 async fn by_hand(rig: &Rig, authority: &Authority) -> TlsStream<TcpStream> {
     let visitor = authority.trusting(BOTH).speaking(&["h2"]);
     let mut stream = visitor.connect(rig.https, NAME).await.unwrap();
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    let hello = [preface, frame(SETTINGS, 0, 0, &[])].concat();
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     stream.write_all(&hello).await.unwrap();
     stream
 }
 
 /// Kinds of the frames that come until the connection ends.
-async fn kinds(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
+pub async fn kinds(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut kinds = Vec::new();
     let read = async {
         let mut head = [0; 9];

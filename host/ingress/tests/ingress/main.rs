@@ -1,6 +1,7 @@
 //! The ingress against real clients and real servers, on loopback.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod conformance;
 mod drain;
 mod exchanges;
 mod grpc;
@@ -10,6 +11,7 @@ mod http2_limits;
 mod limits;
 mod pages;
 mod pki;
+mod prior_knowledge;
 mod proxy_protocol;
 mod redirects;
 mod rig;
@@ -19,3 +21,4 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod websockets;

@@ -1,6 +1,6 @@
 //! A certificate authority of the tests, and clients that trust it.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -8,6 +8,8 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -17,23 +19,31 @@ pub const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustl
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    /// The same as PEM.
+    pub root_pem: String,
 }
 
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Else it is called as what it issues, which then looks self-signed.
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "an authority of the tests");
         let key = KeyPair::generate().unwrap();
-        let root = params.self_signed(&key).unwrap().der().clone();
+        let root = params.self_signed(&key).unwrap();
         Self {
             issuer: Issuer::new(params, key),
-            root,
+            root: root.der().clone(),
+            root_pem: root.pem(),
         }
     }
 
     pub fn issue(&self, names: &[&str]) -> Arc<CertifiedKey> {
         let names = names.iter().map(|name| (*name).to_owned());
-        let params = CertificateParams::new(names.collect::<Vec<_>>()).unwrap();
+        let mut params = CertificateParams::new(names.collect::<Vec<_>>()).unwrap();
+        params.not_before = OffsetDateTime::now_utc();
+        params.not_after = params.not_before + Duration::from_secs(90 * 24 * 60 * 60);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());

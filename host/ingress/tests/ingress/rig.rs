@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Longer than anything here may take; a wait that gets so far has failed.
@@ -117,6 +117,16 @@ impl Rig {
         tokio::spawn(connection);
         sender
     }
+}
+
+/// A place in which nobody listens, and nobody else comes to listen for as long as what
+/// is returned is kept. A port that was given up is soon another test's.
+pub fn nobody() -> (TcpSocket, Target) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let target = Target::Address(socket.local_addr().unwrap());
+    (socket, target)
 }
 
 pub async fn read_all(mut stream: impl AsyncRead + Unpin) -> String {

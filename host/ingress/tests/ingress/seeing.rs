@@ -2,7 +2,7 @@
 
 use crate::http2::{client, request as encrypted};
 use crate::rig::{
-    Fed, Origin, Rig, any, app, empty, read_head, request, routes, soon, text, until,
+    Fed, Origin, Rig, any, app, empty, nobody, read_head, request, routes, soon, text, until,
 };
 use bytes::Bytes;
 use doprax_core::route::Target;
@@ -67,9 +67,7 @@ async fn a_record_says_what_was_asked_and_what_became_of_it() {
 
 #[tokio::test]
 async fn the_id_on_a_page_is_in_its_record_with_the_cause() {
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let unreachable = Target::Address(gone.local_addr().unwrap());
-    drop(gone);
+    let (_nobody, unreachable) = nobody();
     let silent = Origin::new(|_| pending()).await;
     let (rig, mut records) = logged(Target::Stopped, 10);
     for (target, host, status, error) in [

@@ -1,6 +1,6 @@
 //! Connections to containers: kept, dead, refused, slow.
 
-use crate::rig::{Fed, Origin, Rig, empty, read_head, request, text};
+use crate::rig::{Fed, Origin, Rig, empty, nobody, read_head, request, text};
 use doprax_core::route::Target;
 use http_body_util::BodyExt;
 use hyper::{Response, StatusCode};
@@ -92,23 +92,21 @@ async fn a_request_that_may_have_been_worked_on_is_not_sent_twice() {
 
 #[tokio::test]
 async fn a_restarted_container_is_found_again() {
+    // The address stays taken while nobody listens there.
+    let (_address, target) = nobody();
+    let Target::Address(address) = target else {
+        unreachable!("it is an address")
+    };
     let serve = |listener: TcpListener| async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         drop(listener);
         assert!(!read_head(&mut stream).await.is_empty());
         stream.write_all(OK).await.unwrap();
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let rig = Rig::new(Target::Address(address));
+    let rig = Rig::new(target);
     let mut client = rig.client().await;
-    let mut listener = Some(listener);
     for _ in 0..5 {
-        let listener = match listener.take() {
-            Some(listener) => listener,
-            None => TcpListener::bind(address).await.unwrap(),
-        };
-        let server = tokio::spawn(serve(listener));
+        let server = tokio::spawn(serve(TcpListener::bind(address).await.unwrap()));
         client.ready().await.unwrap();
         let answer = client
             .send_request(request("GET", "/", empty()))
