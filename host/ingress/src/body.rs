@@ -1,9 +1,11 @@
-//! The two bodies that pass through, and when each ends.
+//! The two bodies that pass through, when each ends, and how one is sent again.
 
 mod request;
 mod response;
+mod rewind;
 
 pub(crate) use request::{Progress, RequestBody, Stalled};
 pub(crate) use response::ResponseBody;
+pub(crate) use rewind::{Rewound, Tape};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -53,6 +53,29 @@ async fn a_stop_lets_requests_end_and_closes_idle_connections() {
     assert!(TcpStream::connect(rig.address).await.is_err());
 }
 
+/// Nobody tells one that leaves that a container is about to close what is idle.
+#[tokio::test]
+async fn one_that_leaves_uses_no_kept_connection_for_what_must_not_be_sent_twice() {
+    const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 0\r\n\r\n";
+    let origin = Origin::new(|_| async { Response::new(text("ok")) }).await;
+    let rig = Arc::new(Rig::new(origin.target()));
+    let mut kept = rig.connect().await;
+    kept.write_all(POST).await.unwrap();
+    assert!(read_head(&mut kept).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(origin.accepted(), 1);
+    let leaving = {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.ingress.leave(LONG).await })
+    };
+    let left = async { while TcpStream::connect(rig.address).await.is_ok() {} };
+    soon("it takes no more connections", left).await;
+    kept.write_all(POST).await.unwrap();
+    let answer = read_all(kept).await;
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(origin.accepted(), 2);
+    assert_eq!(soon("the end", leaving).await.unwrap(), 0);
+}
+
 #[tokio::test]
 async fn what_does_not_end_within_the_grace_is_cut_and_counted() {
     let origin = Origin::new(|_| std::future::pending()).await;
