@@ -184,7 +184,11 @@ impl Serve {
                 lock_after(&folder).await?
             }
         };
-        let host = Host::start(config, sockets).await.map_err(not_started)?;
+        let before = doprax_reconcile::Predecessor {
+            sockets,
+            ended: predecessor.as_ref().map(Predecessor::ended),
+        };
+        let host = Host::start(config, before).await.map_err(not_started)?;
         let api = self.listen(&folder, group).await?;
         self.announce(context, &folder.join(state::SOCKET), &http, &host);
         let told = predecessor.map_or(Ok(()), Predecessor::relieve);
