@@ -22,6 +22,7 @@ mod scholar;
 mod secret;
 mod service;
 mod shell;
+mod soak;
 mod tls;
 mod volume;
 
