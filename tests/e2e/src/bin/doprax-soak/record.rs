@@ -21,6 +21,8 @@ pub(crate) struct Count {
     pub(crate) good: usize,
     /// Streams that main ended in good order.
     pub(crate) ended: usize,
+    /// Requests that were known not to have been looked at, and were sent again.
+    pub(crate) again: usize,
     pub(crate) failures: usize,
 }
 
@@ -69,6 +71,10 @@ impl Record {
 
     pub(crate) fn ended(&self, client: Client) {
         lock(&self.counts).entry(client).or_default().ended += 1;
+    }
+
+    pub(crate) fn again(&self, client: Client) {
+        lock(&self.counts).entry(client).or_default().again += 1;
     }
 
     /// Keeps what failed now.

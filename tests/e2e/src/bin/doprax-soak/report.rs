@@ -29,13 +29,19 @@ pub(crate) fn change(change: &Change, of: usize) {
 /// Prints what each kind of client saw, and what each kind of change brought.
 pub(crate) fn tables(record: &Record, changes: &[Change], failures: &[Failure]) {
     println!(
-        "\n{:<16} {:<14} {:>11} {:>9} {:>13} {:>9}",
-        "client", "app", "connections", "good", "ended by main", "failures"
+        "\n{:<16} {:<14} {:>11} {:>9} {:>13} {:>10} {:>9}",
+        "client", "app", "connections", "good", "ended by main", "sent again", "failures"
     );
     for (client, count) in record.counts() {
         println!(
-            "{:<16} {:<14} {:>11} {:>9} {:>13} {:>9}",
-            client.kind, client.app, count.connections, count.good, count.ended, count.failures
+            "{:<16} {:<14} {:>11} {:>9} {:>13} {:>10} {:>9}",
+            client.kind,
+            client.app,
+            count.connections,
+            count.good,
+            count.ended,
+            count.again,
+            count.failures
         );
     }
     println!(

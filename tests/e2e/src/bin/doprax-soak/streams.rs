@@ -6,7 +6,7 @@
 //! wire: a closing handshake, a last event and the end of the body, a status. All else is
 //! a cut.
 
-use crate::door::{Door, Protocol, whole};
+use crate::door::{Door, Protocol, is_refusal, whole};
 use crate::grpc::{self, Messages};
 use crate::record::{Client, Record, Streams, now_ms};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -48,7 +48,7 @@ impl Listener {
     pub(crate) async fn echo(self) {
         while self.may_begin().await {
             let began = now_ms();
-            let ended = self.websocket().await.map_err(|error| error.to_string());
+            let ended = self.websocket().await.map_err(io::Error::other);
             self.note(began, ended).await;
         }
     }
@@ -58,8 +58,7 @@ impl Listener {
         while self.may_begin().await {
             let began = now_ms();
             let ended = self.events(protocol).await;
-            self.note(began, ended.map_err(|error| error.to_string()))
-                .await;
+            self.note(began, ended).await;
         }
     }
 
@@ -67,7 +66,7 @@ impl Listener {
     pub(crate) async fn subscribe(self) {
         while self.may_begin().await {
             let began = now_ms();
-            let ended = self.messages().await.map_err(|error| error.to_string());
+            let ended = self.messages().await;
             self.note(began, ended).await;
         }
     }
@@ -80,12 +79,13 @@ impl Listener {
         !self.record.is_stopping()
     }
 
-    async fn note(&self, began: i64, ended: Result<End, String>) {
+    async fn note(&self, began: i64, ended: io::Result<End>) {
         match ended {
             Ok(End::Left) => {}
             Ok(End::Ended) => self.record.ended(self.client),
+            Err(error) if is_refusal(&error) => self.record.again(self.client),
             Err(error) => {
-                self.record.failed(self.client, began, error);
+                self.record.failed(self.client, began, error.to_string());
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -1,6 +1,6 @@
 //! Clients that ask and are answered, again and again.
 
-use crate::door::{Body, Connection, Door, Protocol, whole};
+use crate::door::{Body, Connection, Door, Protocol, is_refusal, whole};
 use crate::grpc::{self, Messages};
 use crate::record::{Client, Record, Streams, now_ms};
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http::{StatusCode, header};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
+use hyper::client::conn::http2::SendRequest;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,10 +134,7 @@ pub(crate) async fn visit(door: Door, app: &'static str, record: Arc<Record>, ha
             Connection::Http2(sender) => {
                 let exchanges = asked.into_iter().map(|(ask, number)| {
                     let (door, sender) = (&door, sender.clone());
-                    async move {
-                        let mut connection = Connection::Http2(sender);
-                        exchange(door, &mut connection, app, ask, number).await
-                    }
+                    exchange_surely(door, sender, app, ask, number)
                 });
                 join_all(exchanges).await
             }
@@ -146,7 +144,14 @@ pub(crate) async fn visit(door: Door, app: &'static str, record: Arc<Record>, ha
         let mut keep = habit.keep;
         for answer in answers {
             match answer {
-                Ok(Answer { closes, release }) => {
+                Ok(Answer {
+                    closes,
+                    release,
+                    again,
+                }) => {
+                    if again {
+                        record.again(client);
+                    }
                     match release.filter(|release| !serves(*release)) {
                         None => record.good(client),
                         Some(other) => {
@@ -174,6 +179,8 @@ struct Answer {
     closes: bool,
     /// The release that gave it, where that was asked for.
     release: Option<usize>,
+    /// Whether it had to be asked for twice.
+    again: bool,
 }
 
 /// One request and its answer, which must be the right one.
@@ -254,11 +261,38 @@ async fn exchange(
     }
     let closes = head.headers.get(header::CONNECTION);
     let closes = closes.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-    Ok(Answer { closes, release })
+    Ok(Answer {
+        closes,
+        release,
+        again: false,
+    })
+}
+
+/// The same by HTTP/2, once more on another connection where it is known that nobody has
+/// looked at the request.
+async fn exchange_surely(
+    door: &Door,
+    sender: SendRequest<Body>,
+    app: &str,
+    ask: Ask,
+    number: usize,
+) -> io::Result<Answer> {
+    let mut connection = Connection::Http2(sender);
+    match exchange(door, &mut connection, app, ask, number).await {
+        Err(error) if is_refusal(&error) => {}
+        other => return other,
+    }
+    let mut connection = door.open(app, Protocol::Http2).await?;
+    let answer = exchange(door, &mut connection, app, ask, number).await?;
+    Ok(Answer {
+        closes: true,
+        again: true,
+        ..answer
+    })
 }
 
 fn say(what: &str, error: &io::Error) -> io::Error {
-    io::Error::other(format!("{what}: {error}"))
+    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// Bytes in which a missing, doubled or foreign piece shows.
