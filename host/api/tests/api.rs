@@ -13,7 +13,7 @@ use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
 use doprax_api::wire::{DeployRequest, ExecRequest, Failure, Level, SetVariables};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
-use doprax_reconcile::{Config, Host};
+use doprax_reconcile::{Config, Host, Predecessor};
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl Api {
             pool: vec!["10.254.0.0/16".parse().unwrap()],
             interval: Duration::from_secs(3600),
         };
-        let host = Host::start(config, Vec::new()).await.unwrap();
+        let host = Host::start(config, Predecessor::default()).await.unwrap();
         let path = folder.path().join("doprax.sock");
         let unix = listen::unix(&path, None).await.unwrap();
         let tcp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

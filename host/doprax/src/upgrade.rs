@@ -12,7 +12,8 @@
 //!
 //! Until "waiting" nothing has happened: a successor that fails before is forgotten. One
 //! that fails after it is killed, and the running host takes the state folder back. The
-//! sockets listen all the time, so no connection is refused.
+//! sockets listen all the time, so no connection is refused. Until the old host has ended,
+//! the new one removes no container that a visitor of the old one may be led to.
 
 use crate::failure::{Failure, Result};
 use command_fds::{CommandFdExt as _, FdMapping};
@@ -25,9 +26,10 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
 
 /// Where the predecessor waits for word, for the successor.
 const PREDECESSOR: &str = "DOPRAX_PREDECESSOR";
@@ -200,7 +202,10 @@ fn early_end(ended: io::Result<ExitStatus>) -> io::Error {
 
 /// The host that this one takes over from.
 #[derive(Debug)]
-pub(crate) struct Predecessor(std::os::unix::net::UnixStream);
+pub(crate) struct Predecessor {
+    words: std::os::unix::net::UnixStream,
+    ended: CancellationToken,
+}
 
 impl Predecessor {
     /// It, if there is one.
@@ -209,21 +214,40 @@ impl Predecessor {
             return Ok(None);
         };
         match std::os::unix::net::UnixStream::connect(&path) {
-            Ok(stream) => Ok(Some(Self(stream))),
+            Ok(words) => Ok(Some(Self {
+                words,
+                ended: CancellationToken::new(),
+            })),
             Err(error) => Err(Failure::new("the host that started this one does not wait")
                 .because(&error)
                 .help(format!("unset {PREDECESSOR} to start a host of its own"))),
         }
     }
 
-    /// Says that all is good so far.
-    pub(crate) fn wait(&mut self) -> io::Result<()> {
-        writeln!(self.0, "{WAITING}")
+    /// Cancelled once it serves nobody any more.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
     }
 
-    /// Says that visitors are served.
-    pub(crate) fn relieve(mut self) -> io::Result<()> {
-        writeln!(self.0, "{READY}")
+    /// Says that all is good so far.
+    pub(crate) fn wait(&mut self) -> io::Result<()> {
+        writeln!(self.words, "{WAITING}")
+    }
+
+    /// Says that visitors are served, and watches it end.
+    pub(crate) fn relieve(self) -> io::Result<()> {
+        let Self { mut words, ended } = self;
+        // Dropped with whatever happens: to wait for it would then be in vain.
+        let ended = ended.drop_guard();
+        writeln!(words, "{READY}")?;
+        words.set_nonblocking(true)?;
+        let mut words = UnixStream::from_std(words)?;
+        tokio::spawn(async move {
+            // It has nothing to say; the kernel ends the stream when it ends.
+            let _ = words.read(&mut [0]).await;
+            drop(ended);
+        });
+        Ok(())
     }
 }
 

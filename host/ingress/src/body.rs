@@ -1,11 +1,13 @@
-//! The two bodies that pass through, and when each ends.
+//! The two bodies that pass through, when each ends, and how one is sent again.
 
 mod container;
 mod request;
 mod response;
+mod rewind;
 
 pub(crate) use container::ContainerBody;
 pub(crate) use request::{Progress, RequestBody, Stalled};
 pub(crate) use response::ResponseBody;
+pub(crate) use rewind::{Rewound, Tape};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -111,8 +111,9 @@ impl Accepted {
         let mut builder = http1::Builder::new();
         builder
             .half_close(true)
-            // A connection that was accepted during a stop gets its one answer.
-            .keep_alive(!stopping)
+            // A connection that was accepted during a stop gets its one answer. One that
+            // says itself that it is the last may become a tunnel instead; hyper's may not.
+            .keep_alive(!stopping || local.stopping.is_patient())
             // The gate measures time, and bounds what hyper sees.
             .header_read_timeout(None)
             .max_headers(limits.head_fields)

@@ -1,14 +1,20 @@
 //! HTTP/2 connections to containers, without TLS and by prior knowledge (RFC 9113
 //! section 3.3). gRPC needs them; many requests share one.
+//!
+//! A container that ends a connection names the last request that it has looked at, and
+//! one that is busy may refuse a request: what it has not looked at is sent once more
+//! (RFC 9113 section 8.7), whatever its method. Nginx ends a connection after each
+//! thousand requests, whatever is on its way.
 
 use crate::backend::Flight;
-use crate::body::{ContainerBody, RequestBody};
+use crate::body::{ContainerBody, RequestBody, Rewound, Tape};
 use crate::upstream::{Failure, answered, dial};
 use crate::worker::Local;
 use http::{Request, Response};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,10 +23,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::{Instant, timeout};
 
-type Sender = http2::SendRequest<RequestBody>;
+type Sender = http2::SendRequest<Rewound>;
 
 /// Requests that share one connection, at most; the container may allow fewer.
 const REQUESTS: usize = 100;
+
+/// How often a request is sent that containers refuse.
+const SENT: usize = 3;
 
 /// Bytes of a response that arrive before its client takes them, at most. The
 /// connection has room for that many of every request, so that none waits for the
@@ -126,7 +135,8 @@ impl Pool {
 }
 
 /// Sends `request` to the container at `address` and waits for the head of its
-/// response. What did not leave because the connection was gone is sent once more.
+/// response. What did not leave because the connection was gone is sent once more, and
+/// so is what the container has not looked at.
 pub(crate) async fn send(
     local: &Arc<Local>,
     flight: &Flight,
@@ -136,7 +146,10 @@ pub(crate) async fn send(
     let limits = &local.shared.config.limits;
     let generation = flight.backend().generation.number;
     let progress = request.body().progress();
-    let mut request = request;
+    let (head, body) = request.into_parts();
+    let (tape, body) = Tape::new(body);
+    let mut request = Request::from_parts(head.clone(), body);
+    let mut refusals = 0;
     loop {
         let (connection, share) = local.multiplexed.take(address, generation);
         let new = !connection.sender.initialized();
@@ -145,14 +158,34 @@ pub(crate) async fn send(
         match answered(limits.response_timeout, progress.as_deref(), response).await? {
             Ok(response) => {
                 connection.allowed.answered.notify_one();
+                tape.forget();
                 return Ok(response.map(|incoming| ContainerBody::shared(incoming, share)));
             }
             Err(mut error) => match error.take_message() {
                 Some(unsent) if !new => request = unsent,
-                _ => return Err(Failure::Broken(error.into_error().into())),
+                Some(_) => return Err(Failure::Broken(error.into_error().into())),
+                None => {
+                    let error = error.into_error();
+                    refusals += 1;
+                    let again = is_refusal(&error) && refusals < SENT;
+                    let Some(body) = again.then(|| tape.rewind()).flatten() else {
+                        return Err(Failure::Broken(error.into()));
+                    };
+                    request = Request::from_parts(head.clone(), body);
+                }
             },
         }
     }
+}
+
+/// Whether the container has not looked at the request for which it gave this error.
+fn is_refusal(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|error: &h2::Error| {
+        // Those that it has looked at get no error from its going away.
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (error.is_go_away() || refused)
+    })
 }
 
 impl Connection {

@@ -5,7 +5,7 @@
 //! request that a container may have begun to work on is sent a second time only if
 //! it is idempotent and has no body (RFC 9110 section 9.2.2); others are given a kept
 //! connection only if it was in use a moment ago, and one of their own where the
-//! container may be about to close those that are idle.
+//! container may be about to close those that are idle, or nobody would say so.
 //!
 //! HTTP/1.1 to containers is spoken here (`exchange`), and not by hyper's client, which
 //! has a task, a channel and buffers for each connection. Here whoever waits for a response
@@ -97,7 +97,7 @@ pub(crate) async fn send(
         request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty);
     let age = if repeatable {
         Some(limits.upstream_idle_timeout)
-    } else if Instant::now() >= generation.settled {
+    } else if Instant::now() >= generation.settled && !local.stopping.is_patient() {
         Some(RECENT)
     } else {
         // Nobody else is to use its connection either: it ends with the request, and

@@ -208,7 +208,14 @@ impl Host {
                 Ok(())
             }
             Step::Drain => {
-                let left = self.ingress().drain(&run.app, DRAIN).await;
+                // A process that served before this one still sends those who were there
+                // to the containers that it knew.
+                let drained = self.ingress().drain(&run.app, DRAIN);
+                let (left, alone) = tokio::join!(drained, self.is_alone());
+                if !alone {
+                    let text = "the process that served before goes on serving".to_owned();
+                    (run.emit)(What::Note { text });
+                }
                 if left > 0 {
                     let seconds = DRAIN.as_secs();
                     let text = format!("{left} requests had not ended after {seconds} s");

@@ -34,6 +34,16 @@ const LEAVE: Duration = Duration::from_secs(120);
 /// Access records that may wait to be kept; more are dropped and counted.
 const WAITING_RECORDS: usize = 8_192;
 
+/// The process that served before this one.
+#[derive(Debug, Default)]
+pub struct Predecessor {
+    /// The sockets that it has passed on.
+    pub sockets: Vec<TcpListener>,
+    /// Cancelled once it has ended, if it goes on serving those who were there before. It
+    /// knows the containers that it knew then, and no others.
+    pub ended: Option<CancellationToken>,
+}
+
 /// A running host.
 pub struct Host {
     config: Config,
@@ -51,6 +61,7 @@ pub struct Host {
     facts: OnceCell<Facts>,
     pub(crate) upkeep: Upkeep,
     ending: CancellationToken,
+    predecessor_ended: Option<CancellationToken>,
 }
 
 /// What the host holds of an app while it runs.
@@ -80,9 +91,10 @@ enum Wish {
 impl Host {
     /// Opens the store, the plugins and the ingress, resumes operations that were
     /// under way, and begins to keep apps as they should be. The engine need not be
-    /// reachable yet. Of `sockets`, passed on by another process, those are used that
-    /// listen on an address of the configuration.
-    pub async fn start(config: Config, sockets: Vec<TcpListener>) -> Result<Arc<Self>, StartError> {
+    /// reachable yet. Of the sockets that were passed on, those are used that listen on an
+    /// address of the configuration.
+    pub async fn start(config: Config, predecessor: Predecessor) -> Result<Arc<Self>, StartError> {
+        let Predecessor { sockets, ended } = predecessor;
         let store = Store::open(&config.state).await?;
         let engine = Docker::connect(&config.engine, config.instance.clone())
             .of_host(store.host_id().await?);
@@ -145,6 +157,7 @@ impl Host {
             facts: OnceCell::new(),
             upkeep: Upkeep::default(),
             ending: CancellationToken::new(),
+            predecessor_ended: ended,
         });
         host.renew_wishes().await?;
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
@@ -183,10 +196,20 @@ impl Host {
 
     /// Serves what visitors have begun, now that another host serves the others.
     pub async fn leave(&self) {
-        let cut = self.ingress.leave(LEAVE).await;
+        // Whoever waits for this process waits for the one before it as well.
+        let (cut, _) = tokio::join!(self.ingress.leave(LEAVE), self.is_alone());
         if cut > 0 {
             tracing::info!(connections = cut, "connections were cut");
         }
+    }
+
+    /// Waits until no process from before serves anybody any more. Returns whether that
+    /// came to pass in the time that such a process has.
+    pub(crate) async fn is_alone(&self) -> bool {
+        let Some(ended) = &self.predecessor_ended else {
+            return true;
+        };
+        tokio::time::timeout(LEAVE, ended.cancelled()).await.is_ok()
     }
 
     fn end(&self) {

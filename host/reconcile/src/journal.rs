@@ -4,13 +4,15 @@
 //! new a few times a second and all of it at the end.
 //! Guarantees: numbers ascend, also over restarts of the host, after which they leave a
 //! gap for what followers saw and the store did not get; such an event may be missing
-//! later, the outcome of an operation is not.
+//! later, the outcome of an operation is not. Followers hear of the end once it is written
+//! down: what they know to have ended is not done again by the next host.
 
 use crate::report::{Operation, OperationEvent, OperationState, What};
 use doprax_store::{EventRecord, Store};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -39,6 +41,8 @@ pub(crate) struct Live {
     /// Number of the first event that this host adds.
     first: u64,
     events: Mutex<Vec<OperationEvent>>,
+    /// Set when the end is being written down: nothing comes after it.
+    sealed: AtomicBool,
     /// Number of the latest event.
     latest: watch::Sender<u64>,
 }
@@ -59,6 +63,7 @@ impl Journal {
             operation,
             first: written + gap + 1,
             events: Mutex::new(events),
+            sealed: AtomicBool::new(false),
             latest: watch::Sender::new(written),
         });
         self.lock()
@@ -78,13 +83,17 @@ impl Journal {
             What::Done { .. } => OperationState::Done,
             _ => OperationState::Failed,
         };
-        live.emit(outcome);
-        store
-            .add_events(&live.operation.id, &records(&live.after(0)))
-            .await?;
-        store
-            .end_operation(&live.operation.id, state, now_ms())
-            .await?;
+        let end = live.seal(outcome);
+        let mut events = live.after(0);
+        events.push(end.clone());
+        let written = async {
+            let id = &live.operation.id;
+            store.add_events(id, &records(&events)).await?;
+            store.end_operation(id, state, now_ms()).await
+        };
+        let written = written.await;
+        live.tell(end);
+        written?;
         self.lock().remove(&live.operation.id);
         Ok(())
     }
@@ -122,7 +131,7 @@ impl Journal {
         .boxed())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Live>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,18 +144,37 @@ impl Live {
 
     /// Adds an event.
     pub(crate) fn emit(&self, what: What) {
-        let mut events = self.lock();
-        let end = matches!(what, What::Done { .. } | What::Failed { .. });
-        if events.len() >= MAX_EVENTS && !end {
-            return;
+        let events = self.lock();
+        if events.len() < MAX_EVENTS && !self.sealed.load(Ordering::Relaxed) {
+            let event = self.next(&events, what);
+            self.add(events, event);
         }
+    }
+
+    /// Takes no more events. Returns the last one, which nobody has seen yet.
+    fn seal(&self, what: What) -> OperationEvent {
+        let events = self.lock();
+        self.sealed.store(true, Ordering::Relaxed);
+        self.next(&events, what)
+    }
+
+    /// Adds the last event.
+    fn tell(&self, end: OperationEvent) {
+        self.add(self.lock(), end);
+    }
+
+    fn next(&self, events: &[OperationEvent], what: What) -> OperationEvent {
         let next = events.last().map_or(1, |event| event.number + 1);
-        let number = next.max(self.first);
-        events.push(OperationEvent {
-            number,
+        OperationEvent {
+            number: next.max(self.first),
             time_ms: now_ms(),
             what,
-        });
+        }
+    }
+
+    fn add(&self, mut events: MutexGuard<'_, Vec<OperationEvent>>, event: OperationEvent) {
+        let number = event.number;
+        events.push(event);
         drop(events);
         self.latest.send_replace(number);
     }
@@ -164,7 +192,7 @@ impl Live {
         )
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<OperationEvent>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<OperationEvent>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -211,5 +239,41 @@ async fn write_events(store: Store, live: Arc<Live>, mut written: u64) {
         if latest.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::OperationKind;
+    use doprax_core::name::AppName;
+
+    #[tokio::test]
+    async fn what_is_known_to_have_ended_is_not_done_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let operation = Operation {
+            id: "one".to_owned(),
+            app: AppName::new("shop").unwrap(),
+            kind: OperationKind::Deploy,
+            state: OperationState::Running,
+            started_ms: now_ms(),
+            ended_ms: None,
+        };
+        store.add_operation(&operation, &()).await.unwrap();
+        let journal = Arc::new(Journal::default());
+        let live = journal.open(&store, operation, false).await.unwrap();
+        let mut events = journal.follow(&store, "one", 0).await.unwrap();
+        let follower = async {
+            let end = events.next().await.unwrap();
+            assert!(matches!(end.what, What::Done { .. }));
+            // What the next host would begin with, if this one were killed now.
+            store.unfinished::<()>().await.unwrap()
+        };
+        let end = What::Done { url: None };
+        let (closed, unfinished) = tokio::join!(journal.close(&store, &live, end), follower);
+        closed.unwrap();
+        assert!(unfinished.is_empty());
+        assert_eq!(read_events(&store, "one", 0).await.unwrap().len(), 1);
     }
 }

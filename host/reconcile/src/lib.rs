@@ -41,5 +41,5 @@ pub use config::Config;
 pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
 pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, acme, limits};
 pub use error::{Error, StartError};
-pub use host::Host;
+pub use host::{Host, Predecessor};
 pub use logs::LogLine;

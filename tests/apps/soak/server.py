@@ -5,7 +5,8 @@ GET  /        the release                   GET  /events  a number every 100 ms,
                                             GET  /ws      a WebSocket that echoes
 
 On SIGTERM it takes no more connections, answers what it has, ends streams with their
-last event and WebSockets with a closing handshake, and goes.
+last event and WebSockets with a closing handshake, and goes. A release named "ill"
+says at /up that it is not well.
 """
 
 import asyncio
@@ -144,6 +145,8 @@ async def serve_requests(reader, writer):
             }
             found = pages.get((method, path))
             status = "404 Not Found" if found is None else "200 OK"
+            if path == "/up" and RELEASE == "ill":
+                status = "503 Service Unavailable"
             keep = fields.get("connection", "").lower() != "close" and not stopping.is_set()
             answer(writer, status, found or b"", keep)
             if not keep:

@@ -84,6 +84,8 @@ pub struct Host {
     process: Option<Child>,
     /// Process of a host that took over, which is no child of the test.
     successor: Option<u32>,
+    /// Processes that were taken over from and may still serve those who were there before.
+    predecessors: Vec<u32>,
 }
 
 impl Host {
@@ -110,6 +112,7 @@ impl Host {
             state: tempfile::tempdir().unwrap(),
             process: None,
             successor: None,
+            predecessors: Vec::new(),
         }
     }
 
@@ -221,7 +224,8 @@ impl Host {
         self.wait_for_former();
     }
 
-    /// Has a successor take over, and waits until that one answers.
+    /// Has a successor take over, and waits until it has. The host itself may still serve
+    /// those who were there before.
     #[track_caller]
     pub fn hand_over(&mut self) {
         let before = self.holder();
@@ -232,6 +236,7 @@ impl Host {
             (holder != before && UnixStream::connect(&socket).is_ok()).then_some(holder)
         });
         self.successor = Some(successor);
+        self.predecessors.push(before);
     }
 
     /// Waits until the host that was taken over from has ended.
@@ -247,6 +252,24 @@ impl Host {
     #[track_caller]
     pub fn signal(&self, name: &str) {
         cli::signal(self.holder(), name);
+    }
+
+    /// Whether a host that was taken over from still serves those who were there before.
+    pub fn lingers(&mut self) -> bool {
+        if let Some(process) = &mut self.process
+            && self.successor.is_some()
+        {
+            // One that has ended is there until it was waited for.
+            let _ = process.try_wait();
+        }
+        // One that is no child may have ended and not been waited for: it has no program
+        // any more.
+        let program = crate::binary();
+        self.predecessors.retain(|process| {
+            let runs = std::fs::read_link(format!("/proc/{process}/exe"));
+            runs.is_ok_and(|runs| runs.file_name() == program.file_name())
+        });
+        !self.predecessors.is_empty()
     }
 
     /// The process that has the state folder.
@@ -287,6 +310,14 @@ impl Drop for Host {
         }
         if let Some(successor) = self.successor {
             cli::signal(successor, "KILL");
+        }
+        if self.lingers() {
+            for process in &self.predecessors {
+                // It may end by itself meanwhile.
+                let _ = Command::new("kill")
+                    .args(["-KILL", &process.to_string()])
+                    .status();
+            }
         }
         if std::thread::panicking() {
             eprintln!("--- log of the host\n{}---", self.log());

@@ -161,7 +161,11 @@ impl Serve {
             group,
             invocation,
         };
-        let running = post.take(lock, sockets).await?;
+        let before = doprax_reconcile::Predecessor {
+            sockets,
+            ended: predecessor.as_ref().map(Predecessor::ended),
+        };
+        let running = post.take(lock, before).await?;
         let signals = Signals::watch()
             .map_err(|error| Failure::new("cannot watch for signals").because(&error))?;
         let told = predecessor.map_or(Ok(()), Predecessor::relieve);

@@ -11,6 +11,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 const KIND: &str = "application/grpc+proto";
@@ -199,6 +202,87 @@ async fn connections_that_a_container_closes_cost_no_call() {
         }
         end.notify_one();
     }
+}
+
+/// A connection on which a server waits for so many calls, says that it goes away and
+/// which of them was the last that it has looked at, and goes.
+async fn go_away(mut stream: TcpStream, calls: usize, last: u8) {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    // SETTINGS without any, then GOAWAY without an error (RFC 9113 sections 6.5 and 6.8).
+    stream
+        .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
+        .await
+        .unwrap();
+    stream.read_exact(&mut [0; PREFACE]).await.unwrap();
+    let mut seen = 0;
+    while seen < calls {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        seen += usize::from(head[3] == HEADERS);
+    }
+    let frame = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0];
+    stream.write_all(&frame).await.unwrap();
+    stream.shutdown().await.unwrap();
+    // Reset, it would take back what it has said.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+}
+
+/// Its first connection ends like that, the others serve.
+async fn going_away_once(calls: usize, last: u8) -> Origin {
+    let first = Arc::new(AtomicBool::new(true));
+    Origin::raw(move |stream| {
+        let first = first.swap(false, Ordering::SeqCst);
+        async move {
+            if first {
+                return go_away(stream, calls, last).await;
+            }
+            let service = service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
+            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn calls_that_a_container_has_not_looked_at_are_made_again_with_all_that_was_sent() {
+    let origin = going_away_once(2, 0).await;
+    let (rig, authority) = rig(origin.target(), |config| {
+        config.threads = std::num::NonZeroUsize::MIN;
+    });
+    let mut client = client(&rig, &authority).await;
+    // As much as a container lets come before it looks, and one that has not all been sent.
+    let long = "a".repeat(64 * 1024);
+    let whole = tokio::spawn(client.send_request(call("Get", any(message(&long)))));
+    let (feed, fed) = mpsc::channel(1);
+    let streamed = tokio::spawn(client.send_request(call("Watch", any(Fed(fed)))));
+    feed.send(Frame::data(Bytes::from("b"))).await.unwrap();
+    let response = soon("the answer", streamed).await.unwrap().unwrap();
+    assert_eq!(response.status(), 200);
+    feed.send(Frame::data(Bytes::from("c"))).await.unwrap();
+    drop(feed);
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers(), Some(&status("0")));
+    assert_eq!(body.to_bytes(), "bc");
+    let response = soon("the answer", whole).await.unwrap().unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), long);
+    assert_eq!(origin.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_call_that_a_container_may_have_looked_at_is_not_made_again() {
+    let origin = going_away_once(1, 1).await;
+    let (rig, authority) = rig(origin.target(), |_| {});
+    let mut client = client(&rig, &authority).await;
+    let response = client.send_request(call("Get", message("a"))).await;
+    assert_eq!(response.unwrap().status(), 502);
+    assert_eq!(origin.accepted(), 1);
 }
 
 #[tokio::test]

@@ -53,6 +53,63 @@ async fn a_stop_lets_requests_end_and_closes_idle_connections() {
     assert!(TcpStream::connect(rig.address).await.is_err());
 }
 
+/// Nobody tells one that leaves that a container is about to close what is idle.
+#[tokio::test]
+async fn one_that_leaves_uses_no_kept_connection_for_what_must_not_be_sent_twice() {
+    const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 0\r\n\r\n";
+    let origin = Origin::new(|_| async { Response::new(text("ok")) }).await;
+    let rig = Arc::new(Rig::new(origin.target()));
+    let mut kept = rig.connect().await;
+    kept.write_all(POST).await.unwrap();
+    assert!(read_head(&mut kept).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(origin.accepted(), 1);
+    let leaving = {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.ingress.leave(LONG).await })
+    };
+    let left = async { while TcpStream::connect(rig.address).await.is_ok() {} };
+    soon("it takes no more connections", left).await;
+    kept.write_all(POST).await.unwrap();
+    let answer = read_all(kept).await;
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(origin.accepted(), 2);
+    assert_eq!(soon("the end", leaving).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn one_that_leaves_still_opens_a_websocket_for_whom_it_has_accepted() {
+    const SWITCHED: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    let origin = Origin::raw(|mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(SWITCHED).await.unwrap();
+    })
+    .await;
+    let rig = Arc::new(Rig::of(origin.target(), |config| {
+        config.proxy_protocol = vec!["127.0.0.0/8".parse().unwrap()];
+    }));
+    // Accepted, and nothing is known of it before the balancer has spoken.
+    let mut early = rig.connect().await;
+    let leaving = {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.ingress.leave(LONG).await })
+    };
+    let left = async { while TcpStream::connect(rig.address).await.is_ok() {} };
+    soon("it takes no more connections", left).await;
+    early
+        .write_all(
+            b"PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\r\n\
+              GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    let head = read_head(&mut early).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(head.contains("connection: upgrade\r\n"), "{head}");
+    drop(early);
+    assert_eq!(soon("the end", leaving).await.unwrap(), 0);
+}
+
 #[tokio::test]
 async fn what_does_not_end_within_the_grace_is_cut_and_counted() {
     let origin = Origin::new(|_| std::future::pending()).await;

@@ -23,6 +23,7 @@ mod scholar;
 mod secret;
 mod service;
 mod shell;
+mod soak;
 mod tls;
 mod upgrade;
 mod volume;

@@ -19,7 +19,7 @@ use crate::signals::{Asked, Signals};
 use crate::state::lock::{self, Lock};
 use crate::upgrade::{Invocation, Successor};
 use doprax_api::server::{self, Listeners};
-use doprax_reconcile::{Config, Host, StartError};
+use doprax_reconcile::{Config, Host, Predecessor, StartError};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,18 +55,18 @@ enum Ended {
 
 /// What comes of handing over.
 enum HandedOver {
-    /// The process of this id is the host.
-    To(u32),
-    /// This process is the host again.
-    Back(Running),
+    /// The successor is the host. It takes the end of this value for the end of this process.
+    To(Successor),
+    /// This process is the host again, which is to know when the host before has left.
+    Back(Running, CancellationToken),
     /// Somebody asked for the end.
     Asked,
 }
 
 impl Post<'_> {
     /// Makes this process the host, now that it has the state folder.
-    pub(super) async fn take(&self, lock: Lock, sockets: Vec<TcpListener>) -> Result<Running> {
-        let host = Host::start(self.config.clone(), sockets)
+    pub(super) async fn take(&self, lock: Lock, before: Predecessor) -> Result<Running> {
+        let host = Host::start(self.config.clone(), before)
             .await
             .map_err(not_started)?;
         match self.serve.listen(&self.config.state, self.group).await {
@@ -105,8 +105,8 @@ impl Post<'_> {
                     tokio::join!(host.shutdown(), former.wait());
                     return Ok(());
                 }
-                HandedOver::To(process) => {
-                    output.remark(format!("process {process} has taken over"));
+                HandedOver::To(successor) => {
+                    output.remark(format!("process {} has taken over", successor.id()));
                     tokio::select! {
                         _ = async { tokio::join!(host.leave(), former.wait()) } => {}
                         () = signals.end() => {
@@ -116,11 +116,12 @@ impl Post<'_> {
                     }
                     return Ok(());
                 }
-                HandedOver::Back(next) => {
+                HandedOver::Back(next, left) => {
                     output.remark("this process goes on as the host");
                     running = next;
                     let cut = cut.clone();
                     former.spawn(async move {
+                        let _left = left.drop_guard();
                         if cut.run_until_cancelled(host.leave()).await.is_none() {
                             host.shutdown().await;
                         }
@@ -174,7 +175,7 @@ impl Post<'_> {
                     () = signals.end() => return HandedOver::Asked,
                 };
                 match ready {
-                    Ok(()) => return HandedOver::To(successor.id()),
+                    Ok(()) => return HandedOver::To(successor),
                     Err(failure) => self.report(&failure),
                 }
                 successor.end().await;
@@ -184,7 +185,7 @@ impl Post<'_> {
                 () = signals.end() => return HandedOver::Asked,
             };
             match back {
-                Ok(running) => return HandedOver::Back(running),
+                Ok((running, left)) => return HandedOver::Back(running, left),
                 Err(failure) => self.report(&failure),
             }
             let asked = tokio::time::timeout(AGAIN, signals.next()).await;
@@ -196,9 +197,14 @@ impl Post<'_> {
         }
     }
 
-    async fn take_back(&self, host: &Host) -> Result<Running> {
+    async fn take_back(&self, host: &Host) -> Result<(Running, CancellationToken)> {
         let lock = lock::take(&self.config.state)?;
-        self.take(lock, sockets(host)?).await
+        let left = CancellationToken::new();
+        let before = Predecessor {
+            sockets: sockets(host)?,
+            ended: Some(left.clone()),
+        };
+        Ok((self.take(lock, before).await?, left))
     }
 
     /// The successor, once it waits for the state folder. Where there is none, says why.

@@ -140,10 +140,27 @@ impl Connection {
 /// An error with its causes, which hyper does not print.
 pub(crate) fn whole(error: hyper::Error) -> io::Error {
     let mut text = error.to_string();
+    let mut refused = false;
     let mut source = error.source();
     while let Some(error) = source {
         text.push_str(&format!(": {error}"));
+        let http2 = error.downcast_ref::<h2::Error>();
+        refused |= http2.is_some_and(|error| error.is_remote() && error.is_go_away());
         source = error.source();
     }
-    io::Error::other(text)
+    let kind = match refused {
+        true => REFUSED,
+        false => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, text)
+}
+
+/// A request that is known not to have been looked at, because the other side was about to
+/// close the connection. Every client of HTTP/2 sends it again (RFC 9113 section 8.7): the
+/// request and the word that the connection closes may always pass each other.
+const REFUSED: io::ErrorKind = io::ErrorKind::ConnectionAborted;
+
+/// Whether the request is to be sent again.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == REFUSED
 }

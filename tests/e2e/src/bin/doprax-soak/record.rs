@@ -1,7 +1,7 @@
 //! What the clients saw: counts, and every failure with its time.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,9 +21,12 @@ pub(crate) struct Count {
     pub(crate) good: usize,
     /// Streams that main ended in good order.
     pub(crate) ended: usize,
+    /// Requests that were known not to have been looked at, and were sent again.
+    pub(crate) again: usize,
+    pub(crate) failures: usize,
 }
 
-/// What a redeploy finds open. Whatever takes long holds a drain up, and so hides what
+/// What a change finds open. Whatever takes long holds a drain up, and so hides what
 /// comes too early after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Streams {
@@ -52,8 +55,7 @@ pub(crate) struct Failure {
 pub(crate) struct Record {
     counts: Mutex<BTreeMap<Client, Count>>,
     failures: Mutex<Vec<Failure>>,
-    releases: Mutex<BTreeMap<&'static str, usize>>,
-    failed: AtomicUsize,
+    releases: Mutex<BTreeMap<&'static str, Vec<usize>>>,
     stopping: AtomicBool,
     streams: Mutex<Streams>,
 }
@@ -71,6 +73,10 @@ impl Record {
         lock(&self.counts).entry(client).or_default().ended += 1;
     }
 
+    pub(crate) fn again(&self, client: Client) {
+        lock(&self.counts).entry(client).or_default().again += 1;
+    }
+
     /// Keeps what failed now.
     pub(crate) fn failed(&self, client: Client, began_ms: i64, what: String) {
         let at_ms = now_ms();
@@ -80,16 +86,11 @@ impl Record {
             at_ms,
             what,
         };
-        lock(&self.counts).entry(client).or_default();
+        lock(&self.counts).entry(client).or_default().failures += 1;
         lock(&self.failures).push(failure);
-        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Number of failures so far.
-    pub(crate) fn failures(&self) -> usize {
-        self.failed.load(Ordering::Relaxed)
-    }
-
+    /// The failures that were not taken yet.
     pub(crate) fn take_failures(&self) -> Vec<Failure> {
         std::mem::take(&mut lock(&self.failures))
     }
@@ -98,14 +99,13 @@ impl Record {
         lock(&self.counts).clone()
     }
 
-    /// The release of an app whose deploy has ended last: none older may answer a
-    /// request that begins now.
-    pub(crate) fn release(&self, app: &'static str) -> usize {
-        lock(&self.releases).get(app).copied().unwrap_or(0)
+    /// The releases of an app that may answer a request at this moment.
+    pub(crate) fn releases(&self, app: &'static str) -> Vec<usize> {
+        lock(&self.releases).get(app).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn set_release(&self, app: &'static str, release: usize) {
-        lock(&self.releases).insert(app, release);
+    pub(crate) fn set_releases(&self, app: &'static str, releases: Vec<usize>) {
+        lock(&self.releases).insert(app, releases);
     }
 
     /// Whether clients are to end.

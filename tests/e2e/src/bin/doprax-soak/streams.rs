@@ -1,14 +1,17 @@
-//! Clients whose connection stays open: WebSockets and server-sent events.
+//! Clients whose connection stays open: WebSockets, server-sent events, and calls of gRPC
+//! that are answered with a stream.
 //!
 //! Each ends by itself after a while, so that a drain need not wait for it, or stays until
 //! main ends it, as the record says. How main ends it must be seen on the
-//! wire: a closing handshake, a last event and the end of the body. All else is a cut.
+//! wire: a closing handshake, a last event and the end of the body, a status. All else is
+//! a cut.
 
-use crate::door::{Door, Protocol, whole};
+use crate::door::{Door, Protocol, is_refusal, whole};
+use crate::grpc::{self, Messages};
 use crate::record::{Client, Record, Streams, now_ms};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::StatusCode;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Full};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,7 +48,7 @@ impl Listener {
     pub(crate) async fn echo(self) {
         while self.may_begin().await {
             let began = now_ms();
-            let ended = self.websocket().await.map_err(|error| error.to_string());
+            let ended = self.websocket().await.map_err(io::Error::other);
             self.note(began, ended).await;
         }
     }
@@ -55,8 +58,16 @@ impl Listener {
         while self.may_begin().await {
             let began = now_ms();
             let ended = self.events(protocol).await;
-            self.note(began, ended.map_err(|error| error.to_string()))
-                .await;
+            self.note(began, ended).await;
+        }
+    }
+
+    /// Takes the messages of a call, whose numbers have to follow each other.
+    pub(crate) async fn subscribe(self) {
+        while self.may_begin().await {
+            let began = now_ms();
+            let ended = self.messages().await;
+            self.note(began, ended).await;
         }
     }
 
@@ -68,12 +79,13 @@ impl Listener {
         !self.record.is_stopping()
     }
 
-    async fn note(&self, began: i64, ended: Result<End, String>) {
+    async fn note(&self, began: i64, ended: io::Result<End>) {
         match ended {
             Ok(End::Left) => {}
             Ok(End::Ended) => self.record.ended(self.client),
+            Err(error) if is_refusal(&error) => self.record.again(self.client),
             Err(error) => {
-                self.record.failed(self.client, began, error);
+                self.record.failed(self.client, began, error.to_string());
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -167,6 +179,51 @@ impl Listener {
                     number += 1;
                 }
                 text = rest.to_owned();
+            }
+        }
+        Ok(End::Left)
+    }
+
+    async fn messages(&self) -> io::Result<End> {
+        let app = self.client.app;
+        let mut connection = self.door.open(app, Protocol::Http2).await?;
+        self.record.opened(self.client);
+        let body = Full::new(grpc::wrap(b"")).boxed_unsync();
+        let path = "/soak.Soak/Events";
+        let mut request = self.door.request(app, Protocol::Http2, "POST", path, body);
+        grpc::address(request.headers_mut());
+        let since = Instant::now();
+        let response = timeout(LIMIT, connection.send(request)).await??;
+        let (head, mut body) = response.into_parts();
+        if head.status != StatusCode::OK {
+            return Err(io::Error::other(head.status.to_string()));
+        }
+        let mut messages = Messages::default();
+        let mut trailers = None;
+        let mut number = 0;
+        let mut last = false;
+        while !self.leaves(since) {
+            let Some(frame) = timeout(LIMIT, body.frame()).await? else {
+                grpc::succeeded(trailers.as_ref(), &head.headers)?;
+                return match last && messages.is_empty() {
+                    true => Ok(End::Ended),
+                    false => Err(io::Error::other("the call ended before the last message")),
+                };
+            };
+            match frame.map_err(whole)?.into_data() {
+                Ok(piece) => messages.push(&piece),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+            while let Some(message) = messages.next() {
+                if message == "end" {
+                    last = true;
+                } else if last || message != number.to_string() {
+                    let text = format!("{message:?} came where message {number} was due");
+                    return Err(io::Error::other(text));
+                } else {
+                    self.record.good(self.client);
+                    number += 1;
+                }
             }
         }
         Ok(End::Left)

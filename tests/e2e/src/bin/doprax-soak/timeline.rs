@@ -1,13 +1,17 @@
 //! What was done to the apps and when, as the host told it.
 
+use crate::change::Kind;
 use serde_json::Value;
+use std::fmt;
 use std::time::Duration;
 
-/// A redeploy that has ended.
+/// A change that has ended.
 #[derive(Debug)]
-pub(crate) struct Redeploy {
-    number: usize,
-    app: &'static str,
+pub(crate) struct Change {
+    pub(crate) number: usize,
+    pub(crate) kind: Kind,
+    /// What was changed: an app, or the host.
+    pub(crate) of: &'static str,
     begin_ms: i64,
     end_ms: i64,
     steps: Vec<Step>,
@@ -20,14 +24,13 @@ struct Step {
     end_ms: i64,
 }
 
-impl Redeploy {
-    /// Reads the events of an operation. A release is planned twice: before and after
+impl Change {
+    /// Reads the events of an operation, if it is one. A release is planned twice: before and after
     /// its image is built; steps are numbered in each plan.
     pub(crate) fn read(
         number: usize,
-        app: &'static str,
-        begin_ms: i64,
-        end_ms: i64,
+        (kind, of): (Kind, &'static str),
+        (begin_ms, end_ms): (i64, i64),
         events: &[Value],
     ) -> Self {
         let mut planned: &[Value] = &[];
@@ -61,7 +64,8 @@ impl Redeploy {
         }
         Self {
             number,
-            app,
+            kind,
+            of,
             begin_ms,
             end_ms,
             steps,
@@ -95,10 +99,7 @@ impl Redeploy {
             false => steps.join(", "),
         };
         let since = at_ms - self.begin_ms;
-        Some(format!(
-            "redeploy {} of {}, {since} ms: {steps}",
-            self.number, self.app
-        ))
+        Some(format!("{self}, {since} ms: {steps}"))
     }
 }
 
@@ -106,14 +107,23 @@ fn index(event: &Value) -> Option<usize> {
     usize::try_from(event["step"].as_u64()?).ok()
 }
 
-/// What went on at a time, or before it where nothing did.
-pub(crate) fn at(redeploys: &[Redeploy], at_ms: i64) -> String {
-    if let Some(text) = redeploys.iter().find_map(|redeploy| redeploy.at(at_ms)) {
-        return text;
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "change {} ({} of {})", self.number, self.kind, self.of)
     }
-    let before = redeploys.iter().rfind(|redeploy| redeploy.end_ms < at_ms);
-    before.map_or("before the first redeploy".to_owned(), |redeploy| {
-        let since = at_ms - redeploy.end_ms;
-        format!("{since} ms after redeploy {}", redeploy.number)
-    })
+}
+
+/// The change within which a time is, or the last before it.
+pub(crate) fn around(changes: &[Change], at_ms: i64) -> Option<&Change> {
+    let within = changes.iter().find(|change| change.at(at_ms).is_some());
+    within.or_else(|| changes.iter().rfind(|change| change.end_ms < at_ms))
+}
+
+/// What went on at a time, or before it where nothing did.
+pub(crate) fn at(changes: &[Change], at_ms: i64) -> String {
+    let Some(change) = around(changes, at_ms) else {
+        return "before the first change".to_owned();
+    };
+    let after = || format!("{} ms after {change}", at_ms - change.end_ms);
+    change.at(at_ms).unwrap_or_else(after)
 }

@@ -1,6 +1,7 @@
 //! Clients that ask and are answered, again and again.
 
-use crate::door::{Body, Connection, Door, Protocol, whole};
+use crate::door::{Body, Connection, Door, Protocol, is_refusal, whole};
+use crate::grpc::{self, Messages};
 use crate::record::{Client, Record, Streams, now_ms};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -8,6 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http::{StatusCode, header};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
+use hyper::client::conn::http2::SendRequest;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +21,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Bytes of bodies, in turn.
 const SIZES: [usize; 6] = [1, 100, 4 << 10, 100, 64 << 10, 256 << 10];
 
-/// A slow body: its pieces, their bytes, and the pause between them.
+/// A slow body: its bytes, the pieces that it is sent in, and the pause between them.
+const SLOW_BYTES: usize = 80 << 10;
 const PIECES: usize = 20;
-const PIECE_BYTES: usize = 4 << 10;
 const PIECE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client asks for.
@@ -31,6 +33,38 @@ pub(crate) enum Ask {
     Post,
     /// A body that takes a second to be sent.
     SlowPost,
+    /// A call that is answered with the release.
+    CallRelease,
+    /// A call that is answered with its message.
+    CallEcho,
+    /// The same with a message that takes a second to be sent.
+    SlowCallEcho,
+}
+
+impl Ask {
+    fn is_call(self) -> bool {
+        matches!(
+            self,
+            Self::CallRelease | Self::CallEcho | Self::SlowCallEcho
+        )
+    }
+
+    fn is_slow(self) -> bool {
+        matches!(self, Self::SlowPost | Self::SlowCallEcho)
+    }
+
+    fn wants_release(self) -> bool {
+        matches!(self, Self::Get | Self::CallRelease)
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Get => "/",
+            Self::Post | Self::SlowPost => "/echo",
+            Self::CallRelease => "/soak.Soak/Release",
+            Self::CallEcho | Self::SlowCallEcho => "/soak.Soak/Echo",
+        }
+    }
 }
 
 /// How a client asks.
@@ -83,7 +117,7 @@ pub(crate) async fn visit(door: Door, app: &'static str, record: Arc<Record>, ha
                 }
             },
         };
-        let oldest = record.release(app);
+        let before = record.releases(app);
         let asked = habit.asks.iter().map(|ask| {
             number += 1;
             (*ask, number)
@@ -93,26 +127,38 @@ pub(crate) async fn visit(door: Door, app: &'static str, record: Arc<Record>, ha
             Connection::Http1(_) => {
                 let mut answers = Vec::new();
                 for (ask, number) in asked {
-                    answers.push(exchange(&door, &mut connection, app, ask, number, oldest).await);
+                    answers.push(exchange(&door, &mut connection, app, ask, number).await);
                 }
                 answers
             }
             Connection::Http2(sender) => {
                 let exchanges = asked.into_iter().map(|(ask, number)| {
                     let (door, sender) = (&door, sender.clone());
-                    async move {
-                        let mut connection = Connection::Http2(sender);
-                        exchange(door, &mut connection, app, ask, number, oldest).await
-                    }
+                    exchange_surely(door, sender, app, ask, number)
                 });
                 join_all(exchanges).await
             }
         };
+        let now = record.releases(app);
+        let serves = |release| before.contains(&release) || now.contains(&release);
         let mut keep = habit.keep;
         for answer in answers {
             match answer {
-                Ok(closes) => {
-                    record.good(client);
+                Ok(Answer {
+                    closes,
+                    release,
+                    again,
+                }) => {
+                    if again {
+                        record.again(client);
+                    }
+                    match release.filter(|release| !serves(*release)) {
+                        None => record.good(client),
+                        Some(other) => {
+                            let text = format!("release {other} answered in the place of {now:?}");
+                            record.failed(client, began, text);
+                        }
+                    }
                     keep &= !closes;
                 }
                 Err(error) => {
@@ -127,75 +173,126 @@ pub(crate) async fn visit(door: Door, app: &'static str, record: Arc<Record>, ha
     }
 }
 
-/// One request and its answer, which must be the right one. Returns whether the
-/// connection ends with it.
+/// An answer that is whole.
+struct Answer {
+    /// Whether the connection ends with it.
+    closes: bool,
+    /// The release that gave it, where that was asked for.
+    release: Option<usize>,
+    /// Whether it had to be asked for twice.
+    again: bool,
+}
+
+/// One request and its answer, which must be the right one.
 async fn exchange(
     door: &Door,
     connection: &mut Connection,
     app: &str,
     ask: Ask,
     number: usize,
-    oldest: usize,
-) -> io::Result<bool> {
+) -> io::Result<Answer> {
     let protocol = match connection {
         Connection::Http1(_) => Protocol::Http1,
         Connection::Http2(_) => Protocol::Http2,
     };
     let sent = match ask {
-        Ask::Get => Bytes::new(),
-        Ask::Post => pattern(number, SIZES[number % SIZES.len()]),
-        Ask::SlowPost => pattern(number, PIECES * PIECE_BYTES),
+        Ask::Get | Ask::CallRelease => Bytes::new(),
+        Ask::Post | Ask::CallEcho => pattern(number, SIZES[number % SIZES.len()]),
+        Ask::SlowPost | Ask::SlowCallEcho => pattern(number, SLOW_BYTES),
     };
-    let body = match ask {
-        Ask::Get | Ask::Post => Full::new(sent.clone()).boxed_unsync(),
-        Ask::SlowPost => slowly(sent.clone()),
+    let whole_body = match ask.is_call() {
+        true => grpc::wrap(&sent),
+        false => sent.clone(),
     };
-    let (method, path) = match ask {
-        Ask::Get => ("GET", "/"),
-        Ask::Post | Ask::SlowPost => ("POST", "/echo"),
+    let body = match ask.is_slow() {
+        true => slowly(whole_body),
+        false => Full::new(whole_body).boxed_unsync(),
     };
-    let request = door.request(app, protocol, method, path, body);
+    let method = if let Ask::Get = ask { "GET" } else { "POST" };
+    let mut request = door.request(app, protocol, method, ask.path(), body);
+    if ask.is_call() {
+        grpc::address(request.headers_mut());
+    }
     let answered = async {
         let response = connection.send(request).await?;
         let (head, body) = response.into_parts();
-        let body = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return Err(say("the answer broke off", &whole(error))),
-        };
-        Ok((head, body))
+        match body.collect().await {
+            Ok(body) => Ok((head, body)),
+            Err(error) => Err(say("the answer broke off", &whole(error))),
+        }
     };
+    let what = || format!("{ask:?} of {} bytes", sent.len());
     let (head, body) = tokio::time::timeout(LIMIT, answered)
         .await
-        .map_err(|_| io::Error::other(format!("no answer within {} s", LIMIT.as_secs())))?
-        .map_err(|error| say(&format!("{ask:?} of {} bytes", sent.len()), &error))?;
-    let text = || String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
+        .map_err(|_| io::Error::other(format!("no answer within {} s", LIMIT.as_secs())))
+        .and_then(|answered| answered)
+        .map_err(|error| say(&what(), &error))?;
+    let trailers = body.trailers().cloned();
+    let mut body = body.to_bytes();
+    let text = |body: &[u8]| String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
     if head.status != StatusCode::OK {
-        let status = head.status;
-        return Err(io::Error::other(format!("{ask:?}: {status} {}", text())));
+        let text = format!("{}: {} {}", what(), head.status, text(&body));
+        return Err(io::Error::other(text));
     }
-    match ask {
-        Ask::Get => {
-            let release = text();
-            let release = release.trim().strip_prefix("release ");
-            let release = release.and_then(|number| number.parse::<usize>().ok());
-            if release.is_none_or(|release| release < oldest) {
-                let text = format!("{:?} answered after release {oldest} was up", text());
-                return Err(io::Error::other(text));
-            }
+    if ask.is_call() {
+        grpc::succeeded(trailers.as_ref(), &head.headers).map_err(|error| say(&what(), &error))?;
+        let mut messages = Messages::default();
+        messages.push(&body);
+        body = messages.next().unwrap_or_default();
+        if !messages.is_empty() {
+            return Err(io::Error::other(format!("{}: more than a message", what())));
         }
-        Ask::Post | Ask::SlowPost if body != sent => {
-            let (sent, came) = (sent.len(), body.len());
-            let text = format!("{came} bytes came back of {sent}, or others");
-            return Err(io::Error::other(text));
+    }
+    let mut release = None;
+    if ask.wants_release() {
+        let text = text(&body);
+        let number = text.trim().strip_prefix("release ");
+        release = number.and_then(|number| number.parse().ok());
+        if release.is_none() {
+            return Err(io::Error::other(format!(
+                "{}: {text:?} is no release",
+                what()
+            )));
         }
-        Ask::Post | Ask::SlowPost => {}
+    } else if body != sent {
+        let came = body.len();
+        let text = format!("{}: {came} bytes came back, or others", what());
+        return Err(io::Error::other(text));
     }
     let closes = head.headers.get(header::CONNECTION);
-    Ok(closes.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close")))
+    let closes = closes.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    Ok(Answer {
+        closes,
+        release,
+        again: false,
+    })
+}
+
+/// The same by HTTP/2, once more on another connection where it is known that nobody has
+/// looked at the request.
+async fn exchange_surely(
+    door: &Door,
+    sender: SendRequest<Body>,
+    app: &str,
+    ask: Ask,
+    number: usize,
+) -> io::Result<Answer> {
+    let mut connection = Connection::Http2(sender);
+    match exchange(door, &mut connection, app, ask, number).await {
+        Err(error) if is_refusal(&error) => {}
+        other => return other,
+    }
+    let mut connection = door.open(app, Protocol::Http2).await?;
+    let answer = exchange(door, &mut connection, app, ask, number).await?;
+    Ok(Answer {
+        closes: true,
+        again: true,
+        ..answer
+    })
 }
 
 fn say(what: &str, error: &io::Error) -> io::Error {
-    io::Error::other(format!("{what}: {error}"))
+    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// Bytes in which a missing, doubled or foreign piece shows.
@@ -206,8 +303,10 @@ fn pattern(number: usize, length: usize) -> Bytes {
 }
 
 fn slowly(whole: Bytes) -> Body {
+    let piece_bytes = whole.len().div_ceil(PIECES);
     let pieces = stream::iter(0..PIECES).then(move |at| {
-        let piece = whole.slice(at * PIECE_BYTES..(at + 1) * PIECE_BYTES);
+        let end = whole.len().min((at + 1) * piece_bytes);
+        let piece = whole.slice(end.min(at * piece_bytes)..end);
         async move {
             tokio::time::sleep(PIECE_PAUSE).await;
             Ok(Frame::data(piece))
