@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 
 /// Connections that wait to be accepted, at most; the kernel caps it
 /// (`net.core.somaxconn`).
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Bytes that the kernel takes for a client before it has sent what it took already, more
 /// or less. Without such a bound each client that reads slowly keeps megabytes of what all

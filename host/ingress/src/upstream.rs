@@ -33,12 +33,17 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long ago a connection may have been in use for a request that must not be
 /// sent twice. Servers close idle connections after two seconds and more.
 const RECENT: Duration = Duration::from_secs(1);
+
+/// Bytes that the kernel takes from a container before they are read (it keeps as much
+/// again for itself). A container is near, and more would only pile up where a client reads
+/// slowly.
+const UNREAD_BYTES: u32 = 128 * 1024;
 
 /// Why a container gave no response.
 #[derive(Debug, thiserror::Error)]
@@ -162,10 +167,20 @@ pub(crate) async fn answered<T>(
 
 /// A new connection to a container.
 pub(crate) async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStream, Failure> {
-    let stream = timeout(limit, TcpStream::connect(address))
-        .await
+    let connected = timeout(limit, connect(address)).await;
+    connected
         .map_err(|_| Failure::ConnectTimeout)?
-        .map_err(Failure::Connect)?;
-    stream.set_nodelay(true).map_err(Failure::Connect)?;
-    Ok(stream)
+        .map_err(Failure::Connect)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Before it is connected: the container learns then how much it may send.
+    socket.set_recv_buffer_size(UNREAD_BYTES)?;
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
 }

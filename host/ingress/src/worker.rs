@@ -10,17 +10,16 @@ use crate::config::Config;
 use crate::connection::Accepted;
 use crate::error::Error;
 use crate::limiter::Limiter;
+use crate::listen::BACKLOG;
 use crate::metrics::Counters;
 use crate::multiplexed;
 use crate::table::Table;
 use crate::tls::Tls;
 use crate::upstream::Pool;
-use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
@@ -228,14 +227,21 @@ async fn accept(listener: tokio::net::TcpListener, tls: Option<Arc<Tls>>, local:
             }
         }
     }
-    // Closing a listener resets what waits in its queue.
-    while let Some((stream, peer)) = poll_fn(|cx| match listener.poll_accept(cx) {
-        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
-    })
-    .await
-    {
-        begin(stream, peer, tls.as_ref(), &local);
+    // Closing a listener resets what waits in its queue; the runtime need not have heard of
+    // it yet. More than the queue holds is not accepted by who is to stop.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    for _ in 0..BACKLOG {
+        let stream = match listener.accept() {
+            Ok((stream, peer)) => stream.set_nonblocking(true).map(|()| (stream, peer)),
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(_) => break,
+        };
+        let stream = stream.and_then(|(stream, peer)| Ok((TcpStream::from_std(stream)?, peer)));
+        if let Ok((stream, peer)) = stream {
+            begin(stream, peer, tls.as_ref(), &local);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use doprax_ingress::acme::{
     CertificateStatus, Challenge, Issuer, Kind, Names, Secret, Vault, VaultError,
 };
 use doprax_store::{OwnedDomain, Store};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -120,14 +120,16 @@ impl Host {
 /// One set for each domain with the `www.` that sends on to it.
 fn domain_sets(domains: &[OwnedDomain]) -> impl Iterator<Item = Names> {
     let heads = domains.iter().filter(|d| d.domain.redirect_to.is_none());
-    heads.filter_map(|head| {
-        let with_www = domains.iter().filter(|other| {
-            other.name == head.name || other.domain.redirect_to.as_ref() == Some(&head.name)
-        });
-        let may_have =
-            |domain: &&OwnedDomain| domain.verified_ms.is_some() || is_private(&domain.name);
-        Names::new(with_www.filter(may_have).map(|domain| domain.name.clone())).ok()
-    })
+    let mut sets: BTreeMap<&String, Vec<&str>> = heads.map(|d| (&d.name, Vec::new())).collect();
+    for owned in domains {
+        let head = owned.domain.redirect_to.as_ref().unwrap_or(&owned.name);
+        if let Some(set) = sets.get_mut(head)
+            && (owned.verified_ms.is_some() || is_private(&owned.name))
+        {
+            set.push(&owned.name);
+        }
+    }
+    sets.into_values().filter_map(|set| Names::new(set).ok())
 }
 
 /// Whether a name is reserved for private use: no public CA can serve it.

@@ -43,7 +43,8 @@ impl Setup {
         Self {
             engine: engine.to_owned(),
             pool,
-            port: free_port(process.wrapping_mul(31) + number),
+            // With room for its HTTPS and for what a test puts beside it.
+            port: free_port(process.wrapping_mul(31) + 8 * number),
             instance: format!("test-{process}-{number}"),
             https_port: None,
             more: Vec::new(),

@@ -1,6 +1,7 @@
 //! A CA for tests: Pebble, that checks names at the ports of a host's ingress.
 
 use crate::secure::secure;
+use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -40,12 +41,13 @@ impl Pebble {
         }});
         let file = folder.path().join("pebble.json");
         std::fs::write(&file, config.to_string()).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
         let process = Command::new(PathBuf::from(programs).join("pebble"))
             .arg("-config")
             .arg(file)
             .args(["-dnsserver", &dns.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1")
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -83,6 +85,12 @@ impl Pebble {
         let file = self.folder.path().join("roots.pem");
         std::fs::write(&file, answer.body).unwrap();
         file
+    }
+
+    /// Number of orders that it was asked for.
+    pub fn orders(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+        log.matches("POST /order-plz -> calling handler").count()
     }
 
     /// Ends it; what it was made from stays.

@@ -2,6 +2,7 @@
 
 use doprax_e2e::{App, Dns, Docker, Host, Pebble, Setup, engine, secure, wait_for};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The certificate for a name, as `doprax certs` shows it.
@@ -193,4 +194,78 @@ fn public_names_get_certificates_of_a_ca() {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains("PRIVATE KEY"), "{}", path.display());
     }
+}
+
+/// The hook is called in the middle of an order, and here it lasts until it is told to go
+/// on.
+#[test]
+fn an_order_that_a_kill_interrupts_is_gone_on_with() {
+    let Some(engine) = engine() else { return };
+    let mut setup = Setup::new(&engine).with_https();
+    let docker = Docker::new(&engine, &setup.instance);
+    let dns = Dns::start(&docker);
+    dns.write("example.net", "*.apps IN A 127.0.0.1");
+    let (http, https) = (setup.port, setup.https_port.unwrap());
+    let Some(ca) = Pebble::start((http, https), dns.authority()) else {
+        return docker.clean();
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (hook, asked, go) = (path("hook"), path("asked"), path("go"));
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >>{}\n[ $1 = cleanup ] || until [ -e {} ]; do sleep 0.05; done\n",
+        asked.display(),
+        go.display()
+    );
+    std::fs::write(&hook, script).unwrap();
+    std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o700)).unwrap();
+    let cache = dns.cache().to_string();
+    let more = [
+        ["--base-domain", "apps.example.net"],
+        ["--dns", &cache],
+        ["--acme", &ca.named()],
+        ["--acme-dns-hook", hook.to_str().unwrap()],
+    ];
+    setup
+        .more
+        .extend(more.as_flattened().iter().map(|text| (*text).to_owned()));
+    let mut host = Host::start_with(setup);
+    let app = App::tiny("tiny", "");
+    host.cli().ok(["up", app.path(), "--yes"]);
+
+    let presented = || {
+        let asked = std::fs::read_to_string(&asked).unwrap_or_default();
+        let lines = asked.lines().filter(|line| line.starts_with("present "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    wait_for("the hook to be called", 60, || {
+        (!presented().is_empty()).then_some(())
+    });
+    host.kill();
+    host.resume();
+    wait_for("the hook to be called again", 60, || {
+        (presented().len() > 1).then_some(())
+    });
+    let asked = presented();
+    assert_eq!(asked[0], asked[1], "the same proof of the same order");
+    let value = asked[0]
+        .strip_prefix("present _acme-challenge.apps.example.net ")
+        .unwrap_or_else(|| panic!("{asked:?}"));
+    dns.write(
+        "example.net",
+        &format!("*.apps IN A 127.0.0.1\n_acme-challenge.apps IN TXT \"{value}\""),
+    );
+    std::fs::write(&go, "").unwrap();
+
+    await_certificate(&host, "*.apps.example.net");
+    assert_eq!(ca.orders(), 1);
+    let page = secure(
+        &format!("https://tiny.apps.example.net:{https}/"),
+        Some(&ca.roots()),
+    );
+    assert_eq!(
+        (page.status, page.body.as_str()),
+        (200, "first\n"),
+        "{page:?}"
+    );
 }
