@@ -41,6 +41,9 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r
 const LINGER_BYTES: usize = 512 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Bytes that are written at once, at most, rather than gathered.
+const SMALL_WRITE: usize = 2 * 1024;
+
 /// What a client begins with that knows HTTP/2 to be spoken (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -484,7 +487,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        // A head and a small body are copied together sooner than the kernel gathers them.
+        let mut small = [0; SMALL_WRITE];
+        let bytes: usize = bufs.iter().map(|part| part.len()).sum();
+        let written = if bufs.len() > 1 && bytes <= SMALL_WRITE {
+            let mut end = 0;
+            for part in bufs {
+                small[end..end + part.len()].copy_from_slice(part);
+                end += part.len();
+            }
+            Pin::new(&mut self.socket).poll_write(cx, &small[..end])
+        } else {
+            Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        };
         self.poll_stalled(cx, written)
     }
 

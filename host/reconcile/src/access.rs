@@ -8,8 +8,8 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
-use tokio::sync::{broadcast, mpsc};
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::wrappers::BroadcastStream;
 
 /// Requests of all apps that are kept: some hundred bytes each, and never above three
@@ -19,33 +19,74 @@ const KEPT: usize = 20_000;
 /// Requests that a reader may be behind before it misses some.
 const BEHIND: usize = 4_096;
 
+/// How long records are left to gather: to wake somebody for each would cost a busy
+/// ingress a third of a request's time.
+const GATHERING: Duration = Duration::from_millis(20);
+
 /// The latest requests, and whoever wants to hear of more.
 #[derive(Debug)]
 pub(crate) struct Access {
     latest: Mutex<VecDeque<Arc<AccessRecord>>>,
     live: broadcast::Sender<Arc<AccessRecord>>,
+    /// Those who want to see all there is, and are told when they do.
+    readers: mpsc::UnboundedSender<oneshot::Sender<()>>,
 }
 
 impl Access {
     /// Keeps what comes by the channel, until its sender is gone.
-    pub(crate) fn of(mut records: mpsc::Receiver<AccessRecord>) -> Arc<Self> {
+    pub(crate) fn of(records: mpsc::Receiver<AccessRecord>) -> Arc<Self> {
+        let (readers, waiting) = mpsc::unbounded_channel();
         let access = Arc::new(Self {
             latest: Mutex::default(),
             live: broadcast::Sender::new(BEHIND),
+            readers,
         });
-        let keeper = Arc::clone(&access);
-        tokio::spawn(async move {
-            while let Some(record) = records.recv().await {
-                // What is no app's has no reader, and must not push others out.
-                if record.app.is_some() {
-                    keeper.add(Arc::new(record));
-                }
-            }
-        });
+        tokio::spawn(Arc::clone(&access).keep(records, waiting));
         access
     }
 
-    fn add(&self, record: Arc<AccessRecord>) {
+    async fn keep(
+        self: Arc<Self>,
+        mut records: mpsc::Receiver<AccessRecord>,
+        mut readers: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    ) {
+        loop {
+            let reader = tokio::select! {
+                record = records.recv() => {
+                    let Some(record) = record else { return };
+                    self.add(record);
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHERING) => None,
+                        reader = readers.recv() => reader,
+                    }
+                }
+                reader = readers.recv() => reader,
+            };
+            while let Ok(record) = records.try_recv() {
+                self.add(record);
+            }
+            if let Some(reader) = reader {
+                // It may not wait any more.
+                let _ = reader.send(());
+            }
+        }
+    }
+
+    /// Waits until every request is kept that has ended before this call.
+    async fn caught_up(&self) {
+        let (reader, told) = oneshot::channel();
+        if self.readers.send(reader).is_ok() {
+            // An error means that nothing is kept any more.
+            let _ = told.await;
+        }
+    }
+
+    fn add(&self, record: AccessRecord) {
+        // What is no app's has no reader, and must not push others out.
+        if record.app.is_none() {
+            return;
+        }
+        let record = Arc::new(record);
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.len() == KEPT {
             latest.pop_front();
@@ -82,6 +123,7 @@ impl Host {
         follow: bool,
     ) -> Result<BoxStream<'static, Arc<AccessRecord>>, Error> {
         self.record(app).await?;
+        self.access_kept().caught_up().await;
         let (mut latest, live) = self.access_kept().read(app);
         if let Some(tail) = tail {
             latest.drain(..latest.len().saturating_sub(tail));

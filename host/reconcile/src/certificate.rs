@@ -153,8 +153,8 @@ impl Vault for StoreVault {
         Ok(value.map(Secret::new))
     }
 
-    async fn all(&self, kind: Kind) -> Result<Vec<(String, Secret)>, VaultError> {
-        let values = self.0.vault_values(kind.as_str()).await?;
+    async fn page(&self, kind: Kind, after: &str) -> Result<Vec<(String, Secret)>, VaultError> {
+        let values = self.0.vault_page(kind.as_str(), after).await?;
         let secret = |(id, value): (String, Vec<u8>)| (id, Secret::new(value));
         Ok(values.into_iter().map(secret).collect())
     }

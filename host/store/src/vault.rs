@@ -26,10 +26,18 @@ impl Store {
         .transpose()
     }
 
-    /// Every value of a kind, with its id.
-    pub async fn vault_values(&self, kind: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        let rows = sqlx::query("SELECT id, sealed_value FROM vault WHERE kind = ? ORDER BY id")
+    /// The next values of a kind in the order of their ids, with these: up to 256 whose
+    /// ids come after `after`.
+    pub async fn vault_page(
+        &self,
+        kind: &str,
+        after: &str,
+    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let query = "SELECT id, sealed_value FROM vault WHERE kind = ? AND id > ?
+             ORDER BY id LIMIT 256";
+        let rows = sqlx::query(query)
             .bind(kind)
+            .bind(after)
             .fetch_all(&self.readers)
             .await
             .map_err(doing("read what certificates need"))?;

@@ -15,7 +15,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How long records are left to gather.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// Starts it; with records of every request if `recorded`.
 pub(crate) fn start(folder: &Path, names: usize, origin: u16, recorded: bool) -> Proxy {
@@ -44,12 +48,18 @@ pub(crate) fn serve(arguments: &[String]) {
     config.threads = NonZeroUsize::new(processors()).unwrap();
     config.limits.connections_per_client = config.limits.connections;
     if arguments[4] == "true" {
-        let (sender, mut records) = mpsc::channel(4096);
+        let (sender, mut records) = mpsc::channel(8_192);
         config.access_log = Some(AccessLog {
             records: sender,
             health_checks: false,
         });
-        std::thread::spawn(move || while records.blocking_recv().is_some() {});
+        // As the host reads them.
+        std::thread::spawn(move || {
+            while records.blocking_recv().is_some() {
+                std::thread::sleep(GATHERING);
+                while records.try_recv().is_ok() {}
+            }
+        });
     }
     // Two of them, lest HTTP be sent to HTTPS.
     let plain = Ingress::start(config.clone()).unwrap();
@@ -61,7 +71,7 @@ pub(crate) fn serve(arguments: &[String]) {
     let address = SocketAddr::from(([127, 0, 0, 1], origin));
     let routes: Routes = (0..names)
         .map(|number| {
-            let app = AppName::new(&format!("app-{number}")).unwrap();
+            let app = AppName::new(format!("app-{number}")).unwrap();
             (host(number), Route::new(app, Target::Address(address)))
         })
         .collect();

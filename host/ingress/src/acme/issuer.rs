@@ -379,40 +379,41 @@ async fn load(
     now: SystemTime,
 ) -> Result<BTreeMap<Names, Entry>, Error> {
     let mut entries: BTreeMap<Names, Entry> = BTreeMap::new();
-    for (id, record) in vault::load_all::<Record>(vault, Kind::Certificate).await? {
+    vault::each(vault, Kind::Certificate, |id, record: Record| {
         let parsed = Names::new(id.split(','))
             .and_then(|names| Ok((Certificate::parse(&names, record)?, names)));
         let (certificate, names) = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
-                tracing::warn!(error = error.in_full(), "a certificate in the vault");
-                continue;
+                return tracing::warn!(error = error.in_full(), "a certificate in the vault");
             }
         };
         if certificate.directory.is_none() && !local_ca.has_issued(&certificate) {
-            continue;
+            return;
         }
         let entry = entries.entry(names).or_default();
         // Stands until the schedule is read.
         entry.schedule =
             Schedule::issued(certificate.not_before, certificate.not_after, now, chance());
         entry.certificate = Some(Arc::new(certificate));
-    }
+    })
+    .await?;
     let key_of = |id: &str| {
         let entry = entries.get(&Names::new(id.split(',')).ok()?)?;
         let certificate = entry.certificate.as_ref()?;
         Some(certificate.key_pem.clone())
     };
     order::forget_finished(vault, key_of).await?;
-    for (id, schedule) in vault::load_all::<Schedule>(vault, Kind::Schedule).await? {
+    vault::each(vault, Kind::Schedule, |id, schedule: Schedule| {
         let Ok(names) = Names::new(id.split(',')) else {
-            continue;
+            return;
         };
         let entry = entries.entry(names).or_default();
         if entry.certificate.is_none() || schedule.renew_at.is_some() {
             entry.schedule = schedule;
         }
-    }
+    })
+    .await?;
     Ok(entries)
 }
 

@@ -107,11 +107,16 @@ pub(super) async fn forget_finished(
     vault: &dyn Vault,
     key_of: impl Fn(&str) -> Option<Secret>,
 ) -> Result<(), Error> {
-    for (id, record) in vault::load_all::<Record>(vault, Kind::Order).await? {
+    let mut finished = Vec::new();
+    vault::each(vault, Kind::Order, |id, record: Record| {
         let names = id.split(' ').next().unwrap_or_default();
         if key_of(names).is_some_and(|key| record.is_for(&key)) {
-            vault::remove(vault, Kind::Order, &id).await?;
+            finished.push(id);
         }
+    })
+    .await?;
+    for id in finished {
+        vault::remove(vault, Kind::Order, &id).await?;
     }
     Ok(())
 }

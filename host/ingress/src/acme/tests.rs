@@ -193,11 +193,14 @@ impl Vault for MemoryVault {
         Ok(values.get(&(kind, id.to_owned())).cloned())
     }
 
-    async fn all(&self, kind: Kind) -> Result<Vec<(String, Secret)>, VaultError> {
+    async fn page(&self, kind: Kind, after: &str) -> Result<Vec<(String, Secret)>, VaultError> {
         let values = self.values.lock().unwrap();
         let of_kind = values.iter().filter(|((found, _), _)| *found == kind);
-        Ok(of_kind
+        let rest = of_kind.filter(|((_, id), _)| id.as_str() > after);
+        // Two, so that there are pages to turn.
+        Ok(rest
             .map(|((_, id), value)| (id.clone(), value.clone()))
+            .take(2)
             .collect())
     }
 

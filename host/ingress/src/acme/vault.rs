@@ -12,8 +12,9 @@ pub trait Vault: fmt::Debug + Send + Sync + 'static {
     /// The value of this kind and id.
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Secret>, VaultError>;
 
-    /// Every value of this kind, with its id.
-    async fn all(&self, kind: Kind) -> Result<Vec<(String, Secret)>, VaultError>;
+    /// The next values of this kind in the order of their ids, with these: some of those
+    /// whose ids come after `after`, and none only if there are no more.
+    async fn page(&self, kind: Kind, after: &str) -> Result<Vec<(String, Secret)>, VaultError>;
 
     /// Keeps a value in the place of the one there was, in one step.
     async fn put(&self, kind: Kind, id: &str, value: Secret) -> Result<(), VaultError>;
@@ -99,27 +100,33 @@ pub(crate) async fn load<T: DeserializeOwned>(
     value.map(|value| parse(kind, id, &value)).transpose()
 }
 
-/// Reads every record of a kind that can be read; says in the log which cannot.
-pub(crate) async fn load_all<T: DeserializeOwned>(
+/// Reads every record of a kind that can be read, one after the other; says in the log
+/// which cannot.
+pub(crate) async fn each<T: DeserializeOwned>(
     vault: &dyn Vault,
     kind: Kind,
-) -> Result<Vec<(String, T)>, Error> {
-    let values = vault.all(kind).await.map_err(|source| Error::Vault {
-        action: "read",
-        kind,
-        id: "all".to_owned(),
-        source,
-    })?;
-    let parsed = values
-        .into_iter()
-        .filter_map(|(id, value)| match parse(kind, &id, &value) {
-            Ok(record) => Some((id, record)),
-            Err(error) => {
-                tracing::warn!(%error, "skipping what cannot be read");
-                None
+    mut take: impl FnMut(String, T),
+) -> Result<(), Error> {
+    let mut last = String::new();
+    loop {
+        let page = vault.page(kind, &last).await;
+        let page = page.map_err(|source| Error::Vault {
+            action: "read",
+            kind,
+            id: format!("after {last}"),
+            source,
+        })?;
+        let Some((id, _)) = page.last() else {
+            return Ok(());
+        };
+        last.clone_from(id);
+        for (id, value) in page {
+            match parse(kind, &id, &value) {
+                Ok(record) => take(id, record),
+                Err(error) => tracing::warn!(%error, "skipping what cannot be read"),
             }
-        });
-    Ok(parsed.collect())
+        }
+    }
 }
 
 /// Writes a record.

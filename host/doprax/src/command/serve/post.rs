@@ -50,7 +50,7 @@ enum Ended {
     /// Somebody asked for it.
     Asked,
     /// Another one waits to take over.
-    Waits(Successor),
+    Waits(Box<Successor>),
 }
 
 /// What comes of handing over.
@@ -95,7 +95,7 @@ impl Post<'_> {
                 Ended::Waits(successor) => {
                     host.release().await;
                     drop(lock);
-                    self.hand_over(&host, successor, &mut signals).await
+                    self.hand_over(&host, *successor, &mut signals).await
                 }
             };
             match handed_over {
@@ -146,7 +146,7 @@ impl Post<'_> {
                 };
                 // Without one nothing has happened: this host goes on.
                 if let Some(successor) = started {
-                    return Ended::Waits(successor);
+                    return Ended::Waits(Box::new(successor));
                 }
             }
         };

@@ -452,8 +452,8 @@ impl Vault for FullVault {
         self.vault.get(kind, id).await
     }
 
-    async fn all(&self, kind: Kind) -> Result<Vec<(String, Secret)>, VaultError> {
-        self.vault.all(kind).await
+    async fn page(&self, kind: Kind, after: &str) -> Result<Vec<(String, Secret)>, VaultError> {
+        self.vault.page(kind, after).await
     }
 
     async fn put(&self, kind: Kind, id: &str, value: Secret) -> Result<(), VaultError> {
