@@ -69,11 +69,11 @@ pub(crate) fn serve(arguments: &[String]) {
     let certificates = (0..names).map(|number| (host(number), certificate(folder, number)));
     secure.certificates().serve(certificates);
     let address = SocketAddr::from(([127, 0, 0, 1], origin));
+    // Domains of one app, as the peers have one backend: connections to a container are
+    // never shared between apps.
+    let route = Route::new(AppName::new("bench").unwrap(), Target::Address(address));
     let routes: Routes = (0..names)
-        .map(|number| {
-            let app = AppName::new(format!("app-{number}")).unwrap();
-            (host(number), Route::new(app, Target::Address(address)))
-        })
+        .map(|number| (host(number), route.clone()))
         .collect();
     plain.publish(routes.clone());
     secure.publish(routes);
