@@ -26,7 +26,7 @@ use std::task::Poll;
 use std::time::Duration;
 use streams::Streams;
 pub(crate) use streams::{note_given, note_waiting};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 /// Bytes of a request's body that arrive before a container takes them, at most: of
 /// one request, and of all requests of a connection.
@@ -35,6 +35,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Bytes of one response that wait to be sent, at most.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How much more is read from a client whose connection has ended, and for how long.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_READS: usize = 128;
 
 /// How long a client that was told to go may take.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -64,13 +68,13 @@ where
     let connection = builder(limits, streams.clone());
     let connection =
         connection.serve_connection::<_, _, ResponseBody>(TokioIo::new(socket.clone()), service);
-    let mut connection = pin!(connection);
+    let mut connection = Box::pin(connection);
     let mut stop = pin!(local.stopping.wait());
     let mut idle = Deadline::default();
     let mut patience = limits.head_timeout;
     let mut leaving = false;
     let mut asked = false;
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         // As for HTTP/1: most polls are about frames.
         if !leaving && (!asked || local.stopping.is_set()) {
             asked = true;
@@ -117,7 +121,25 @@ where
             }
         }
     })
-    .await
+    .await;
+    drop(connection);
+    if ended.is_ok() {
+        // It may be longer than the time allows; then the client has had its chance.
+        let _ = tokio::time::timeout(LINGER, linger(socket)).await;
+    }
+    ended
+}
+
+/// Reads what a client has sent before it knew of the end: to close a socket with unread
+/// bytes resets the connection, and the client would not get to read that what it asked
+/// last was not looked at.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Paced<S>) {
+    let mut part = [0; 4096];
+    for _ in 0..LINGER_READS {
+        if !matches!(socket.read(&mut part).await, Ok(1..)) {
+            return;
+        }
+    }
 }
 
 fn builder(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
