@@ -51,6 +51,8 @@ where
 {
     let local = Arc::clone(&client.local);
     let limits = &local.shared.config.limits;
+    // Counted until the socket is closed.
+    let _admission = Arc::clone(&client.admission);
     let streams = Streams::new(limits.stall_timeout);
     let socket = Paced::new(stream, streams.clone(), limits.stall_timeout);
     let service = {

@@ -279,3 +279,44 @@ async fn a_stop_closes_what_is_idle_and_waits_for_what_is_not() {
     drop(answer);
     assert_eq!(soon("the stop", stopping).await.unwrap(), 0);
 }
+
+/// A client may have sent something before it knew of the end. A reset would take from it
+/// what it has not read: that nobody has looked at its last request.
+#[tokio::test]
+async fn what_comes_after_the_end_resets_nothing() {
+    const PING: u8 = 6;
+    const ACK: u8 = 1;
+    let settings = frame(SETTINGS, 0, 0, &[]);
+    let origin = Origin::echo().await;
+    let rig = Arc::new(Rig::new(origin.target()));
+    let mut stream = rig.connect().await;
+    stream.write_all(PREFACE).await.unwrap();
+    stream.write_all(&settings).await.unwrap();
+    let mut head = [0; 9];
+    soon("the settings", stream.read_exact(&mut head))
+        .await
+        .unwrap();
+    let stopping = {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.ingress.stop(crate::rig::PATIENCE).await })
+    };
+    // The stop asks whether all that was sent before has arrived (RFC 9113 section 6.8).
+    loop {
+        let length = usize::from(u16::from_be_bytes([head[1], head[2]]));
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head[3] == PING && head[4] == 0 {
+            let answer = frame(PING, ACK, 0, &payload);
+            stream.write_all(&answer).await.unwrap();
+        }
+        if soon("the end", stream.read_exact(&mut head)).await.is_err() {
+            break;
+        }
+    }
+    for _ in 0..3 {
+        stream.write_all(&settings).await.unwrap();
+        assert_eq!(stream.read(&mut head).await.unwrap(), 0);
+    }
+    drop(stream);
+    assert_eq!(soon("the stop", stopping).await.unwrap(), 0);
+}
