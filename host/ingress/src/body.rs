@@ -6,7 +6,7 @@ mod response;
 mod rewind;
 
 pub(crate) use container::ContainerBody;
-pub(crate) use request::{Progress, RequestBody, Stalled};
+pub(crate) use request::{Progress, RequestBody};
 pub(crate) use response::ResponseBody;
 pub(crate) use rewind::{Rewound, Tape};
 

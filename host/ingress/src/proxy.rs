@@ -220,6 +220,7 @@ impl Client {
             Wire::Http2 => Some(limits.stall_timeout),
         };
         let mut request = request.map(|incoming| RequestBody::new(incoming, stall, account));
+        let progress = request.body().progress();
         let answer = if grpc {
             make_http2(&mut request, host);
             // Most requests are none, and should not have to find room for it.
@@ -229,7 +230,15 @@ impl Client {
         };
         let mut response = match answer {
             Ok(answer) => answer,
-            Err(failure) => return Err(self.failed(&flight, &failure, account)),
+            Err(failure) => {
+                // A client that sends a malformed body, or not all of it, or not in time,
+                // breaks the connection to the container; that is not the container's fault.
+                let body = progress.and_then(|progress| progress.failure());
+                return Err(match self.wire.refusal().or(body) {
+                    Some(refusal) => Page::refused(refusal),
+                    None => failed(&flight, &failure, account),
+                });
+            }
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let protocol = fields::strip_hop_by_hop(response.headers_mut());
@@ -294,22 +303,15 @@ impl Client {
         fields::set_upgrade(request.headers_mut(), protocol);
         Some((hyper::upgrade::on(request), facts))
     }
+}
 
-    fn failed(&self, flight: &Flight, failure: &upstream::Failure, account: &Account) -> Page {
-        // A client that sends a malformed body, or none in time, breaks the connection
-        // to the container; that is not the container's fault.
-        if let Some(refusal) = self.wire.refusal() {
-            return Page::refused(refusal);
-        }
-        if failure.is_stalled_body() {
-            return Page::refused(Refusal::BodyTimeout);
-        }
-        let backend = flight.backend();
-        tracing::debug!(app = %backend.app, target = ?backend.target, error = ?failure, "no response");
-        account.upstream_error();
-        let page = Page::no_response(&backend.app, failure.is_timeout());
-        page.because(failure.chain())
-    }
+/// The page for a container that gave no response.
+fn failed(flight: &Flight, failure: &upstream::Failure, account: &Account) -> Page {
+    let backend = flight.backend();
+    tracing::debug!(app = %backend.app, target = ?backend.target, error = ?failure, "no response");
+    account.upstream_error();
+    let page = Page::no_response(&backend.app, failure.is_timeout());
+    page.because(failure.chain())
 }
 
 /// Makes a request one of HTTP/2, which names the host in its target and has no

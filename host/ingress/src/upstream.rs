@@ -21,7 +21,7 @@ pub(crate) use exchange::Exchange;
 pub(crate) use pool::Pool;
 
 use crate::backend::Flight;
-use crate::body::{BoxError, ContainerBody, Progress, RequestBody, Stalled};
+use crate::body::{BoxError, ContainerBody, Progress, RequestBody};
 use crate::worker::Local;
 use exchange::Home;
 use http::header::CONNECTION;
@@ -73,18 +73,6 @@ impl Failure {
             source = error.source();
         }
         text
-    }
-
-    /// Whether it was the client, whose body stopped arriving.
-    pub(crate) fn is_stalled_body(&self) -> bool {
-        let mut source = self.source();
-        while let Some(error) = source {
-            if error.is::<Stalled>() {
-                return true;
-            }
-            source = error.source();
-        }
-        false
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::BoxError;
 use crate::account::{Account, Meter};
-use crate::gate::Deadline;
+use crate::gate::{Deadline, Refusal};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,27 +31,43 @@ pin_project! {
     }
 }
 
-/// Whose turn it is while a request's body is on its way.
+/// How far a request's body has come, for whoever waits for the response.
 #[derive(Debug)]
-pub(crate) struct Progress(Mutex<Option<Instant>>);
+pub(crate) struct Progress {
+    /// Since when it is the container's turn.
+    turn: Mutex<Option<Instant>>,
+    failure: OnceLock<Refusal>,
+}
 
 impl Progress {
+    fn new() -> Self {
+        Self {
+            turn: Mutex::new(Some(Instant::now())),
+            failure: OnceLock::new(),
+        }
+    }
+
     /// Since when the container could have read, or answered; nothing if it is the
     /// client who has to send.
     pub(crate) fn containers_turn(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the client did wrong, if the body ended by that.
+    pub(crate) fn failure(&self) -> Option<Refusal> {
+        self.failure.get().copied()
     }
 
     fn turn(&self, containers: bool) {
         let since = containers.then(Instant::now);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn fail(&self, failure: Refusal) {
+        // The first is the reason for what comes after it.
+        let _ = self.failure.set(failure);
     }
 }
-
-/// A client's body that stopped arriving.
-#[derive(Debug, thiserror::Error)]
-#[error("the client stopped sending")]
-pub(crate) struct Stalled;
 
 impl RequestBody {
     /// A client's body, which breaks off if nothing comes for `limit`.
@@ -63,7 +79,7 @@ impl RequestBody {
             incoming,
             quiet: Deadline::default(),
             limit,
-            progress: Arc::new(Progress(Mutex::new(Some(Instant::now())))),
+            progress: Arc::new(Progress::new()),
             meter: account.meter(),
         }
     }
@@ -105,10 +121,14 @@ impl Body for RequestBody {
         match (frame, limit) {
             (Poll::Ready(frame), _) => {
                 quiet.clear();
+                if let Some(Err(_)) = &frame {
+                    progress.fail(Refusal::BodyBroken);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
             }
             (Poll::Pending, Some(limit)) if quiet.passed(cx, *limit) => {
-                Poll::Ready(Some(Err(Stalled.into())))
+                progress.fail(Refusal::BodyTimeout);
+                Poll::Ready(Some(Err("the client stopped sending".into())))
             }
             (Poll::Pending, _) => Poll::Pending,
         }

@@ -45,6 +45,8 @@ pub(crate) enum Refusal {
     HeadTimeout,
     /// The body stopped arriving.
     BodyTimeout,
+    /// The client broke the body off.
+    BodyBroken,
 }
 
 impl Refusal {
@@ -91,6 +93,7 @@ impl Refusal {
             }
             Self::HeadTimeout => "The header section did not arrive in time.",
             Self::BodyTimeout => "The body of the request stopped arriving.",
+            Self::BodyBroken => "The body of the request broke off.",
         }
     }
 }

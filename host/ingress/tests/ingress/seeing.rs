@@ -2,12 +2,13 @@
 
 use crate::http2::{client, request as encrypted};
 use crate::rig::{
-    Fed, Origin, Rig, any, app, empty, nobody, read_head, request, routes, soon, text, until,
+    Fed, Origin, Rig, any, app, empty, nobody, read_all, read_head, request, routes, soon, text,
+    until,
 };
 use bytes::Bytes;
 use doprax_core::route::Target;
 use doprax_ingress::{AccessLog, AccessRecord, Traffic};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::Frame;
 use std::future::pending;
@@ -258,6 +259,41 @@ async fn what_containers_fail_to_do_is_counted() {
         let record = soon("the record", records.recv()).await.unwrap();
         assert!(record.error.is_some(), "{record:?}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_its_client_breaks_off_is_no_error_of_the_container() {
+    let origin = Origin::echo().await;
+    let (rig, mut records) = logged(origin.target(), 10);
+    for half in [false, true] {
+        let mut stream = rig.connect().await;
+        let upload = b"POST / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 10\r\n\r\nabc";
+        stream.write_all(upload).await.unwrap();
+        until("it is in flight", || rig.ingress.in_flight(&app()) == 1).await;
+        if half {
+            stream.shutdown().await.unwrap();
+            let answer = soon("the answer", read_all(stream)).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        } else {
+            drop(stream);
+        }
+        let record = soon("the record", records.recv()).await.unwrap();
+        assert_eq!(record.method, "POST");
+        assert_eq!(traffic(&rig).upstream_errors, 0, "half: {half}");
+    }
+    let (rig, authority) = crate::http2::rig(origin.target(), |_| {});
+    let mut client = client(&rig, &authority).await;
+    let parts = futures_util::stream::iter([
+        Ok(Frame::data(Bytes::from_static(b"abc"))),
+        Err(std::io::Error::other("the client has no more")),
+    ]);
+    let upload = client.send_request(encrypted("POST", "/", StreamBody::new(parts)));
+    soon("the end", upload).await.unwrap_err();
+    until("it is counted", || {
+        traffic(&rig).requests.iter().sum::<u64>() == 1
+    })
+    .await;
+    assert_eq!(traffic(&rig).upstream_errors, 0);
 }
 
 #[tokio::test]
