@@ -34,6 +34,11 @@ impl Account {
         }
     }
 
+    /// When its head had arrived.
+    pub(crate) fn start(&self) -> Instant {
+        self.start
+    }
+
     /// It is for this app.
     pub(crate) fn is_for(&mut self, app: &AppName, counters: &Counters) {
         self.shard = Some(Arc::clone(counters.of(self.local.thread)));

@@ -18,6 +18,14 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// Removes the fields that concern only this connection (RFC 9110 section 7.6.1) and
 /// returns the protocol that the message offers or accepts to switch to.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let mut said = headers.get_all(CONNECTION).iter();
+    // Most say no more than this.
+    if said.all(|value| value == "keep-alive" || value == "close") {
+        headers.remove(CONNECTION);
+    }
+    if !headers.keys().any(is_hop_by_hop) {
+        return None;
+    }
     let mut switches = false;
     if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
         let (_, values) = connection.remove_entry_mult();
@@ -45,6 +53,13 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
     headers.remove(UPGRADE).filter(|_| switches)
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 /// Makes the message offer or accept to switch to `protocol`.

@@ -155,7 +155,7 @@ pub(crate) async fn send(
         let new = !connection.sender.initialized();
         let sender = connection.sender(address, limits.connect_timeout).await?;
         let response = sender.clone().try_send_request(request);
-        match answered(limits.response_timeout, progress.as_deref(), response).await? {
+        match answered(limits.response_timeout, progress.clone(), response).await? {
             Ok(response) => {
                 connection.allowed.answered.notify_one();
                 tape.forget();

@@ -31,6 +31,18 @@ use std::time::{Duration, SystemTime};
 /// Where a CA looks for the answer to its challenge (RFC 8555 section 8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
+/// Where a request goes.
+enum Leg {
+    /// Nowhere: the ingress has answered it.
+    Answered(Box<Response<ResponseBody>>),
+    Container {
+        /// What it names as its host.
+        host: HeaderValue,
+        flight: Flight,
+        address: SocketAddr,
+    },
+}
+
 /// A client's connection, as its requests need to know it.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -44,14 +56,23 @@ pub(crate) struct Client {
 
 impl Client {
     /// Answers a request; never fails, for there is a page for every failure.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    pub(crate) async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
         let format = Format::of(request.headers());
         let mut account = self.account(&request);
         let mut hsts = None;
-        let mut response = match self.route(request, &mut account, &mut hsts).await {
-            Ok(response) => response,
-            Err(page) => page.response(format, &mut account),
+        let answer = match self.route(&mut request, &mut account, &mut hsts) {
+            Ok(Leg::Answered(response)) => Ok(*response),
+            Ok(Leg::Container {
+                host,
+                flight,
+                address,
+            }) => {
+                self.forward(request, &host, flight, address, &account)
+                    .await
+            }
+            Err(page) => Err(page),
         };
+        let mut response = answer.unwrap_or_else(|page| page.response(format, &mut account));
         account.answered(response.status().as_u16());
         if let Some(hsts) = hsts {
             let fields = response.headers_mut();
@@ -98,16 +119,16 @@ impl Client {
         Account::new(&self.local, record)
     }
 
-    async fn route(
+    fn route(
         &self,
-        mut request: Request<Incoming>,
+        request: &mut Request<Incoming>,
         account: &mut Account,
         hsts: &mut Option<HeaderValue>,
-    ) -> Result<Response<ResponseBody>, Page> {
+    ) -> Result<Leg, Page> {
         if let Some(refusal) = self.wire.refusal() {
             return Err(Page::refused(refusal));
         }
-        let host = self.wire.host(&request).map_err(Page::refused)?;
+        let host = self.wire.host(request).map_err(Page::refused)?;
         if let Wire::Http2 = self.wire {
             fields::join_cookies(request.headers_mut());
             if request.headers().len() > self.local.shared.config.limits.head_fields {
@@ -115,7 +136,7 @@ impl Client {
             }
         }
         if let Some(answer) = self.challenge(request.uri().path()) {
-            return Ok(answer);
+            return Ok(Leg::Answered(Box::new(answer)));
         }
         let name = Host::parse(host.as_bytes());
         let name = name.ok_or_else(|| Page::refused(Refusal::InvalidHost))?;
@@ -137,10 +158,10 @@ impl Client {
         if self.shown.is_some() {
             *hsts = options.as_ref().and_then(|options| options.hsts.clone());
         }
-        if let Some(elsewhere) = self.elsewhere(&request, &host, &name, options.as_deref())
+        if let Some(elsewhere) = self.elsewhere(request, &host, &name, options.as_deref())
             && let Some(redirect) = elsewhere.response(request.uri())
         {
-            return Ok(redirect);
+            return Ok(Leg::Answered(Box::new(redirect)));
         }
         let flight = match answer {
             Answer::Container(flight) => flight,
@@ -149,7 +170,11 @@ impl Client {
         let Target::Address(address) = flight.backend().target else {
             return Err(Page::idle(&flight.backend().app, &flight.backend().target));
         };
-        self.forward(request, &host, flight, address, account).await
+        Ok(Leg::Container {
+            host,
+            flight,
+            address,
+        })
     }
 
     /// Where the request is to be made instead: at the name that stands for this one,
@@ -226,7 +251,7 @@ impl Client {
             // Most requests are none, and should not have to find room for it.
             Box::pin(multiplexed::send(&self.local, &flight, address, request)).await
         } else {
-            upstream::send(&self.local, &flight, address, request).await
+            upstream::send(&self.local, &flight, address, request, account.start()).await
         };
         let mut response = match answer {
             Ok(answer) => answer,

@@ -14,27 +14,30 @@
 mod decode;
 mod exchange;
 mod head;
+mod patience;
 mod pool;
+mod room;
 mod upload;
 
 pub(crate) use exchange::Exchange;
+pub(crate) use patience::answered;
 pub(crate) use pool::Pool;
 
 use crate::backend::Flight;
-use crate::body::{BoxError, ContainerBody, Progress, RequestBody};
+use crate::body::{BoxError, ContainerBody, RequestBody};
 use crate::worker::Local;
 use exchange::Home;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
+use pool::Link;
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 /// How long ago a connection may have been in use for a request that must not be
 /// sent twice. Servers close idle connections after two seconds and more.
@@ -77,12 +80,13 @@ impl Failure {
 }
 
 /// Sends `request` to the container at `address` and waits for the head of its
-/// response. The exchange goes on with the rest.
+/// response. The exchange goes on with the rest. `now` may be a moment ago.
 pub(crate) async fn send(
     local: &Arc<Local>,
     flight: &Flight,
     address: SocketAddr,
     mut request: Request<RequestBody>,
+    now: Instant,
 ) -> Result<Response<ContainerBody>, Failure> {
     let limits = &local.shared.config.limits;
     let generation = flight.backend().generation;
@@ -90,7 +94,7 @@ pub(crate) async fn send(
         request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty);
     let age = if repeatable {
         Some(limits.upstream_idle_timeout)
-    } else if Instant::now() >= generation.settled && !local.stopping.is_patient() {
+    } else if now >= generation.settled && !local.stopping.is_patient() {
         Some(RECENT)
     } else {
         // Nobody else is to use its connection either: it ends with the request, and
@@ -107,49 +111,22 @@ pub(crate) async fn send(
         address,
         generation,
     };
-    let progress = request.body().progress();
     let mut exchange = Box::new(Exchange::new(home, request));
-    let kept = age.and_then(|age| local.pool.take(address, generation, age));
-    if let Some(stream) = kept {
-        exchange.begin(stream);
-        let head = poll_fn(|cx| exchange.poll_head(cx));
-        match answered(limits.response_timeout, progress.as_deref(), head).await? {
+    let kept = age.and_then(|age| local.pool.take(address, generation, age, now));
+    if let Some(mut link) = kept {
+        link.deadline.set(now + limits.response_timeout);
+        exchange.begin(link);
+        match poll_fn(|cx| exchange.poll_answer(cx)).await? {
             Ok(head) => return Ok(head.map(|()| ContainerBody::Http1(exchange))),
             Err(broken) if broken.may_repeat(repeatable) => {}
             Err(broken) => return Err(Failure::Broken(broken.into())),
         }
     }
-    exchange.begin(Box::pin(dial(address, limits.connect_timeout)).await?);
-    let head = poll_fn(|cx| exchange.poll_head(cx));
-    let head = answered(limits.response_timeout, progress.as_deref(), head).await?;
-    match head {
+    let stream = Box::pin(dial(address, limits.connect_timeout)).await?;
+    exchange.begin(Link::new(stream));
+    match poll_fn(|cx| exchange.poll_answer(cx)).await? {
         Ok(head) => Ok(head.map(|()| ContainerBody::Http1(exchange))),
         Err(broken) => Err(Failure::Broken(broken.into())),
-    }
-}
-
-/// Waits for a response. The time that the client takes to send the body does not
-/// count: `limit` runs while it is the container's turn.
-pub(crate) async fn answered<T>(
-    limit: Duration,
-    progress: Option<&Progress>,
-    response: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    let Some(progress) = progress else {
-        let response = timeout(limit, response).await;
-        return response.map_err(|_| Failure::ResponseTimeout);
-    };
-    let mut response = pin!(response);
-    let mut since = Instant::now();
-    loop {
-        if let Ok(response) = timeout_at(since + limit, response.as_mut()).await {
-            return Ok(response);
-        }
-        match progress.containers_turn() {
-            Some(moved) if moved <= since => return Err(Failure::ResponseTimeout),
-            Some(moved) => since = moved,
-            None => since = Instant::now(),
-        }
     }
 }
 

@@ -20,6 +20,11 @@ impl Deadline {
         self.until = None;
     }
 
+    /// Until when it is waited for what is being waited for.
+    pub(crate) fn set(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
     /// Whether `limit` has passed since the first call after [`Self::clear`]. If not,
     /// the task is woken when it has.
     pub(crate) fn passed(&mut self, cx: &mut Context<'_>, limit: Duration) -> bool {

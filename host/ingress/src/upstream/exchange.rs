@@ -4,16 +4,18 @@
 //! container that stops listening in the middle of an upload is heard out: the answer may
 //! be there.
 
-use super::answered;
+use super::Failure;
 use super::decode::Decoder;
-use super::head::Scanner;
+use super::head::{Head, Scanner};
+use super::patience::{Patience, answered};
+use super::pool::Link;
 use super::upload::Upload;
 use crate::backend::Generation;
 use crate::body::{BoxError, RequestBody};
 use crate::worker::Local;
 use bytes::{Bytes, BytesMut};
 use http::header::CONNECTION;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use std::future::poll_fn;
 use std::io;
@@ -28,7 +30,7 @@ use tokio_util::io::poll_read_buf;
 /// Room for the head of a response and a small body.
 const HEAD_READ: usize = 8 * 1024;
 /// With less room than that, more is made before something is read.
-const LEAST_READ: usize = 2 * 1024;
+const LEAST_READ: usize = 4 * 1024;
 
 /// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +77,10 @@ pub(crate) struct Exchange {
     socket: Socket,
     /// Until there is a response.
     upload: Option<Upload>,
+    patience: Patience,
     head_only: bool,
+    /// Empty: the room of the request's fields, for those of the response.
+    fields: HeaderMap,
     scanner: Scanner,
     arrived: BytesMut,
     body: Decoder,
@@ -96,12 +101,19 @@ impl Exchange {
     /// A request that is to be sent.
     pub(super) fn new(home: Home, request: Request<RequestBody>) -> Self {
         let closes = request.headers().get(CONNECTION);
+        let limit = home.local.shared.config.limits.response_timeout;
+        let keeps = closes.is_none_or(|option| option != "close");
+        let head_only = request.method() == Method::HEAD;
+        let (upload, mut fields) = Upload::new(request, &home.local.pool.writing);
+        fields.clear();
         Self {
             home,
+            patience: Patience::new(limit, upload.body.progress()),
             socket: Socket::None,
-            keeps: closes.is_none_or(|option| option != "close"),
-            head_only: request.method() == Method::HEAD,
-            upload: Some(Upload::new(request)),
+            keeps,
+            head_only,
+            fields,
+            upload: Some(upload),
             scanner: Scanner::default(),
             arrived: BytesMut::new(),
             body: Decoder::empty(),
@@ -109,22 +121,31 @@ impl Exchange {
     }
 
     /// Sends it by this connection; a second time only after [`Broken::may_repeat`].
-    pub(super) fn begin(&mut self, stream: TcpStream) {
-        self.socket = Socket::Whole(stream);
+    pub(super) fn begin(&mut self, link: Link) {
+        self.socket = Socket::Whole(link.stream);
+        self.patience.deadline = link.deadline;
         if let Some(upload) = &mut self.upload {
             upload.rewind();
         }
     }
 
-    /// Waits for the head of the response.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Broken>> {
+    /// Waits for the head of the response, as long as the container may take.
+    pub(super) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<Response<()>, Broken>, Failure>> {
+        let head = self.poll_head(cx);
+        self.patience.wait(cx, head)
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Broken>> {
         if let (Socket::Whole(stream), Some(upload)) = (&mut self.socket, &mut self.upload)
             && let Poll::Ready(Err(error)) = upload.poll(cx, stream)
         {
             return Poll::Ready(Err(Broken::Body(error)));
         }
         loop {
-            if let Some(head) = self.scanner.take(&mut self.arrived, self.head_only)? {
+            if let Some(head) = self.next_head()? {
                 let switches = head.response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 // Others are for this hop, or were asked for by nobody behind us.
                 if head.response.status().is_informational() && !switches {
@@ -148,6 +169,11 @@ impl Exchange {
                 Err(error) => return Poll::Ready(Err(Broken::Failed { unsent, error })),
             }
         }
+    }
+
+    fn next_head(&mut self) -> Result<Option<Head>, Broken> {
+        self.scanner
+            .take(&mut self.arrived, self.head_only, &mut self.fields)
     }
 
     /// Waits for the next part of the response's body.
@@ -216,7 +242,7 @@ impl Exchange {
             let limit = self.home.local.shared.config.limits.response_timeout;
             tokio::spawn(async move {
                 let sent = poll_fn(|cx| upload.poll(cx, &mut sending));
-                let sent = answered(limit, progress.as_deref(), sent).await;
+                let sent = answered(limit, progress, sent).await;
                 // Else it is dropped, and the container sees the request broken off.
                 if let Ok(Ok(())) = sent {
                     sending.forget();
@@ -236,14 +262,29 @@ impl Exchange {
             && self.keeps
         {
             let home = &self.home;
-            home.local.pool.put(home.address, home.generation, stream);
+            let mut deadline = std::mem::take(&mut self.patience.deadline);
+            deadline.clear();
+            let link = Link { stream, deadline };
+            home.local.pool.put(home.address, home.generation, link);
         }
     }
 
-    /// Reads what there is. No room is made before something has arrived.
+    /// Reads what there is. No room is made before something has arrived, and what is
+    /// small shares its room with what arrives after it from others.
     fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
-        if let Socket::Whole(stream) = &self.socket {
+        if let Socket::Whole(stream) = &mut self.socket {
             ready!(stream.poll_read_ready(cx))?;
+            if self.arrived.is_empty() && room <= HEAD_READ {
+                let mut room = self
+                    .home
+                    .local
+                    .pool
+                    .reading
+                    .with(LEAST_READ, 4 * LEAST_READ);
+                let read = ready!(poll_read_buf(Pin::new(stream), cx, &mut *room))?;
+                self.arrived = room.split();
+                return Poll::Ready(Ok(read));
+            }
         }
         if self.arrived.capacity() - self.arrived.len() < room.min(LEAST_READ) {
             self.arrived.reserve(room);

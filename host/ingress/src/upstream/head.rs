@@ -24,35 +24,34 @@ pub(super) enum Framing {
 }
 
 /// Writes the head of a request.
-pub(super) fn write_request(request: &Request<RequestBody>) -> (Vec<u8>, Framing) {
-    let mut head = Vec::with_capacity(1024);
+pub(super) fn write_request(head: &mut BytesMut, request: &Request<RequestBody>) -> Framing {
     head.extend_from_slice(request.method().as_str().as_bytes());
-    head.push(b' ');
+    head.extend_from_slice(b" ");
     let target = request.uri().path_and_query();
     head.extend_from_slice(target.map_or("/", |target| target.as_str()).as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in request.headers() {
         // What frames the body is said below.
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
-            write_field(&mut head, name, value);
+            write_field(head, name, value);
         }
     }
     let framing = match request.body().size_hint().exact() {
         Some(length) => {
             if length > 0 || announces_length(request) {
                 let length = HeaderValue::from(length);
-                write_field(&mut head, &CONTENT_LENGTH, &length);
+                write_field(head, &CONTENT_LENGTH, &length);
             }
             Framing::Length(length)
         }
         None => {
             let chunked = HeaderValue::from_static("chunked");
-            write_field(&mut head, &TRANSFER_ENCODING, &chunked);
+            write_field(head, &TRANSFER_ENCODING, &chunked);
             Framing::Chunked
         }
     };
     head.extend_from_slice(b"\r\n");
-    (head, framing)
+    framing
 }
 
 /// Whether a request without a body says so (RFC 9110 section 8.6).
@@ -63,7 +62,7 @@ fn announces_length(request: &Request<RequestBody>) -> bool {
 }
 
 /// Writes one field line.
-pub(super) fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+pub(super) fn write_field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
@@ -87,12 +86,14 @@ pub(super) struct Head {
 }
 
 impl Scanner {
-    /// Takes a whole head from the start of `arrived`. `head_only`: the request was one
-    /// of HEAD. Returns nothing while it is incomplete.
+    /// Takes a whole head from the start of `arrived`, taking the room of
+    /// `fields`, which are empty, for its own. `head_only`: the request was one of HEAD. Returns nothing while it is
+    /// incomplete.
     pub(super) fn take(
         &mut self,
         arrived: &mut BytesMut,
         head_only: bool,
+        fields: &mut HeaderMap,
     ) -> Result<Option<Head>, Broken> {
         let too_large = Err(Broken::Nonsense("the head of the response is too large"));
         while let Some(at) = memchr(b'\n', &arrived[self.searched..]) {
@@ -110,7 +111,8 @@ impl Scanner {
             };
             if let Some(empty) = empty {
                 self.searched = 0;
-                return read(&arrived.split_to(line + empty).freeze(), head_only).map(Some);
+                let head = arrived.split_to(line + empty).freeze();
+                return read(&head, head_only, std::mem::take(fields)).map(Some);
             }
             self.searched = line;
         }
@@ -121,8 +123,8 @@ impl Scanner {
     }
 }
 
-/// Reads a whole head.
-fn read(head: &Bytes, head_only: bool) -> Result<Head, Broken> {
+/// Reads a whole head. `headers` are empty, and spare the room for new ones.
+fn read(head: &Bytes, head_only: bool, mut headers: HeaderMap) -> Result<Head, Broken> {
     let nonsense = || Broken::Nonsense("the head of the response is none");
     let mut response = httparse::Response::new(&mut []);
     let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS];
@@ -143,7 +145,7 @@ fn read(head: &Bytes, head_only: bool) -> Result<Head, Broken> {
         .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or_else(nonsense)?;
     let old = response.version == Some(0);
-    let mut headers = HeaderMap::with_capacity(response.headers.len());
+    headers.reserve(response.headers.len());
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| nonsense())?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));

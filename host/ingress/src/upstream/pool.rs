@@ -1,6 +1,8 @@
 //! Connections that are kept for the next request.
 
+use super::room::Room;
 use crate::backend::Generation;
+use crate::gate::Deadline;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,11 +18,32 @@ const KEPT_PER_ADDRESS: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     kept: Mutex<HashMap<SocketAddr, Vec<Kept>>>,
+    /// For heads of requests.
+    pub(super) writing: Room,
+    /// For small responses.
+    pub(super) reading: Room,
+}
+
+/// A connection to a container.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) stream: TcpStream,
+    /// For answers on it; its timer outlives them.
+    pub(super) deadline: Deadline,
+}
+
+impl Link {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            deadline: Deadline::default(),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Kept {
-    stream: TcpStream,
+    link: Link,
     generation: Generation,
     since: Instant,
 }
@@ -32,12 +55,12 @@ impl Pool {
         address: SocketAddr,
         generation: Generation,
         age: Duration,
-    ) -> Option<TcpStream> {
+        now: Instant,
+    ) -> Option<Link> {
         let mut all = self.kept();
         let kept = all.get_mut(&address)?;
-        let now = Instant::now();
         while let Some(last) = kept.pop() {
-            if last.generation != generation || is_over(&last.stream) {
+            if last.generation != generation || is_over(&last.link.stream) {
                 continue;
             }
             if now.duration_since(last.since) > age {
@@ -45,19 +68,19 @@ impl Pool {
                 kept.push(last);
                 return None;
             }
-            return Some(last.stream);
+            return Some(last.link);
         }
         None
     }
 
-    pub(super) fn put(&self, address: SocketAddr, generation: Generation, stream: TcpStream) {
+    pub(super) fn put(&self, address: SocketAddr, generation: Generation, link: Link) {
         let mut all = self.kept();
         let kept = all.entry(address).or_default();
         if kept.len() >= KEPT_PER_ADDRESS {
             kept.remove(0);
         }
         kept.push(Kept {
-            stream,
+            link,
             generation,
             since: Instant::now(),
         });
@@ -67,7 +90,9 @@ impl Pool {
     pub(crate) fn sweep(&self, age: Duration) {
         let now = Instant::now();
         self.kept().retain(|_, kept| {
-            kept.retain(|kept| now.duration_since(kept.since) <= age && !is_over(&kept.stream));
+            kept.retain(|kept| {
+                now.duration_since(kept.since) <= age && !is_over(&kept.link.stream)
+            });
             kept.shrink_to(kept.len() * 2);
             !kept.is_empty()
         });

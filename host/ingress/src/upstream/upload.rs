@@ -1,12 +1,14 @@
 //! A request on its way to a container.
 
 use super::head::{Framing, write_field, write_request};
+use super::room::Room;
 use crate::body::{BoxError, RequestBody};
 use crate::fields;
-use bytes::{Buf as _, Bytes};
-use http::Request;
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, Request};
 use hyper::body::{Body as _, Frame};
-use std::io::{IoSlice, Write as _};
+use std::fmt::Write as _;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
@@ -16,13 +18,16 @@ const SMALL_PART: usize = 2 * 1024;
 /// Bytes that wait to be written before a further part of the body is asked for.
 const ENOUGH: usize = 16 * 1024;
 
+/// Most heads need less room than that.
+const HEAD_BYTES: usize = 1024;
+
 const LINE_END: &[u8] = b"\r\n";
 
 /// A request on its way to a container.
 #[derive(Debug)]
 pub(super) struct Upload {
     /// The head, then what frames the body, with its small parts.
-    out: Vec<u8>,
+    out: BytesMut,
     /// Bytes of `out` that were written.
     written: usize,
     /// A large part of the body, after `out`.
@@ -40,19 +45,24 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(request: Request<RequestBody>) -> Self {
-        let (out, framing) = write_request(&request);
-        Self {
-            out,
+    /// A request that is to be sent, and its fields, of which there is no more need.
+    pub(super) fn new(request: Request<RequestBody>, room: &Room) -> (Self, HeaderMap) {
+        let mut out = room.with(HEAD_BYTES, 4 * HEAD_BYTES);
+        let framing = write_request(&mut out, &request);
+        let more = framing != Framing::Length(0);
+        let (head, body) = request.into_parts();
+        let upload = Self {
+            out: out.split(),
             written: 0,
             part: Bytes::new(),
             part_end: b"",
             framing,
-            more: framing != Framing::Length(0),
-            body: request.into_body(),
+            more,
+            body,
             unsent: true,
             deaf: false,
-        }
+        };
+        (upload, head.headers)
     }
 
     /// Begins anew. What was written of a body is lost.
@@ -127,7 +137,7 @@ impl Upload {
                     self.push(data, b"");
                 }
                 Framing::Chunked => {
-                    // A vector takes everything.
+                    // It takes everything.
                     let _ = write!(self.out, "{:x}\r\n", data.len());
                     self.push(data, LINE_END);
                 }
