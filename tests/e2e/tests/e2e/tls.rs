@@ -43,6 +43,35 @@ fn served(host: &Host, name: &str) -> String {
     text
 }
 
+/// A host below `apps.example.net`, with name servers and a CA that see it as public.
+struct Public<'a> {
+    setup: Setup,
+    dns: Dns<'a>,
+    ca: Pebble,
+}
+
+impl<'a> Public<'a> {
+    /// `zone` is what the name servers say of `example.net`. Nothing where there is no CA.
+    fn start(setup: Setup, docker: &'a Docker, zone: &str) -> Option<Self> {
+        let dns = Dns::start(docker);
+        dns.write("example.net", zone);
+        let ports = (setup.port, setup.https_port.unwrap());
+        let Some(ca) = Pebble::start(ports, dns.authority()) else {
+            docker.clean();
+            return None;
+        };
+        let setup = with(setup, ["--base-domain", "apps.example.net"]);
+        let setup = with(setup, ["--dns", &dns.cache().to_string()]);
+        let setup = with(setup, ["--acme", &ca.named()]);
+        Some(Self { setup, dns, ca })
+    }
+}
+
+fn with(mut setup: Setup, option: [&str; 2]) -> Setup {
+    setup.more.extend(option.map(str::to_owned));
+    setup
+}
+
 #[test]
 fn private_names_are_served_by_the_hosts_own_ca() {
     let Some(engine) = engine() else { return };
@@ -83,28 +112,16 @@ fn private_names_are_served_by_the_hosts_own_ca() {
 #[test]
 fn public_names_get_certificates_of_a_ca() {
     let Some(engine) = engine() else { return };
-    let mut setup = Setup::new(&engine).with_https();
+    let zone = "*.apps IN A 127.0.0.1\nshop IN A 192.0.2.7\nwww.shop IN A 127.0.0.1";
+    let setup = Setup::new(&engine).with_https();
     let docker = Docker::new(&engine, &setup.instance);
-    let dns = Dns::start(&docker);
-    dns.write(
-        "example.net",
-        "*.apps IN A 127.0.0.1\nshop IN A 192.0.2.7\nwww.shop IN A 127.0.0.1",
-    );
-    let (http, https) = (setup.port, setup.https_port.unwrap());
-    let Some(mut ca) = Pebble::start((http, https), dns.authority()) else {
-        return docker.clean();
+    let Some(public) = Public::start(setup, &docker, zone) else {
+        return;
     };
-    let cache = dns.cache().to_string();
-    let more = [
-        ["--base-domain", "apps.example.net"],
-        ["--address", "127.0.0.1"],
-        ["--dns", &cache],
-        ["--acme", &ca.named()],
-        ["--acme-email", "ops@example.net"],
-    ];
-    setup
-        .more
-        .extend(more.as_flattened().iter().map(|text| (*text).to_owned()));
+    let (dns, mut ca) = (public.dns, public.ca);
+    let setup = with(public.setup, ["--address", "127.0.0.1"]);
+    let setup = with(setup, ["--acme-email", "ops@example.net"]);
+    let (http, https) = (setup.port, setup.https_port.unwrap());
     let mut host = Host::start_with(setup);
     let app = App::tiny("tiny", "");
     host.cli().ok(["up", app.path(), "--yes"]);
@@ -201,14 +218,13 @@ fn public_names_get_certificates_of_a_ca() {
 #[test]
 fn an_order_that_a_kill_interrupts_is_gone_on_with() {
     let Some(engine) = engine() else { return };
-    let mut setup = Setup::new(&engine).with_https();
+    let setup = Setup::new(&engine).with_https();
     let docker = Docker::new(&engine, &setup.instance);
-    let dns = Dns::start(&docker);
-    dns.write("example.net", "*.apps IN A 127.0.0.1");
-    let (http, https) = (setup.port, setup.https_port.unwrap());
-    let Some(ca) = Pebble::start((http, https), dns.authority()) else {
-        return docker.clean();
+    let zone = "*.apps IN A 127.0.0.1";
+    let Some(Public { setup, dns, ca }) = Public::start(setup, &docker, zone) else {
+        return;
     };
+    let https = setup.https_port.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (hook, asked, go) = (path("hook"), path("asked"), path("go"));
@@ -219,16 +235,7 @@ fn an_order_that_a_kill_interrupts_is_gone_on_with() {
     );
     std::fs::write(&hook, script).unwrap();
     std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o700)).unwrap();
-    let cache = dns.cache().to_string();
-    let more = [
-        ["--base-domain", "apps.example.net"],
-        ["--dns", &cache],
-        ["--acme", &ca.named()],
-        ["--acme-dns-hook", hook.to_str().unwrap()],
-    ];
-    setup
-        .more
-        .extend(more.as_flattened().iter().map(|text| (*text).to_owned()));
+    let setup = with(setup, ["--acme-dns-hook", hook.to_str().unwrap()]);
     let mut host = Host::start_with(setup);
     let app = App::tiny("tiny", "");
     host.cli().ok(["up", app.path(), "--yes"]);
@@ -253,7 +260,7 @@ fn an_order_that_a_kill_interrupts_is_gone_on_with() {
         .unwrap_or_else(|| panic!("{asked:?}"));
     dns.write(
         "example.net",
-        &format!("*.apps IN A 127.0.0.1\n_acme-challenge.apps IN TXT \"{value}\""),
+        &format!("{zone}\n_acme-challenge.apps IN TXT \"{value}\""),
     );
     std::fs::write(&go, "").unwrap();
 

@@ -15,7 +15,11 @@
 //!
 //! `DOPRAX_TEST_ENGINE` is the engine, `DOPRAX_BINARY` the binary, else the one of this
 //! build.
-#![allow(clippy::print_stdout, reason = "a program that prints a table")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that prints a table"
+)]
 #![allow(clippy::unwrap_used, reason = "a check that fails ends with a panic")]
 
 mod change;
@@ -49,7 +53,13 @@ fn main() -> ExitCode {
     let short = argument.as_deref() == Some("--short");
     let changes = match argument {
         Some(_) if short => change::ONE_ROUND,
-        Some(number) => number.parse().expect("the argument is a number"),
+        Some(number) => match number.parse() {
+            Ok(changes) => changes,
+            Err(_) => {
+                eprintln!("doprax-soak [CHANGES | --short]");
+                return ExitCode::from(2);
+            }
+        },
         None => CHANGES,
     };
     let socket = || "unix:///var/run/docker.sock".to_owned();
