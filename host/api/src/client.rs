@@ -205,15 +205,18 @@ impl Client {
         Ok(ndjson::values(answer.into_body(), self.address.clone()))
     }
 
-    /// The latest requests for an app, `tail` of them at most, and those that follow
-    /// until the stream is dropped.
+    /// The latest requests for an app, or else all, those for no app among them; `tail` of
+    /// them at most, and those that follow until the stream is dropped.
     pub async fn access(
         &self,
-        app: &AppName,
+        app: Option<&AppName>,
         tail: Option<u32>,
         follow: bool,
     ) -> Result<BoxStream<'static, Result<Access, ClientError>>, ClientError> {
-        let mut path = format!("/v1/apps/{app}/access?follow={follow}");
+        let mut path = match app {
+            Some(app) => format!("/v1/apps/{app}/access?follow={follow}"),
+            None => format!("/v1/access?follow={follow}"),
+        };
         if let Some(tail) = tail {
             path.push_str(&format!("&tail={tail}"));
         }

@@ -84,6 +84,7 @@ fn router(host: Arc<Host>) -> Router {
         .route("/v1/apps/{app}/{control}", post(apps::control))
         .route("/v1/apps/{app}/env", get(apps::env).patch(apps::edit))
         .route("/v1/apps/{app}/logs", get(apps::logs))
+        .route("/v1/access", get(apps::all_access))
         .route("/v1/apps/{app}/access", get(apps::access))
         .route("/v1/apps/{app}/exec", get(exec::exec))
         .route(

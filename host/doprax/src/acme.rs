@@ -33,7 +33,7 @@ pub(crate) struct Acme {
     /// More about it after commas: profile=NAME (the kind of certificate), eab=ID:FILE
     /// (external account binding: the key's identifier, and a file that holds the key),
     /// root=FILE (certificates in PEM that its server is trusted by).
-    #[arg(long, value_name = "CA", value_parser = parse)]
+    #[arg(long, value_name = "CA", value_parser = parse, requires = "https")]
     acme: Vec<Named>,
     /// Where CAs may write to
     #[arg(long, value_name = "ADDRESS", requires = "acme")]
@@ -89,6 +89,11 @@ fn parse(text: &str) -> Result<Named, String> {
                 ));
             }
         }
+    }
+    if name == "zerossl" && named.binding.is_none() {
+        return Err(
+            "zerossl issues for accounts that it knows only: zerossl,eab=ID:FILE".to_owned(),
+        );
     }
     Ok(named)
 }
@@ -152,6 +157,7 @@ mod tests {
             "",
             "letsencrpt",
             "http://ca.test/dir",
+            "zerossl",
             "zerossl,eab=id",
             "zerossl,x",
         ] {

@@ -26,7 +26,7 @@ const STYLES: Styles = Styles::styled()
     styles = STYLES,
     max_term_width = 100,
     propagate_version = false,
-    disable_help_subcommand = true,
+    disable_help_subcommand = false,
     after_help = "\
 Begin here:
   doprax quickstart        try it: an engine, a host and an app in one command

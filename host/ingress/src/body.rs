@@ -1,10 +1,12 @@
 //! The two bodies that pass through, when each ends, and how one is sent again.
 
+mod arriving;
 mod container;
 mod request;
 mod response;
 mod rewind;
 
+pub(crate) use arriving::decline;
 pub(crate) use container::ContainerBody;
 pub(crate) use request::{Progress, RequestBody};
 pub(crate) use response::ResponseBody;

@@ -3,7 +3,7 @@
 use crate::fields::Origin;
 use crate::gate::{Facts, Gate};
 use crate::http2;
-use crate::limiter::Admission;
+use crate::limiter::{Admission, Refused};
 use crate::proxy::Client;
 use crate::proxy_header::{self, Source};
 use crate::tls::{Secured, Shown, Tls};
@@ -75,6 +75,7 @@ impl Accepted {
             Ok(Source::Balancer) => Some(self),
             Err(error) => {
                 tracing::debug!(%peer, %error, "a balancer does not say for whom it connects");
+                self.local.shared.limiter.note(Refused::ProxyHeader);
                 None
             }
         }
@@ -92,7 +93,10 @@ impl Accepted {
                 self.http1(stream, Some(shown)).await;
             }
             Ok(None) => {}
-            Err(error) => tracing::debug!(peer = %self.peer, %error, "no TLS with a client"),
+            Err(error) => {
+                tracing::debug!(peer = %self.peer, %error, "no TLS with a client");
+                self.local.shared.limiter.note(Refused::Tls);
+            }
         }
     }
 

@@ -64,7 +64,7 @@ pub use config::Config;
 pub use error::Error;
 pub use limits::Limits;
 pub use local_ca::LocalCa;
-pub use metrics::{BUCKETS, Histogram, Metrics, STATUSES, Traffic};
+pub use metrics::{BUCKETS, Histogram, Metrics, REFUSALS, STATUSES, Traffic};
 pub use prometheus::CONTENT_TYPE as PROMETHEUS_CONTENT_TYPE;
 
 use access::Records;
@@ -210,6 +210,7 @@ impl Ingress {
             apps: self.shared.table.traffic(),
             others: self.shared.others.read(),
             connections: self.shared.limiter.open(),
+            refused_connections: self.shared.limiter.refused(),
             dropped_records: self.shared.records.dropped(),
         }
     }

@@ -1,16 +1,28 @@
 //! Counts open client connections: all of them, and those of each client.
 
 use crate::config::Config;
+use crate::metrics::REFUSALS;
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Why a connection came to nothing before its first request; see
+/// [`crate::metrics::REFUSALS`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refused {
+    Accept,
+    Limit,
+    ProxyHeader,
+    Tls,
+}
 
 /// Counts open client connections.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     open: AtomicUsize,
+    refused: [AtomicU64; REFUSALS.len()],
     clients: Mutex<HashMap<IpAddr, usize>>,
     connections: usize,
     per_client: usize,
@@ -21,6 +33,7 @@ impl Limiter {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             open: AtomicUsize::new(0),
+            refused: Default::default(),
             clients: Mutex::default(),
             connections: config.limits.connections,
             per_client: config.limits.connections_per_client,
@@ -33,6 +46,7 @@ impl Limiter {
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.connections {
             self.open.fetch_sub(1, Ordering::Relaxed);
+            self.note(Refused::Limit);
             return None;
         }
         Admission {
@@ -45,6 +59,16 @@ impl Limiter {
     /// Number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// A connection came to nothing.
+    pub(crate) fn note(&self, refused: Refused) {
+        self.refused[refused as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many did, as [`REFUSALS`] says.
+    pub(crate) fn refused(&self) -> [u64; REFUSALS.len()] {
+        std::array::from_fn(|at| self.refused[at].load(Ordering::Relaxed))
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -72,6 +96,7 @@ impl Admission {
             let mut clients = limiter.clients();
             let open = clients.entry(client).or_default();
             if *open >= limiter.per_client {
+                limiter.note(Refused::Limit);
                 return None;
             }
             *open += 1;

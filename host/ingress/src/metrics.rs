@@ -18,6 +18,10 @@ pub const BUCKETS: [f64; 15] = [
 /// these the requests whose client was gone before there was one.
 pub const STATUSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// Why connections come to nothing before a request: the machine could not accept them,
+/// a limit on connections, no header of the PROXY protocol, no TLS handshake.
+pub const REFUSALS: [&str; 4] = ["accept", "limit", "proxy-header", "tls"];
+
 /// What an ingress has counted since it started.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
@@ -27,6 +31,8 @@ pub struct Metrics {
     pub others: Traffic,
     /// Open connections of clients.
     pub connections: usize,
+    /// Number of connections that came to nothing before a request, as [`REFUSALS`] says.
+    pub refused_connections: [u64; REFUSALS.len()],
     /// Access records that were dropped because nobody took them in time.
     pub dropped_records: u64,
 }

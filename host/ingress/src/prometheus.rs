@@ -1,6 +1,6 @@
 //! Metrics as Prometheus reads them (text format, version 0.0.4).
 
-use crate::metrics::{BUCKETS, Metrics, STATUSES, Traffic};
+use crate::metrics::{BUCKETS, Metrics, REFUSALS, STATUSES, Traffic};
 use std::fmt::{Display, Write as _};
 
 /// Of the answer that carries it.
@@ -54,6 +54,11 @@ impl Metrics {
         }
         text.family("connections", "gauge", "Open connections of clients.");
         text.sample("connections", &[], self.connections);
+        let name = "refused_connections_total";
+        text.family(name, "counter", "Connections that came to no request.");
+        for (reason, count) in REFUSALS.iter().zip(self.refused_connections) {
+            text.sample(name, &[("reason", reason)], count);
+        }
         let name = "access_records_dropped_total";
         text.family(name, "counter", "Access records that nobody took in time.");
         text.sample(name, &[], self.dropped_records);

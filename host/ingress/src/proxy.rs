@@ -3,7 +3,7 @@
 use crate::access::{self, AccessRecord};
 use crate::account::Account;
 use crate::backend::Flight;
-use crate::body::{ContainerBody, RequestBody, ResponseBody};
+use crate::body::{self, ContainerBody, RequestBody, ResponseBody};
 use crate::fields::{self, Origin};
 use crate::gate::{Facts, Refusal};
 use crate::host::Host;
@@ -61,7 +61,6 @@ impl Client {
         let mut account = self.account(&request);
         let mut hsts = None;
         let answer = match self.route(&mut request, &mut account, &mut hsts) {
-            Ok(Leg::Answered(response)) => Ok(*response),
             Ok(Leg::Container {
                 host,
                 flight,
@@ -70,7 +69,14 @@ impl Client {
                 self.forward(request, &host, flight, address, &account)
                     .await
             }
-            Err(page) => Err(page),
+            Ok(Leg::Answered(response)) => {
+                self.decline(request);
+                Ok(*response)
+            }
+            Err(page) => {
+                self.decline(request);
+                Err(page)
+            }
         };
         let mut response = answer.unwrap_or_else(|page| page.response(format, &mut account));
         account.answered(response.status().as_u16());
@@ -88,6 +94,13 @@ impl Client {
             response.headers_mut().insert(CONNECTION, close);
         }
         response.map(|body| body.accounted(account))
+    }
+
+    /// Nobody wants what comes of this request.
+    fn decline(&self, request: Request<Incoming>) {
+        if let Wire::Http2 = self.wire {
+            body::decline(request.into_body());
+        }
     }
 
     fn account(&self, request: &Request<Incoming>) -> Account {

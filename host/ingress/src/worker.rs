@@ -9,7 +9,7 @@ use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::connection::Accepted;
 use crate::error::Error;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Refused};
 use crate::listen::BACKLOG;
 use crate::metrics::Counters;
 use crate::multiplexed;
@@ -221,6 +221,7 @@ async fn accept(listener: tokio::net::TcpListener, tls: Option<Arc<Tls>>, local:
             Ok((stream, peer)) => begin(stream, peer, tls.as_ref(), &local),
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a connection");
+                local.shared.limiter.note(Refused::Accept);
                 if !is_of_one_connection(&error) {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

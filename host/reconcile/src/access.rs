@@ -16,6 +16,9 @@ use tokio_stream::wrappers::BroadcastStream;
 /// thousand.
 const KEPT: usize = 20_000;
 
+/// And of those that are for no app.
+const OTHERS_KEPT: usize = 2_000;
+
 /// Requests that a reader may be behind before it misses some.
 const BEHIND: usize = 4_096;
 
@@ -26,10 +29,47 @@ const GATHERING: Duration = Duration::from_millis(20);
 /// The latest requests, and whoever wants to hear of more.
 #[derive(Debug)]
 pub(crate) struct Access {
-    latest: Mutex<VecDeque<Arc<AccessRecord>>>,
+    latest: Mutex<Latest>,
     live: broadcast::Sender<Arc<AccessRecord>>,
     /// Those who want to see all there is, and are told when they do.
     readers: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+/// Oldest first.
+#[derive(Debug, Default)]
+struct Latest {
+    of_apps: VecDeque<Arc<AccessRecord>>,
+    /// Of names that nobody has, and what was refused as it was. Whoever scans the
+    /// internet must not push the others out.
+    others: VecDeque<Arc<AccessRecord>>,
+}
+
+impl Latest {
+    fn add(&mut self, record: Arc<AccessRecord>) {
+        let (kept, most) = match record.app {
+            Some(_) => (&mut self.of_apps, KEPT),
+            None => (&mut self.others, OTHERS_KEPT),
+        };
+        if kept.len() == most {
+            kept.pop_front();
+        }
+        kept.push_back(record);
+    }
+
+    /// Those for this app, or all.
+    fn read(&self, app: Option<&AppName>) -> Vec<Arc<AccessRecord>> {
+        if app.is_some() {
+            let of_app = self.of_apps.iter().filter(|record| is_for(record, app));
+            return of_app.cloned().collect();
+        }
+        let mut all: Vec<_> = self.of_apps.iter().chain(&self.others).cloned().collect();
+        all.sort_by_key(|record| record.time + record.duration);
+        all
+    }
+}
+
+fn is_for(record: &AccessRecord, app: Option<&AppName>) -> bool {
+    app.is_none() || record.app.as_ref() == app
 }
 
 impl Access {
@@ -82,47 +122,40 @@ impl Access {
     }
 
     fn add(&self, record: AccessRecord) {
-        // What is no app's has no reader, and must not push others out.
-        if record.app.is_none() {
-            return;
-        }
         let record = Arc::new(record);
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if latest.len() == KEPT {
-            latest.pop_front();
-        }
-        latest.push_back(Arc::clone(&record));
+        latest.add(Arc::clone(&record));
         // Nobody may be listening.
         let _ = self.live.send(record);
     }
 
-    /// The latest requests for an app, oldest first, and a receiver of what follows.
+    /// The latest requests for an app, or for all and none, oldest first, and a receiver
+    /// of what follows.
     fn read(
         &self,
-        app: &AppName,
+        app: Option<&AppName>,
     ) -> (
         Vec<Arc<AccessRecord>>,
         broadcast::Receiver<Arc<AccessRecord>>,
     ) {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_app = latest
-            .iter()
-            .filter(|record| record.app.as_ref() == Some(app));
         // Under the lock, so that nothing is missed or seen twice.
-        (of_app.cloned().collect(), self.live.subscribe())
+        (latest.read(app), self.live.subscribe())
     }
 }
 
 impl Host {
-    /// The latest requests for an app, `tail` of them at most; followed by those that
-    /// come until the stream is dropped.
+    /// The latest requests for an app, or else all, those for no app among them; `tail` of
+    /// them at most, followed by those that come until the stream is dropped.
     pub async fn access(
         &self,
-        app: &AppName,
+        app: Option<&AppName>,
         tail: Option<usize>,
         follow: bool,
     ) -> Result<BoxStream<'static, Arc<AccessRecord>>, Error> {
-        self.record(app).await?;
+        if let Some(app) = app {
+            self.record(app).await?;
+        }
         self.access_kept().caught_up().await;
         let (mut latest, live) = self.access_kept().read(app);
         if let Some(tail) = tail {
@@ -132,12 +165,10 @@ impl Host {
         if !follow {
             return Ok(latest.boxed());
         }
-        let app = app.clone();
+        let app = app.cloned();
         let live = BroadcastStream::new(live).filter_map(move |record| {
             // Whoever is too slow misses what there was no room for.
-            let found = record
-                .ok()
-                .filter(|record| record.app.as_ref() == Some(&app));
+            let found = record.ok().filter(|record| is_for(record, app.as_ref()));
             async move { found }
         });
         Ok(latest.chain(live).boxed())
@@ -171,5 +202,51 @@ fn expiries(text: &mut String, certificates: &Certificates) {
                 end.as_secs()
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    fn record(app: Option<&str>, millis: u64) -> Arc<AccessRecord> {
+        Arc::new(AccessRecord {
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
+            app: app.map(|name| AppName::new(name).unwrap()),
+            host: String::new(),
+            method: "GET".to_owned(),
+            path: millis.to_string(),
+            protocol: "HTTP/1.1",
+            secure: false,
+            status: Some(200),
+            bytes: 0,
+            duration: Duration::ZERO,
+            client: [192, 0, 2, 1].into(),
+            request_id: None,
+            error: None,
+        })
+    }
+
+    #[test]
+    fn what_is_for_no_app_pushes_nothing_out() {
+        let mut latest = Latest::default();
+        latest.add(record(Some("shop"), 0));
+        for millis in 1..=KEPT as u64 {
+            latest.add(record(None, millis));
+        }
+        latest.add(record(Some("blog"), 5_000_000));
+        let paths = |app: Option<&str>| {
+            let app = app.map(|name| AppName::new(name).unwrap());
+            let found = latest.read(app.as_ref());
+            found.iter().map(|r| r.path.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(paths(Some("shop")), ["0"]);
+        let all = paths(None);
+        assert_eq!(all.len(), OTHERS_KEPT + 2);
+        assert_eq!(
+            (all[0].as_str(), all[all.len() - 1].as_str()),
+            ("0", "5000000")
+        );
     }
 }

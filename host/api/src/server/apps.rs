@@ -107,7 +107,17 @@ pub(super) async fn access(
     query: Result<Query<AccessQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(AccessQuery { tail, follow }) = query?;
-    let records = host.access(&AppName::new(app)?, tail, follow).await?;
+    let app = AppName::new(app)?;
+    let records = host.access(Some(&app), tail, follow).await?;
+    Ok(ndjson(records.map(|record| Access::from(&*record))))
+}
+
+pub(super) async fn all_access(
+    State(host): State<Arc<Host>>,
+    query: Result<Query<AccessQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(AccessQuery { tail, follow }) = query?;
+    let records = host.access(None, tail, follow).await?;
     Ok(ndjson(records.map(|record| Access::from(&*record))))
 }
 

@@ -10,6 +10,9 @@ use std::time::UNIX_EPOCH;
 pub struct Access {
     /// Unix time in milliseconds at which its head had arrived.
     pub time_ms: u64,
+    /// The app it was for, if one has that host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// The host it was for.
     pub host: String,
     /// The method.
@@ -41,6 +44,7 @@ impl From<&AccessRecord> for Access {
         let since = record.time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             time_ms: since.as_millis() as u64,
+            app: record.app.as_ref().map(ToString::to_string),
             host: record.host.clone(),
             method: record.method.clone(),
             path: record.path.clone(),

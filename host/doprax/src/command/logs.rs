@@ -19,10 +19,15 @@ Examples:
   doprax logs shop mysql --tail 50 the last 50 lines of one container
   doprax logs shop --since 10m     the last ten minutes
   doprax logs shop --since 2026-01-31T08:00:00Z --json
-  doprax logs shop --access -f     what visitors ask for, and what they get")]
+  doprax logs shop --access -f     what visitors ask for, and what they get
+  doprax logs --access             the same of all apps, and what was for none
+
+The host keeps the latest 20000 requests in memory, and 2000 of those for no app, until it
+ends or is upgraded. `doprax serve --metrics` counts all.")]
 pub(crate) struct Logs {
-    /// The app's name
-    app: AppName,
+    /// The app's name; with --access, all apps if absent
+    #[arg(required_unless_present = "access")]
+    app: Option<AppName>,
     /// One of its containers: main or a service; all of them if absent
     container: Option<ServiceName>,
     /// Wait for more
@@ -37,23 +42,24 @@ pub(crate) struct Logs {
     /// Show when each line was printed
     #[arg(short, long)]
     timestamps: bool,
-    /// Show requests instead: what visitors asked for, and what they got
+    /// Show requests instead: what visitors asked for, and what they got. Not with a
+    /// container, --since or --timestamps
     #[arg(long, conflicts_with_all = ["container", "since", "timestamps"])]
     access: bool,
 }
 
 impl Logs {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        if self.access {
+        let Some(app) = self.app.as_ref().filter(|_| !self.access) else {
             return self.show_access(context).await;
-        }
+        };
         let query = LogQuery {
             container: self.container.clone(),
             since: self.since.map(|Since(seconds)| seconds),
             tail: self.tail,
             follow: self.follow,
         };
-        let mut lines = context.client()?.logs(&self.app, &query).await?;
+        let mut lines = context.client()?.logs(app, &query).await?;
         let mut seen = Vec::new();
         while let Some(line) = lines.next().await {
             let line = line?;
@@ -70,7 +76,9 @@ impl Logs {
 
     async fn show_access(&self, context: &Context) -> Result<()> {
         let client = context.client()?;
-        let mut records = client.access(&self.app, self.tail, self.follow).await?;
+        let mut records = client
+            .access(self.app.as_ref(), self.tail, self.follow)
+            .await?;
         while let Some(record) = records.next().await {
             let record = record?;
             if context.output.json {
@@ -143,6 +151,7 @@ mod tests {
     fn a_request_is_a_line() {
         let mut record = Access {
             time_ms: 1_767_225_600_000,
+            app: Some("shop".to_owned()),
             host: "shop.localhost".to_owned(),
             method: "GET".to_owned(),
             path: "/a".to_owned(),

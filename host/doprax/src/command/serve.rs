@@ -66,11 +66,13 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}", limits::table()))]
 pub(crate) struct Serve {
-    /// Address on which apps are served by HTTP [default: port 8080 of this machine]
+    /// Address on which apps are served by HTTP; may be given several times: 0.0.0.0:80 is
+    /// all of IPv4, [::]:80 all of IPv6 [default: port 8080 of this machine]
     #[arg(long, value_name = "ADDRESS")]
     http: Vec<SocketAddr>,
-    /// Address on which apps are served by HTTPS [default: port 8443 of this machine, if
-    /// --http is not given either]
+    /// The same by HTTPS [default: port 8443 of this machine, if --http is not given
+    /// either]. Names with a certificate of a public CA are sent here from HTTP; those of
+    /// the host's own CA are not, for nobody trusts it unasked
     #[arg(long, value_name = "ADDRESS")]
     https: Vec<SocketAddr>,
     /// The port at which visitors reach the first of them, where it is another one there
@@ -84,7 +86,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     address: Vec<IpAddr>,
     /// DNS server that finds the name servers of domains [default: this machine's own]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = dns_server)]
     dns: Option<SocketAddr>,
     /// The container engine [default: DOCKER_HOST, else unix:///var/run/docker.sock]
     #[arg(long, value_name = "ADDRESS")]
@@ -101,11 +103,11 @@ pub(crate) struct Serve {
     api: Option<SocketAddr>,
     /// A proxy in front whose X-Forwarded-* and Forwarded are believed; those of others
     /// are replaced. May be given several times
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", value_parser = network)]
     trusted_proxy: Vec<IpNet>,
     /// A load balancer in front that begins each connection with a PROXY header (v1, v2);
     /// may be given several times
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", value_parser = network)]
     proxy_protocol: Vec<IpNet>,
     /// Change a limit of what visitors may take, such as idle-timeout=2m; may be given
     /// several times. They are listed below
@@ -122,6 +124,22 @@ pub(crate) struct Serve {
     group: Option<String>,
     #[command(flatten)]
     acme: Acme,
+}
+
+/// A DNS server, at its usual port if none is named.
+fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().map(|address: IpAddr| (address, 53).into());
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "an address such as 9.9.9.9 or 127.0.0.1:5353 is wanted".to_owned())
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse().map(|address: IpAddr| address.into());
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "an address or a network such as 10.0.0.0/8 is wanted".to_owned())
 }
 
 /// A domain in lower case, without a dot at its end.

@@ -105,7 +105,11 @@ impl Workshop {
                     self.forget_orders(names, Some(ca.directory())).await;
                     return Ok(certificate);
                 }
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    // The next one may issue, and then nobody else says so.
+                    tracing::warn!(%names, error = error.in_full(), "a CA did not issue");
+                    errors.push(error);
+                }
             }
         }
         if errors.is_empty() {

@@ -1,34 +1,30 @@
 //! The body of a request on its way to a container.
 
 use super::BoxError;
+use super::arriving::Arriving;
 use crate::account::{Account, Meter};
 use crate::gate::{Deadline, Refusal};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pin_project! {
-    /// The body of a request on its way to a container.
-    #[derive(Debug)]
-    #[project = RequestProjection]
-    pub(crate) enum RequestBody {
-        /// None; such a request can be sent a second time.
-        Empty,
-        /// The client's, as it arrives.
-        Streamed {
-            #[pin]
-            incoming: Incoming,
-            quiet: Deadline,
-            limit: Option<Duration>,
-            progress: Arc<Progress>,
-            meter: Meter,
-        },
-    }
+/// The body of a request on its way to a container.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// None; such a request can be sent a second time.
+    Empty,
+    /// The client's, as it arrives.
+    Streamed {
+        arriving: Arriving,
+        quiet: Deadline,
+        limit: Option<Duration>,
+        progress: Arc<Progress>,
+        meter: Meter,
+    },
 }
 
 /// How far a request's body has come, for whoever waits for the response.
@@ -70,13 +66,14 @@ impl Progress {
 }
 
 impl RequestBody {
-    /// A client's body, which breaks off if nothing comes for `limit`.
+    /// A client's body, which breaks off if nothing comes for `limit`. Without one the
+    /// gate measures it.
     pub(crate) fn new(incoming: Incoming, limit: Option<Duration>, account: &Account) -> Self {
         if incoming.is_end_stream() {
             return Self::Empty;
         }
         Self::Streamed {
-            incoming,
+            arriving: Arriving::new(incoming, limit.is_some()),
             quiet: Deadline::default(),
             limit,
             progress: Arc::new(Progress::new()),
@@ -101,17 +98,17 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let RequestProjection::Streamed {
-            incoming,
+        let Self::Streamed {
+            arriving,
             quiet,
             limit,
             progress,
             meter,
-        } = self.project()
+        } = self.get_mut()
         else {
             return Poll::Ready(None);
         };
-        let frame = incoming.poll_frame(cx);
+        let frame = arriving.poll_frame(cx);
         progress.turn(frame.is_ready());
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(data) = frame.data_ref()
@@ -137,14 +134,14 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed { incoming, .. } => incoming.is_end_stream(),
+            Self::Streamed { arriving, .. } => arriving.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed { incoming, .. } => incoming.size_hint(),
+            Self::Streamed { arriving, .. } => arriving.size_hint(),
         }
     }
 }

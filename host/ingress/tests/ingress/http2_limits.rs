@@ -2,7 +2,7 @@
 
 use crate::http2::{NAME, client, request, rig};
 use crate::pki::{Authority, BOTH};
-use crate::rig::{Fed, Origin, Rig, any, app, empty, soon, text, until};
+use crate::rig::{Fed, Origin, Rig, any, app, empty, read_head, soon, text, until};
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
@@ -21,10 +21,12 @@ const SHORT: Duration = Duration::from_millis(150);
 
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
 const END_STREAM_AND_HEADERS: u8 = 5;
 
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -38,11 +40,15 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A request in frames (RFC 7541 section 6.2.2: literal fields).
 pub fn get(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
+    get_at(stream, NAME, more)
+}
+
+fn get_at(stream: u32, authority: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let pseudo = [
         (":method", "GET"),
         (":scheme", "https"),
         (":path", "/"),
-        (":authority", NAME),
+        (":authority", authority),
     ];
     let mut block = Vec::new();
     for (name, value) in pseudo.iter().chain(more) {
@@ -68,19 +74,25 @@ async fn by_hand(rig: &Rig, authority: &Authority) -> TlsStream<TcpStream> {
 
 /// Kinds of the frames that come until the connection ends.
 pub async fn kinds(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let all = kinds_until(stream, |_, _| false);
+    soon("the end of the connection", all).await
+}
+
+/// Kinds of the frames that come, up to one whose kind and flags are looked for.
+async fn kinds_until(
+    stream: &mut (impl AsyncRead + Unpin),
+    last: impl Fn(u8, u8) -> bool,
+) -> Vec<u8> {
     let mut kinds = Vec::new();
-    let read = async {
-        let mut head = [0; 9];
-        while stream.read_exact(&mut head).await.is_ok() {
-            kinds.push(head[3]);
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            if stream.read_exact(&mut payload).await.is_err() {
-                break;
-            }
+    let mut head = [0; 9];
+    while stream.read_exact(&mut head).await.is_ok() {
+        kinds.push(head[3]);
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        if stream.read_exact(&mut payload).await.is_err() || last(head[3], head[4]) {
+            break;
         }
-    };
-    soon("the end of the connection", read).await;
+    }
     kinds
 }
 
@@ -104,10 +116,13 @@ async fn a_connection_has_so_many_requests_open_and_not_more() {
     let most = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&most);
     let now = Arc::new(AtomicUsize::new(0));
-    let origin = Origin::new(move |_| {
+    let origin = Origin::new(move |request| {
         let (now, seen) = (Arc::clone(&now), Arc::clone(&seen));
+        let expected = if request.uri().path() == "/1" { 1 } else { 3 };
         async move {
             seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            until("they are open", || seen.load(Ordering::SeqCst) >= expected).await;
+            // A fourth would have time to come.
             for _ in 0..50 {
                 tokio::task::yield_now().await;
             }
@@ -119,9 +134,9 @@ async fn a_connection_has_so_many_requests_open_and_not_more() {
     let (rig, authority) = rig(origin.target(), |config| config.limits.http2_streams = 3);
     let mut client = client(&rig, &authority).await;
     // The settings of the server have arrived with the first answer.
-    for count in [1, 20] {
+    for (path, count) in [("/1", 1), ("/20", 20)] {
         let all: Vec<_> = (0..count)
-            .map(|_| tokio::spawn(client.send_request(request("GET", "/", empty()))))
+            .map(|_| tokio::spawn(client.send_request(request("GET", path, empty()))))
             .collect();
         for one in all {
             let answer = soon("the answer", one).await.unwrap().unwrap();
@@ -279,6 +294,58 @@ async fn a_body_that_stops_arriving_is_answered_with_408() {
         .unwrap();
     let answer = soon("the answer", answer).await.unwrap();
     assert_eq!(answer.status(), 408);
+}
+
+/// An upload in frames, without its body.
+fn upload(stream: u32, authority: &str) -> Vec<u8> {
+    let mut head = get_at(stream, authority, &[]);
+    head[4] &= !END_STREAM;
+    head
+}
+
+#[tokio::test]
+async fn an_upload_that_is_answered_early_is_heard_out_and_not_reset() {
+    let origin = Origin::raw(|mut stream| async move {
+        read_head(&mut stream).await;
+        let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig";
+        let _ = stream.write_all(answer).await;
+    })
+    .await;
+    let (rig, authority) = rig(origin.target(), |_| {});
+    for (name, last) in [(NAME, true), (NAME, false), ("other.localhost", true)] {
+        let mut stream = by_hand(&rig, &authority).await;
+        let head = upload(1, name);
+        let part = frame(DATA, 0, 1, &[0; 1000]);
+        stream
+            .write_all(&[head, part.clone()].concat())
+            .await
+            .unwrap();
+        let answered = kinds_until(&mut stream, |kind, flags| {
+            kind == DATA && flags & END_STREAM != 0
+        });
+        let kinds = soon("the answer", answered).await;
+        assert!(!kinds.contains(&RESET), "{kinds:?}");
+        if last {
+            // What is still sent is taken, up to its end.
+            let end = frame(DATA, END_STREAM, 1, &[0; 1000]);
+            stream
+                .write_all(&[end, get(3, &[])].concat())
+                .await
+                .unwrap();
+            let next = kinds_until(&mut stream, |kind, _| kind == HEADERS);
+            let kinds = soon("the next answer", next).await;
+            assert_eq!(
+                (kinds.last(), kinds.contains(&RESET)),
+                (Some(&HEADERS), false)
+            );
+        } else {
+            // But not for ever. That the container has gone shows when it is written to.
+            let parts = part.repeat(100);
+            stream.write_all(&parts).await.unwrap();
+            let reset = kinds_until(&mut stream, |kind, _| kind == RESET);
+            assert_eq!(soon("the reset", reset).await.last(), Some(&RESET));
+        }
+    }
 }
 
 #[tokio::test]

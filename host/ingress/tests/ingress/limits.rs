@@ -1,6 +1,6 @@
 //! Clients that take too much: of time, of bytes, of connections.
 
-use crate::rig::{Origin, Rig, any, app, read_all, read_head, soon, until};
+use crate::rig::{Origin, Rig, any, app, read_all, read_head, refused, soon, until};
 use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::Response;
@@ -156,6 +156,7 @@ async fn one_client_has_so_many_connections_and_not_more() {
     let mut nothing = Vec::new();
     let _ = soon("the end", surplus.read_to_end(&mut nothing)).await;
     assert!(nothing.is_empty());
+    assert_eq!(refused(&rig), ["limit"]);
     drop(open.pop());
     let start = Instant::now();
     while start.elapsed() < crate::rig::PATIENCE {

@@ -6,7 +6,7 @@
 
 use crate::http1::unescaped;
 use crate::pki::{Authority, BOTH};
-use crate::rig::{Origin, PATIENCE, Rig, read_all, read_head, soon};
+use crate::rig::{Origin, PATIENCE, Rig, read_all, read_head, refused, soon};
 use doprax_core::route::Target;
 use rustls::pki_types::ServerName;
 use std::fs;
@@ -101,6 +101,7 @@ async fn a_header_that_does_not_end_in_time_closes_the_connection() {
     for begun in [&b""[..], &HEADER[..5], &HEADER[..30]] {
         assert_eq!(exchange(rig.connect().await, begun).await, "");
     }
+    assert_eq!(refused(&rig), ["proxy-header"; 3]);
 }
 
 #[tokio::test]

@@ -119,6 +119,14 @@ impl Rig {
     }
 }
 
+/// Why connections came to nothing, one by one.
+pub fn refused(rig: &Rig) -> Vec<&'static str> {
+    let counted = rig.ingress.metrics().refused_connections;
+    let each = doprax_ingress::REFUSALS.into_iter().zip(counted);
+    each.flat_map(|(reason, count)| vec![reason; count as usize])
+        .collect()
+}
+
 /// A place in which nobody listens, and nobody else comes to listen for as long as what
 /// is returned is kept. A port that was given up is soon another test's.
 pub fn nobody() -> (TcpSocket, Target) {

@@ -1,7 +1,7 @@
 //! TLS: which certificate, which versions, who gets none.
 
 use crate::pki::{Authority, BOTH, Visitor};
-use crate::rig::{Origin, PATIENCE, Rig, any, app, read_all, soon, until};
+use crate::rig::{Origin, PATIENCE, Rig, any, app, read_all, refused, soon, until};
 use bytes::Bytes;
 use doprax_core::route::Target;
 use http_body_util::StreamBody;
@@ -194,6 +194,7 @@ async fn plain_http_where_tls_is_spoken_ends_with_an_alert() {
     let mut answer = Vec::new();
     let _ = soon("the end", stream.read_to_end(&mut answer)).await;
     assert_eq!(answer.first(), Some(&21), "{answer:?}");
+    until("it is counted", || refused(&rig) == ["tls"]).await;
 }
 
 #[tokio::test]
