@@ -95,7 +95,7 @@ impl Store {
             .await
             .map_err(|source| open(source.into()))?;
         let readers = SqlitePoolOptions::new()
-            .max_connections(4)
+            .max_connections(2)
             .connect_with(options.read_only(true))
             .await
             .map_err(open)?;
