@@ -3,50 +3,111 @@
 //! Read for every handshake without a lock; written seldom. Where certificates come
 //! from is not known here.
 
-use arc_swap::ArcSwap;
+use crate::served::ServedCertificate;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 type ByName<T> = ArcSwap<HashMap<Arc<str>, T>>;
 
+/// Whoever adds a name copies the part that it belongs to, one of so many.
+const PARTS: usize = 128;
+
+/// How many certificates are held as rustls takes them, of those that were served last.
+const READY: usize = 1024;
+
 /// The certificates that are served, and what is answered to a CA that checks a name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Certificates {
-    served: ByName<Arc<CertifiedKey>>,
+    /// Chooses parts and places.
+    hasher: RandomState,
+    served: Box<[ByName<Arc<ServedCertificate>>]>,
+    /// Each in its place, which it shares with others.
+    ready: Box<[ArcSwapOption<Ready>]>,
     http_answers: ByName<Arc<str>>,
     alpn_answers: ByName<Arc<CertifiedKey>>,
+}
+
+/// A certificate as rustls takes it.
+#[derive(Debug)]
+struct Ready {
+    of: Arc<ServedCertificate>,
+    key: Arc<CertifiedKey>,
+}
+
+impl Default for Certificates {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            served: (0..PARTS).map(|_| ByName::default()).collect(),
+            ready: (0..READY).map(|_| ArcSwapOption::empty()).collect(),
+            http_answers: ByName::default(),
+            alpn_answers: ByName::default(),
+        }
+    }
 }
 
 impl Certificates {
     /// Serves each of these for its name, in the place of what was served for it. A
     /// name `*.example.com` is for every name one label below, after exact names.
     /// Names are in lower case and ASCII.
-    pub fn serve(&self, certificates: impl IntoIterator<Item = (String, Arc<CertifiedKey>)>) {
-        let new: Vec<_> = certificates
-            .into_iter()
-            .map(|(name, key)| (Arc::from(name), key))
-            .collect();
-        self.served.rcu(|served| {
-            let mut served = HashMap::clone(served);
-            served.extend(new.iter().cloned());
-            served
-        });
+    pub fn serve(
+        &self,
+        certificates: impl IntoIterator<Item = (impl Into<Arc<str>>, Arc<ServedCertificate>)>,
+    ) {
+        let mut by_part: HashMap<usize, Vec<(Arc<str>, Arc<ServedCertificate>)>> = HashMap::new();
+        for (name, certificate) in certificates {
+            let name = name.into();
+            let part = by_part.entry(self.part(&name)).or_default();
+            part.push((name, certificate));
+        }
+        for (part, new) in by_part {
+            self.served[part].rcu(|served| {
+                let mut served = HashMap::clone(served);
+                served.extend(new.iter().cloned());
+                served
+            });
+        }
     }
 
     /// Serves nothing for this name any more.
     pub fn withdraw(&self, name: &str) {
-        remove(&self.served, name);
+        remove(&self.served[self.part(name)], name);
     }
 
     /// What is served for a server name in lower case.
-    pub fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        let served = self.served.load();
-        if let Some(key) = served.get(name) {
-            return Some(Arc::clone(key));
+    pub fn find(&self, name: &str) -> Option<Arc<ServedCertificate>> {
+        let find = |name: &str| self.served[self.part(name)].load().get(name).cloned();
+        find(name).or_else(|| {
+            let (_, parent) = name.split_once('.')?;
+            find(&format!("*.{parent}"))
+        })
+    }
+
+    /// A certificate as rustls takes it.
+    pub(crate) fn ready(
+        &self,
+        certificate: &Arc<ServedCertificate>,
+    ) -> Result<Arc<CertifiedKey>, rustls::Error> {
+        let place = self.hasher.hash_one(Arc::as_ptr(certificate)) as usize % READY;
+        let place = &self.ready[place];
+        if let Some(ready) = &*place.load()
+            && Arc::ptr_eq(&ready.of, certificate)
+        {
+            return Ok(Arc::clone(&ready.key));
         }
-        let (_, parent) = name.split_once('.')?;
-        served.get(format!("*.{parent}").as_str()).map(Arc::clone)
+        let key = Arc::new(certificate.certified()?);
+        place.store(Some(Arc::new(Ready {
+            of: Arc::clone(certificate),
+            key: Arc::clone(&key),
+        })));
+        Ok(key)
+    }
+
+    fn part(&self, name: &str) -> usize {
+        self.hasher.hash_one(name) as usize % PARTS
     }
 
     /// Answers `authorization` to requests for the token's path, by HTTP (RFC 8555
@@ -97,5 +158,58 @@ fn remove<T: Clone>(map: &ByName<T>, name: &str) {
             new.remove(name);
             new
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acme::certificate::new_key;
+    use rcgen::CertificateParams;
+    use rustls::pki_types::PrivateKeyDer;
+
+    fn certificate() -> Arc<ServedCertificate> {
+        let key = new_key().unwrap();
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        let leaf = params.self_signed(&key).unwrap().der().clone();
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        Arc::new(ServedCertificate::new(&[leaf], &key).unwrap())
+    }
+
+    #[test]
+    fn many_names_are_found_each_with_its_own() {
+        let certificates = Certificates::default();
+        let both = [certificate(), certificate()];
+        let names = |number: usize| (format!("shop-{number}.test"), Arc::clone(&both[number % 2]));
+        certificates.serve((0..1000).map(names));
+        certificates.serve([("*.shops.test", Arc::clone(&both[0]))]);
+        certificates.serve([("one.shops.test", Arc::clone(&both[1]))]);
+        for number in 0..1000 {
+            let found = certificates.find(&format!("shop-{number}.test")).unwrap();
+            assert!(Arc::ptr_eq(&found, &both[number % 2]), "{number}");
+        }
+        let found = |name| certificates.find(name);
+        assert!(Arc::ptr_eq(&found("two.shops.test").unwrap(), &both[0]));
+        assert!(Arc::ptr_eq(&found("one.shops.test").unwrap(), &both[1]));
+        assert!(found("a.two.shops.test").is_none());
+        certificates.withdraw("one.shops.test");
+        assert!(Arc::ptr_eq(&found("one.shops.test").unwrap(), &both[0]));
+        certificates.withdraw("shop-1.test");
+        assert!(found("shop-1.test").is_none());
+        assert!(found("shop-3.test").is_some());
+    }
+
+    #[test]
+    fn a_certificate_is_read_once_and_never_taken_for_another() {
+        let certificates = Certificates::default();
+        // Far more than there are places.
+        for _ in 0..2 * READY {
+            let one = certificate();
+            let ready = certificates.ready(&one).unwrap();
+            assert_eq!(ready.cert, [one.leaf().clone()]);
+            assert!(Arc::ptr_eq(&ready, &certificates.ready(&one).unwrap()));
+        }
+        let held = certificates.ready.iter().filter(|place| place.load().is_some());
+        assert!(held.count() > READY / 2);
     }
 }

@@ -82,7 +82,7 @@ impl LocalCa {
 
     /// Whether a certificate is from this root.
     pub(crate) fn has_issued(&self, certificate: &Certificate) -> bool {
-        certificate.issuer == self.name
+        *certificate.issuer == self.name
     }
 
     /// Issues a certificate. A client refuses it if [`Self::may_issue`] says no.

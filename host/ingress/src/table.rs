@@ -129,6 +129,7 @@ impl Table {
             }
         }
         let mut hosts = Hosts::with_capacity(routes.len());
+        let mut shared: Vec<(HostOptions, Option<Arc<Options>>)> = Vec::new();
         for (name, route) in routes {
             let Route {
                 app,
@@ -145,7 +146,16 @@ impl Table {
                 known.push(Arc::clone(&new));
                 new
             });
-            let options = Options::new(options);
+            let same = shared.iter().find(|(shared, _)| *shared == options);
+            let options = match same {
+                Some((_, same)) => same.clone(),
+                None if options.redirect_to.is_some() => Options::new(options),
+                None => {
+                    let new = Options::new(options.clone());
+                    shared.push((options, new.clone()));
+                    new
+                }
+            };
             hosts.insert(Arc::from(name), Entry { backend, options });
         }
         let routed: HashSet<&AppName> = hosts.values().map(|entry| &entry.backend.app).collect();

@@ -6,6 +6,7 @@
 
 use crate::certificates::Certificates;
 use crate::host::Host;
+use crate::served::ServedCertificate;
 use rustls::pki_types::ServerName;
 use rustls::server::{
     Acceptor, ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
@@ -52,7 +53,7 @@ pub(crate) struct Secured {
 #[derive(Debug)]
 pub(crate) struct Shown {
     name: Box<str>,
-    key: Arc<CertifiedKey>,
+    certificate: Arc<ServedCertificate>,
 }
 
 impl Tls {
@@ -98,25 +99,21 @@ impl Tls {
         let hello = start.client_hello();
         let checked = is_challenge(&hello);
         let name = name(&hello).unwrap_or_default();
-        let found = if checked {
-            self.certificates.alpn_answer(&name)
-        } else {
-            self.certificates.find(&name)
-        };
-        let Some(key) = found else {
-            start.io.write_all(&UNRECOGNIZED_NAME).await?;
-            start.io.shutdown().await?;
-            return Ok(None);
-        };
-        if checked {
+        let certificate = self.certificates.find(&name).filter(|_| !checked);
+        if checked && self.certificates.alpn_answer(&name).is_some() {
             let challenges = Arc::clone(&self.challenges);
             start.into_stream(challenges).await?.shutdown().await?;
             return Ok(None);
         }
+        let Some(certificate) = certificate else {
+            start.io.write_all(&UNRECOGNIZED_NAME).await?;
+            start.io.shutdown().await?;
+            return Ok(None);
+        };
         let stream = start.into_stream(Arc::clone(&self.serving)).await?;
         let shown = Shown {
             name: name.into_boxed_str(),
-            key,
+            certificate,
         };
         Ok(Some(Secured { stream, shown }))
     }
@@ -139,7 +136,7 @@ impl Shown {
     fn names(&self, host: &str) -> Option<bool> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let host = ServerName::try_from(host).ok()?;
-        let certificate = ParsedCertificate::try_from(self.key.cert.first()?).ok()?;
+        let certificate = ParsedCertificate::try_from(self.certificate.leaf()).ok()?;
         Some(rustls::client::verify_server_name(&certificate, &host).is_ok())
     }
 }
@@ -169,7 +166,8 @@ struct Served(Arc<Certificates>);
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.find(&name(&hello)?)
+        let certificate = self.0.find(&name(&hello)?)?;
+        self.0.ready(&certificate).ok()
     }
 }
 

@@ -157,30 +157,21 @@ impl Host {
     }
 
     async fn look_after_all(self: &Arc<Self>) {
-        let (records, observed) = match tokio::join!(
-            self.store().apps(),
+        let (names, observed) = match tokio::join!(
+            self.store().app_names(),
             self.engine().observe_all()
         ) {
-            (Ok(records), Ok(observed)) => (records, observed),
+            (Ok(names), Ok(observed)) => (names, observed),
             (Err(error), _) => return tracing::error!(%error, "apps were not read"),
             (_, Err(error)) => {
                 return tracing::warn!(error = %Error::from(error).chain(), "the engine was not observed");
             }
         };
-        let known: BTreeSet<&AppName> = records.iter().map(|record| &record.name).collect();
-        let orphans: Vec<AppName> = observed
-            .iter()
-            .filter(|(app, observed)| {
-                !known.contains(app)
-                    && (observed.network.is_some() || !observed.containers.is_empty())
-            })
-            .map(|(app, _)| app.clone())
-            .collect();
-        let apps = records
-            .into_iter()
-            .map(|record| record.name)
-            .chain(orphans)
-            .collect();
+        let mut apps = BTreeSet::from_iter(names);
+        let orphans = observed.iter()
+            .filter(|(_, observed)| observed.network.is_some() || !observed.containers.is_empty())
+            .map(|(app, _)| app.clone());
+        apps.extend(orphans);
         self.look_after_some(apps);
     }
 

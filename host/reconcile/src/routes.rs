@@ -55,22 +55,21 @@ impl Host {
 
     /// Points the app's host names at a target and tells the ingress if that is new.
     pub(crate) fn set_target(&self, app: &AppName, target: Target) {
-        self.change_routes(app, |routes| routes.target = target);
+        self.change_routes(app, |routes| replace(&mut routes.target, target));
     }
 
     /// Changes the app's host names beside the free one and tells the ingress if they
     /// are new.
     pub(crate) fn set_domains(&self, app: &AppName, domains: Domains) {
-        self.change_routes(app, |routes| routes.domains = domains);
+        self.change_routes(app, |routes| replace(&mut routes.domains, domains));
     }
 
-    fn change_routes(&self, app: &AppName, change: impl FnOnce(&mut AppRoutes)) {
+    /// `change` says whether it has changed anything.
+    fn change_routes(&self, app: &AppName, change: impl FnOnce(&mut AppRoutes) -> bool) {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let known = routes.contains_key(app);
-        let found = routes.entry(app.clone()).or_default();
-        let before = (found.domains.clone(), found.target.clone());
-        change(found);
-        if !known || before != (found.domains.clone(), found.target.clone()) {
+        let changed = change(routes.entry(app.clone()).or_default());
+        if changed || !known {
             self.ingress().publish(all(self.config(), &routes));
         }
     }
@@ -82,6 +81,13 @@ impl Host {
             self.ingress().publish(all(self.config(), &routes));
         }
     }
+}
+
+/// Puts a value in the place of another, and says whether they differ.
+fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
+    let differs = *place != value;
+    *place = value;
+    differs
 }
 
 /// The routes of every app as it is remembered and as the engine has it.

@@ -28,6 +28,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How much of the database each connection keeps in memory, in KiB. What is read often is
+/// in the system's memory too.
+const CACHE_KIB: u32 = 256;
+
 /// The host's memory. Cheap to clone; all clones share connections.
 #[derive(Clone)]
 pub struct Store {
@@ -75,6 +79,7 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .pragma("cache_size", format!("-{CACHE_KIB}"))
             .busy_timeout(Duration::from_secs(10));
         let open = |source| Error::Open {
             folder: folder.to_owned(),
@@ -90,7 +95,7 @@ impl Store {
             .await
             .map_err(|source| open(source.into()))?;
         let readers = SqlitePoolOptions::new()
-            .max_connections(4)
+            .max_connections(2)
             .connect_with(options.read_only(true))
             .await
             .map_err(open)?;

@@ -6,11 +6,9 @@ use crate::process::{Place, Process, command, processors};
 use crate::{Proxy, certificate_file};
 use doprax_core::name::AppName;
 use doprax_core::route::{Route, Routes, Target};
-use doprax_ingress::{AccessLog, Config, Ingress};
-use rustls::crypto::ring::sign::any_supported_type;
+use doprax_ingress::{AccessLog, Config, Ingress, ServedCertificate};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -82,10 +80,9 @@ pub(crate) fn serve(arguments: &[String]) {
     }
 }
 
-fn certificate(folder: &Path, number: usize) -> Arc<CertifiedKey> {
+fn certificate(folder: &Path, number: usize) -> Arc<ServedCertificate> {
     let file = certificate_file(folder, number);
     let key = PrivateKeyDer::from_pem_file(&file).unwrap();
-    let key = any_supported_type(&key).unwrap();
-    let chain = vec![CertificateDer::from_pem_file(&file).unwrap()];
-    Arc::new(CertifiedKey::new(chain, key))
+    let chain = [CertificateDer::from_pem_file(&file).unwrap()];
+    Arc::new(ServedCertificate::new(&chain, &key).unwrap())
 }

@@ -1,8 +1,9 @@
 //! A certificate with its key, as it is kept and as it is served.
 
-use super::{Error, Names, Secret};
+use super::{Error, Names};
+use crate::pool::Pool;
+use crate::served::ServedCertificate;
 use instant_acme::CertificateIdentifier;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
@@ -13,8 +14,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
-/// The one crypto provider.
-static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::ring::default_provider);
+/// Names of CAs, and where their directories are.
+static CAS: LazyLock<Pool<str>> = LazyLock::new(Pool::new);
 
 /// A certificate as the vault keeps it. Holds the key: no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,14 +35,10 @@ pub(crate) struct Certificate {
     /// The first moment at which it is not valid any more.
     pub(crate) not_after: SystemTime,
     /// Who issued it, as people read it.
-    pub(crate) issuer: String,
+    pub(crate) issuer: Arc<str>,
     /// Directory of the CA; none: the local CA.
-    pub(crate) directory: Option<String>,
-    /// What the CA's renewal information is asked by (RFC 9773 section 4.1).
-    pub(crate) identifier: Option<CertificateIdentifier<'static>>,
-    pub(crate) key: Arc<CertifiedKey>,
-    /// Tells whether an order was for this certificate.
-    pub(crate) key_pem: Secret,
+    pub(crate) directory: Option<Arc<str>>,
+    pub(crate) served: Arc<ServedCertificate>,
 }
 
 impl Certificate {
@@ -67,27 +64,31 @@ impl Certificate {
         }
         let not_before = system_time(parsed.validity.not_before);
         let not_after = system_time(parsed.validity.not_after) + Duration::from_secs(1);
-        let issuer = issuer(&parsed);
-        let identifier = CertificateIdentifier::try_from(leaf)
-            .ok()
-            .map(CertificateIdentifier::into_owned);
-        let key = CertifiedKey::from_der(chain, key, &PROVIDER)
+        let issuer = CAS.share(issuer(&parsed));
+        let served = ServedCertificate::new(&chain, &key)
             .map_err(|error| refuse(format!("its key does not fit: {error}")))?;
         Ok(Self {
             not_before,
             not_after,
             issuer,
-            directory: record.directory,
-            identifier,
-            key: Arc::new(key),
-            key_pem: Secret::new(record.key),
+            directory: record.directory.map(|directory| CAS.share(directory)),
+            served: Arc::new(served),
         })
     }
 
     /// What is served for each of the names.
-    pub(crate) fn by_name(&self, names: &Names) -> Vec<(String, Arc<CertifiedKey>)> {
-        let served = |name: &str| (name.to_owned(), Arc::clone(&self.key));
-        names.iter().map(served).collect()
+    pub(crate) fn by_name(
+        &self,
+        names: &Names,
+    ) -> impl Iterator<Item = (Arc<str>, Arc<ServedCertificate>)> {
+        let served = |name| (name, Arc::clone(&self.served));
+        names.shared().map(served)
+    }
+
+    /// What the CA's renewal information is asked by (RFC 9773 section 4.1).
+    pub(crate) fn identifier(&self) -> Option<CertificateIdentifier<'static>> {
+        let identifier = CertificateIdentifier::try_from(self.served.leaf()).ok()?;
+        Some(identifier.into_owned())
     }
 
     pub(crate) fn is_valid(&self, now: SystemTime) -> bool {

@@ -28,8 +28,10 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// How many names are worked on at once.
+/// How many sets of names are worked on at once with other CAs, and how many with the
+/// local one, which needs no network.
 const PARALLEL: usize = 8;
+const PARALLEL_LOCAL: usize = 256;
 
 /// When nothing is due, it is looked again after this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -167,11 +169,8 @@ impl Issuer {
             } else if let Some((_, other)) = others.find(|(_, entry)| entry.certificate.is_some())
                 && let Some(certificate) = &other.certificate
             {
-                let key = Arc::clone(&certificate.key);
-                self.shared
-                    .workshop
-                    .certificates
-                    .serve([(name.to_owned(), key)]);
+                let served = Arc::clone(&certificate.served);
+                self.shared.workshop.certificates.serve([(name, served)]);
             }
         }
         drop(entries);
@@ -237,52 +236,119 @@ impl Drop for Issuer {
 /// What a piece of work leaves.
 type Done = Result<(Id, State), JoinError>;
 
-/// Starts what is due, for ever.
+/// Starts what is due, for ever. All names are looked at only where something may have
+/// become due, or where something that waits may begin.
 async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut jobs = JoinSet::new();
-    let mut running = HashMap::new();
+    let mut running = Running::default();
+    let mut agenda = shared.start_due(&mut jobs, &mut running);
     loop {
-        shared.start_due(&mut jobs, &mut running);
-        let wake = shared.next_wake();
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(done) = jobs.join_next_with_id() => shared.finish(done, &mut running),
+            Some(done) = jobs.join_next_with_id() => {
+                let next = shared.finish(done, &mut running);
+                agenda.wake = next.map_or(agenda.wake, |next| next.min(agenda.wake));
+                if !agenda.may_begin(&running) {
+                    continue;
+                }
+            }
             () = shared.changed.notified() => {}
-            () = shared.workshop.clock.sleep_until(wake) => {}
+            () = shared.workshop.clock.sleep_until(agenda.wake) => {}
         }
+        agenda = shared.start_due(&mut jobs, &mut running);
     }
     jobs.shutdown().await;
 }
 
+/// What is being worked on.
+#[derive(Debug, Default)]
+struct Running {
+    names: HashMap<Id, Names>,
+    /// How many of them are the local CA's.
+    local: usize,
+}
+
+impl Running {
+    fn insert(&mut self, id: Id, names: Names) {
+        self.local += usize::from(LocalCa::may_issue(&names));
+        self.names.insert(id, names);
+    }
+
+    fn remove(&mut self, id: Id) -> Option<Names> {
+        let names = self.names.remove(&id)?;
+        self.local -= usize::from(LocalCa::may_issue(&names));
+        Some(names)
+    }
+
+    fn public(&self) -> usize {
+        self.names.len() - self.local
+    }
+}
+
+/// What a look at all names has found.
+#[derive(Debug)]
+struct Agenda {
+    /// When something becomes due that was not due yet.
+    wake: SystemTime,
+    /// Whether something is due that waits for others to end: of public names, of local
+    /// ones.
+    waits: bool,
+    local_waits: bool,
+}
+
+impl Agenda {
+    /// Whether it is worth to look again. Pieces of local work are short and many: half
+    /// of them end before that.
+    fn may_begin(&self, running: &Running) -> bool {
+        (self.waits && running.public() < PARALLEL)
+            || (self.local_waits && running.local <= PARALLEL_LOCAL / 2)
+    }
+}
+
 impl Shared {
     /// Starts what is due: names without a certificate first, then by the time at
-    /// which it became due, as many as may run at once. The local CA needs no network
-    /// and is not counted.
-    fn start_due(self: &Arc<Self>, jobs: &mut JoinSet<State>, running: &mut HashMap<Id, Names>) {
+    /// which it became due, as many as may run at once.
+    fn start_due(
+        self: &Arc<Self>,
+        jobs: &mut JoinSet<State>,
+        running: &mut Running,
+    ) -> Agenda {
         let now = self.workshop.clock.now();
         let mut entries = self.entries();
-        let mut due: Vec<_> = entries
-            .iter()
-            .filter_map(|(names, entry)| {
-                let (time, work) = entry.next().filter(|(time, _)| *time <= now)?;
-                Some((entry.certificate.is_some(), time, names, work))
-            })
-            .collect();
+        let mut agenda = Agenda {
+            wake: now + LONGEST_SLEEP,
+            waits: false,
+            local_waits: false,
+        };
+        let mut due = Vec::new();
+        for (names, entry) in entries.iter() {
+            match entry.next() {
+                Some((time, work)) if time <= now => {
+                    due.push((entry.certificate.is_some(), time, names, work));
+                }
+                Some((time, _)) => agenda.wake = time.min(agenda.wake),
+                None => {}
+            }
+        }
         due.sort_by_key(|(has_certificate, time, ..)| (*has_certificate, *time));
-        let public = running.values().filter(|names| !LocalCa::may_issue(names));
-        let mut free = PARALLEL.saturating_sub(public.count());
+        let mut free = PARALLEL.saturating_sub(running.public());
+        let mut local_free = PARALLEL_LOCAL.saturating_sub(running.local);
         let mut chosen: Vec<(Names, Work)> = Vec::new();
         for (_, _, names, work) in due {
-            let is_local = LocalCa::may_issue(names);
+            let (free, waits) = if LocalCa::may_issue(names) {
+                (&mut local_free, &mut agenda.local_waits)
+            } else {
+                (&mut free, &mut agenda.waits)
+            };
             let mut others = running
+                .names
                 .values()
                 .chain(chosen.iter().map(|(names, _)| names));
-            if (!is_local && free == 0) || others.any(|other| other.overlaps(names)) {
+            if *free == 0 || others.any(|other| other.overlaps(names)) {
+                *waits = true;
                 continue;
             }
-            if !is_local {
-                free -= 1;
-            }
+            *free -= 1;
             chosen.push((names.clone(), work));
         }
         for (names, work) in chosen {
@@ -299,36 +365,20 @@ impl Shared {
             running.insert(abort.id(), names);
             entry.doing = Some((work, abort));
         }
+        agenda
     }
 
-    /// When something becomes due that is not due yet. What is due already waits for
-    /// something to end.
-    fn next_wake(&self) -> SystemTime {
-        let now = self.workshop.clock.now();
-        self.entries()
-            .values()
-            .filter_map(Entry::next)
-            .map(|(time, _)| time)
-            .filter(|time| *time > now)
-            .min()
-            .unwrap_or(now + LONGEST_SLEEP)
-    }
-
-    fn finish(&self, done: Done, running: &mut HashMap<Id, Names>) {
+    /// Takes in what came of a piece of work, and says when there is something to do for
+    /// its names next.
+    fn finish(&self, done: Done, running: &mut Running) -> Option<SystemTime> {
         let id = match &done {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let Some(names) = running.remove(&id) else {
-            return;
-        };
+        let names = running.remove(id)?;
         let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(&names) else {
-            return;
-        };
-        let Some((work, _)) = entry.doing.take() else {
-            return;
-        };
+        let entry = entries.get_mut(&names)?;
+        let (work, _) = entry.doing.take()?;
         match done {
             Ok((_, state)) => {
                 let is_new = work == Work::Obtain && state.schedule.failures == 0;
@@ -336,7 +386,9 @@ impl Shared {
                 entry.schedule = state.schedule;
                 if work == Work::Remove && entry.wish == Wish::Forgotten {
                     entries.remove(&names);
-                } else if entry.wish == Wish::Wanted
+                    return None;
+                }
+                if entry.wish == Wish::Wanted
                     && is_new
                     && let Some(certificate) = &entry.certificate
                 {
@@ -353,6 +405,7 @@ impl Shared {
                 entry.schedule = entry.schedule.failed(error, None, now, chance());
             }
         }
+        entry.next().map(|(time, _)| time)
     }
 
     /// Serves all that is still valid, at once.
@@ -398,12 +451,12 @@ async fn load(
         entry.certificate = Some(Arc::new(certificate));
     })
     .await?;
-    let key_of = |id: &str| {
+    let served = |id: &str| {
         let entry = entries.get(&Names::new(id.split(',')).ok()?)?;
         let certificate = entry.certificate.as_ref()?;
-        Some(certificate.key_pem.clone())
+        Some(Arc::clone(&certificate.served))
     };
-    order::forget_finished(vault, key_of).await?;
+    order::forget_finished(vault, served).await?;
     vault::each(vault, Kind::Schedule, |id, schedule: Schedule| {
         let Ok(names) = Names::new(id.split(',')) else {
             return;
@@ -431,7 +484,7 @@ fn status(names: &Names, entry: &Entry, now: SystemTime) -> CertificateStatus {
     CertificateStatus {
         names: names.clone(),
         phase,
-        issuer: certificate.map(|found| found.issuer.clone()),
+        issuer: certificate.map(|found| found.issuer.to_string()),
         not_before: certificate.map(|found| found.not_before),
         not_after: certificate.map(|found| found.not_after),
         next_attempt: (entry.wish == Wish::Wanted && !is_obtaining).then(|| next.max(now)),

@@ -3,6 +3,7 @@
 use super::Error;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// A CA takes at most a hundred names in one certificate (Let's Encrypt's limit).
 const MOST: usize = 100;
@@ -11,7 +12,7 @@ const MOST: usize = 100;
 /// each once. What is issued, renewed and limited is such a set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub struct Names(Vec<String>);
+pub struct Names(Arc<[Arc<str>]>);
 
 impl Names {
     /// Checks each name: a host name in ASCII of at least one label, or `*.` and such
@@ -28,18 +29,23 @@ impl Names {
         }
         match names.iter().find(|name| !is_host_name(name)) {
             Some(name) => Err(Error::Name(name.clone())),
-            None => Ok(Self(names)),
+            None => Ok(Self(names.into_iter().map(Arc::from).collect())),
         }
     }
 
     /// The names.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.0.iter().map(|name| &**name)
+    }
+
+    /// The names, for whoever keeps them.
+    pub(super) fn shared(&self) -> impl Iterator<Item = Arc<str>> {
+        self.0.iter().cloned()
     }
 
     /// Whether a name is one of these, as written.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|own| own == name)
+        self.iter().any(|own| own == name)
     }
 
     /// Whether a name is in both.
@@ -64,7 +70,7 @@ impl TryFrom<Vec<String>> for Names {
 
 impl From<Names> for Vec<String> {
     fn from(names: Names) -> Self {
-        names.0
+        names.iter().map(str::to_owned).collect()
     }
 }
 

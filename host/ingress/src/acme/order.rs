@@ -17,11 +17,15 @@ use super::http::call;
 use super::limiter::Purpose;
 use super::proof::{UNHEARD, dns_name};
 use super::vault::{self, Kind, Vault};
-use super::{Challenge, Error, Names, Secret, lost};
+use super::{Challenge, Error, Names, lost};
 use crate::Certificates;
+use crate::served::ServedCertificate;
 use instant_acme::{Account, Identifier, NewOrder, Order, OrderStatus};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -57,8 +61,9 @@ pub(super) struct Record {
 }
 
 impl Record {
-    fn is_for(&self, key: &Secret) -> bool {
-        self.key.as_bytes() == key.expose()
+    fn is_for(&self, certificate: &ServedCertificate) -> bool {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes())
+            .is_ok_and(|key| key.secret_der() == certificate.key().secret_der())
     }
 }
 
@@ -101,16 +106,16 @@ pub(super) async fn forget(vault: &dyn Vault, names: &Names, directory: &str) ->
     vault::remove(vault, Kind::Order, &id(names, directory)).await
 }
 
-/// Removes orders whose certificate is there: a kill came between the two. `key_of` is
-/// the key of the certificate for names.
+/// Removes orders whose certificate is there: a kill came between the two. `served` is
+/// what is served for names.
 pub(super) async fn forget_finished(
     vault: &dyn Vault,
-    key_of: impl Fn(&str) -> Option<Secret>,
+    served: impl Fn(&str) -> Option<Arc<ServedCertificate>>,
 ) -> Result<(), Error> {
     let mut finished = Vec::new();
     vault::each(vault, Kind::Order, |id, record: Record| {
         let names = id.split(' ').next().unwrap_or_default();
-        if key_of(names).is_some_and(|key| record.is_for(&key)) {
+        if served(names).is_some_and(|served| record.is_for(&served)) {
             finished.push(id);
         }
     })
@@ -152,7 +157,7 @@ impl Attempt<'_> {
     async fn begin(&self) -> Result<Record, Error> {
         let purpose = match self.previous {
             Some(previous) if previous.directory.as_deref() == Some(self.ca.directory()) => {
-                if self.suggested && previous.identifier.is_some() {
+                if self.suggested && previous.identifier().is_some() {
                     Purpose::Replacement
                 } else {
                     Purpose::Renewal
@@ -207,7 +212,7 @@ impl Attempt<'_> {
             .collect();
         loop {
             let replaced = match (record.purpose, self.previous) {
-                (Purpose::Replacement, Some(previous)) => previous.identifier.clone(),
+                (Purpose::Replacement, Some(previous)) => previous.identifier(),
                 _ => None,
             };
             let (result, seen) = call!(async {
@@ -405,7 +410,7 @@ impl Attempt<'_> {
         // It could not be removed when its certificate was there.
         let is_finished = |record: &Record| {
             self.previous
-                .is_some_and(|previous| record.is_for(&previous.key_pem))
+                .is_some_and(|previous| record.is_for(&previous.served))
         };
         Ok(record.filter(|record| !is_finished(record)))
     }

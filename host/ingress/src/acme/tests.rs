@@ -99,8 +99,8 @@ impl Rig {
 
     /// The certificate that is served for a name.
     fn served(&self, name: &str) -> CertificateDer<'static> {
-        let key = self.certificates.find(name).expect("it is served");
-        key.cert[0].clone()
+        let served = self.certificates.find(name).expect("it is served");
+        served.leaf().clone()
     }
 
     /// Whether a certificate is served for each of the names.

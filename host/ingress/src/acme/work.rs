@@ -59,7 +59,7 @@ impl Workshop {
         let now = self.clock.now();
         match obtained {
             Ok(certificate) => {
-                tracing::info!(%names, issuer = certificate.issuer, "certificate obtained");
+                tracing::info!(%names, issuer = &*certificate.issuer, "certificate obtained");
                 State {
                     schedule: Schedule::issued(
                         certificate.not_before,
@@ -156,13 +156,13 @@ impl Workshop {
             .cas
             .iter()
             .find(|ca| Some(ca.directory()) == certificate.directory.as_deref())?;
-        let identifier = certificate.identifier.as_ref()?;
+        let identifier = certificate.identifier()?;
         let asked = async {
             ca.check_pause()?;
             let account = ca.account().await?;
             ca.judge(
                 "read the renewal information",
-                call!(async { account.renewal_info(identifier).await }),
+                call!(async { account.renewal_info(&identifier).await }),
             )
         };
         match asked.await {

@@ -4,10 +4,10 @@ use crate::pki::{Authority, BOTH, Visitor};
 use crate::rig::{Origin, PATIENCE, Rig, any, app, read_all, refused, soon, until};
 use bytes::Bytes;
 use doprax_core::route::Target;
+use doprax_ingress::ServedCertificate;
 use http_body_util::StreamBody;
 use hyper::Response;
 use hyper::body::Frame;
-use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
 use std::convert::Infallible;
 use std::io;
@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 const SHORT: Duration = Duration::from_millis(150);
 const NAME: &str = "shop.localhost";
 
-fn serve(rig: &Rig, name: &str, key: &Arc<CertifiedKey>) {
+fn serve(rig: &Rig, name: &str, key: &Arc<ServedCertificate>) {
     let certificate = (name.to_owned(), Arc::clone(key));
     rig.ingress.certificates().serve([certificate]);
 }
@@ -105,7 +105,7 @@ async fn a_new_certificate_is_served_from_the_next_handshake_on() {
         let visitor = authority.trusting(BOTH);
         let stream = visitor.connect(rig.https, NAME).await.unwrap();
         let shown = stream.get_ref().1.peer_certificates().unwrap().to_vec();
-        assert_eq!(shown, key.cert);
+        assert_eq!(shown, [key.leaf().clone()]);
     }
     rig.ingress.certificates().withdraw(NAME);
     assert!(visitor.connect(rig.https, NAME).await.is_err());
@@ -137,7 +137,7 @@ async fn a_ca_that_checks_a_name_sees_its_answer_and_no_more() {
     let (served, answer) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     serve(&rig, NAME, &served);
     let certificates = rig.ingress.certificates();
-    certificates.answer_alpn(NAME, Arc::clone(&answer));
+    certificates.answer_alpn(NAME, Arc::new(answer.certified().unwrap()));
     let shown = |stream: &TlsStream<TcpStream>| {
         let connection = stream.get_ref().1;
         connection.peer_certificates().unwrap().to_vec()
@@ -145,13 +145,13 @@ async fn a_ca_that_checks_a_name_sees_its_answer_and_no_more() {
     let ca = authority.trusting(BOTH).speaking(&["acme-tls/1"]);
     let stream = ca.connect(rig.https, NAME).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"acme-tls/1"[..]));
-    assert_eq!(shown(&stream), answer.cert);
+    assert_eq!(shown(&stream), [answer.leaf().clone()]);
     assert_eq!(read_all(stream).await, "");
     let visitor = authority
         .trusting(BOTH)
         .speaking(&["acme-tls/1", "http/1.1"]);
     let stream = visitor.connect(rig.https, NAME).await.unwrap();
-    assert_eq!(shown(&stream), served.cert);
+    assert_eq!(shown(&stream), [served.leaf().clone()]);
     certificates.withdraw_alpn(NAME);
     assert!(ca.connect(rig.https, NAME).await.is_err());
 }
