@@ -57,7 +57,7 @@ impl Certificates {
         &self,
         certificates: impl IntoIterator<Item = (impl Into<Arc<str>>, Arc<ServedCertificate>)>,
     ) {
-        let mut by_part: HashMap<usize, Vec<(Arc<str>, Arc<ServedCertificate>)>> = HashMap::new();
+        let mut by_part: HashMap<usize, Vec<_>> = HashMap::new();
         for (name, certificate) in certificates {
             let name = name.into();
             let part = by_part.entry(self.part(&name)).or_default();
@@ -209,7 +209,10 @@ mod tests {
             assert_eq!(ready.cert, [one.leaf().clone()]);
             assert!(Arc::ptr_eq(&ready, &certificates.ready(&one).unwrap()));
         }
-        let held = certificates.ready.iter().filter(|place| place.load().is_some());
+        let held = certificates
+            .ready
+            .iter()
+            .filter(|place| place.load().is_some());
         assert!(held.count() > READY / 2);
     }
 }

@@ -55,7 +55,9 @@ impl ServedCertificate {
 
     /// What rustls serves of it.
     pub fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
-        let key = PROVIDER.key_provider.load_private_key(self.key.clone_key())?;
+        let key = PROVIDER
+            .key_provider
+            .load_private_key(self.key.clone_key())?;
         let chain = std::iter::once(&self.leaf).chain(&*self.above);
         Ok(CertifiedKey::new(chain.cloned().collect(), key))
     }
@@ -80,8 +82,8 @@ mod tests {
         let (_, other) = issued();
         let broken = PrivateKeyDer::Pkcs8(b"no key".to_vec().into());
         ServedCertificate::new(&[], &key).unwrap_err();
-        ServedCertificate::new(&[leaf.clone()], &broken).unwrap_err();
-        ServedCertificate::new(&[leaf.clone()], &other).unwrap_err();
+        ServedCertificate::new(std::slice::from_ref(&leaf), &broken).unwrap_err();
+        ServedCertificate::new(std::slice::from_ref(&leaf), &other).unwrap_err();
         ServedCertificate::new(&[leaf], &key).unwrap();
     }
 

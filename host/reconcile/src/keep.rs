@@ -168,7 +168,8 @@ impl Host {
             }
         };
         let mut apps = BTreeSet::from_iter(names);
-        let orphans = observed.iter()
+        let orphans = observed
+            .iter()
             .filter(|(_, observed)| observed.network.is_some() || !observed.containers.is_empty())
             .map(|(app, _)| app.clone());
         apps.extend(orphans);

@@ -308,11 +308,7 @@ impl Agenda {
 impl Shared {
     /// Starts what is due: names without a certificate first, then by the time at
     /// which it became due, as many as may run at once.
-    fn start_due(
-        self: &Arc<Self>,
-        jobs: &mut JoinSet<State>,
-        running: &mut Running,
-    ) -> Agenda {
+    fn start_due(self: &Arc<Self>, jobs: &mut JoinSet<State>, running: &mut Running) -> Agenda {
         let now = self.workshop.clock.now();
         let mut entries = self.entries();
         let mut agenda = Agenda {

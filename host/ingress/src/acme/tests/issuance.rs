@@ -30,6 +30,7 @@ async fn by_http_and_by_tls() {
         assert!(lifetime > 89 * DAY && lifetime < 91 * DAY, "{lifetime:?}");
         // What a client checks: the key fits, and the key is P-256.
         let served = rig.certificates.find("example.com").unwrap();
+        let served = served.certified().unwrap();
         served.keys_match().unwrap();
         assert_eq!(
             served.key.algorithm(),

@@ -98,7 +98,7 @@ impl ResolvesServerCert for Resolver {
         if protocols.any(|protocol| protocol == b"acme-tls/1") {
             self.0.alpn_answer(name)
         } else {
-            self.0.find(name)
+            self.0.ready(&self.0.find(name)?).ok()
         }
     }
 }
