@@ -66,6 +66,9 @@ impl Store {
 
     /// Gives an app host names, all or none. What it has already is kept; a name that a
     /// person added stays such a one.
+    ///
+    /// A person only adds: what a name has stays with it, whoever gave it. The manifest
+    /// decides about a name, but HSTS stays on where a person added the name.
     pub async fn claim_domains(
         &self,
         app: &AppName,
@@ -80,8 +83,13 @@ impl Store {
                 "INSERT INTO domains (name, app, redirect_to, hsts, by_hand)
                  VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (name) DO UPDATE SET
-                     redirect_to = iif(app = ?2, excluded.redirect_to, redirect_to),
-                     hsts = iif(app = ?2, excluded.hsts, hsts),
+                     redirect_to = iif(app = ?2,
+                         iif(?5, coalesce(excluded.redirect_to, redirect_to),
+                             excluded.redirect_to),
+                         redirect_to),
+                     hsts = iif(app = ?2,
+                         max(excluded.hsts, iif(by_hand OR ?5, hsts, 0)),
+                         hsts),
                      by_hand = iif(app = ?2, max(by_hand, excluded.by_hand), by_hand)
                  RETURNING *",
             )

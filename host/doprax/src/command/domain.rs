@@ -28,7 +28,8 @@ enum DomainCommand {
 
 /// Give an app a host name, and see which DNS record it needs
 ///
-/// The app answers to the name at once. A name belongs to one app.
+/// The app answers to the name at once. A name belongs to one app. Adding a name again
+/// takes nothing away from it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -42,7 +43,8 @@ struct Add {
     /// Also the name with `www.` before it, whose requests are sent on
     #[arg(long)]
     www: bool,
-    /// Tell browsers to use nothing but HTTPS for it, for a year
+    /// Tell browsers to use nothing but HTTPS for it, for a year; stays on until the name is
+    /// removed (domain remove) and added without it
     #[arg(long)]
     hsts: bool,
 }
@@ -197,15 +199,17 @@ impl List {
                     || domain.app.to_string(),
                     |other| format!("{} (sent on to {other})", domain.app),
                 );
+                let hsts = if domain.hsts { "yes" } else { "no" };
                 vec![
                     domain.name.clone(),
                     answers,
                     verified.to_owned(),
+                    hsts.to_owned(),
                     source.to_owned(),
                 ]
             })
             .collect();
-        output.table(&["DOMAIN", "APP", "VERIFIED", "NAMED"], &rows)
+        output.table(&["DOMAIN", "APP", "VERIFIED", "HSTS", "NAMED"], &rows)
     }
 }
 
