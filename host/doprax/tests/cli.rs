@@ -137,6 +137,7 @@ fn refusals_say_what_to_do() {
         ),
         ("no-file-to-check", &["check"], &[]),
         ("nobody-to-ask", &["volume", "remove", "shop", "data"], &[]),
+        ("address-of-all", &["serve", "--address", "0.0.0.0"], &[]),
         ("no-such-group", &["serve", "--group", "no-such-group"], &[]),
         (
             "unknown-limit",
