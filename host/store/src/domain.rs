@@ -139,8 +139,8 @@ impl Store {
         Ok(())
     }
 
-    /// Remembers when a name was seen to lead here.
-    pub async fn set_verified(&self, name: &str, verified_ms: i64) -> Result<(), Error> {
+    /// Remembers when a name was seen to lead here; with none, that it no longer does.
+    pub async fn set_verified(&self, name: &str, verified_ms: Option<i64>) -> Result<(), Error> {
         sqlx::query("UPDATE domains SET verified_ms = ? WHERE name = ?")
             .bind(verified_ms)
             .bind(name)

@@ -392,7 +392,7 @@ async fn a_domain_belongs_to_one_app() {
     // What the manifest names comes and goes; what a person added stays.
     let both = names(&["a.com", "b.com", "c.com"]);
     store.claim_domains(&shop(), &both, false).await.unwrap();
-    store.set_verified("b.com", 7).await.unwrap();
+    store.set_verified("b.com", Some(7)).await.unwrap();
     store
         .release_domains(&shop(), &names(&["b.com"]))
         .await
@@ -407,6 +407,9 @@ async fn a_domain_belongs_to_one_app() {
     assert_eq!(found[2].domain, www["www.a.com"]);
     assert!(store.domains(Some(&other)).await.unwrap().is_empty());
 
+    store.set_verified("b.com", None).await.unwrap();
+    let found = store.domains(Some(&shop())).await.unwrap();
+    assert_eq!(found[1].verified_ms, None);
     store.remove_domain(&shop(), "b.com").await.unwrap();
     assert_eq!(listed().await.len(), 2);
     store.remove_app(&shop()).await.unwrap();
