@@ -297,6 +297,7 @@ impl Host {
             value: address.to_string(),
         });
         DomainStatus {
+            private: is_private(&name),
             records: records.collect(),
             name,
             app,

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Result};
 use doprax_api::wire::{DnsRecord, Domain as WireDomain, NewDomain, Verification};
 use doprax_core::name::AppName;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Give an app host names of its own
@@ -113,10 +114,13 @@ impl Add {
         }
         output.line(format!("{} answers to {}\n", self.app, names(&added)))?;
         let records: Vec<&DnsRecord> = added.iter().flat_map(|domain| &domain.records).collect();
+        if added.iter().all(|domain| domain.private) {
+            return output.line(private(&domain.name, &records));
+        }
         if records.is_empty() {
             output.remark(
-                "this host does not know its public address: serve with --address ADDRESS, and \
-                 lead the name there",
+                "this host knows no public address of itself: doprax serve --address ADDRESS \
+                 names it; lead the name there",
             );
             return Ok(());
         }
@@ -237,6 +241,21 @@ fn names(domains: &[WireDomain]) -> String {
     names.join(" and ")
 }
 
+/// What a name needs that no DNS provider can have.
+fn private(name: &str, records: &[&DnsRecord]) -> String {
+    let addresses: BTreeSet<&str> = records.iter().map(|r| r.value.as_str()).collect();
+    let addresses: Vec<&str> = addresses.into_iter().collect();
+    let at = if addresses.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", addresses.join(", "))
+    };
+    format!(
+        "{name} is a private name: its certificate comes from this host's own CA (doprax ca),\n\
+         and whoever should reach it has to resolve it to this host{at}"
+    )
+}
+
 /// What came of asking where a name leads, for people.
 fn told(verification: &Verification, sign: &dyn Fn(&str, bool) -> String) -> String {
     let list = |addresses: &[IpAddr]| {
@@ -265,7 +284,7 @@ fn told(verification: &Verification, sign: &dyn Fn(&str, bool) -> String) -> Str
     };
     if expected.is_empty() {
         text.push_str(
-            "\n  → this host does not know its public address: serve with --address ADDRESS",
+            "\n  → this host knows no public address of itself: doprax serve --address ADDRESS names it",
         );
     } else {
         text.push_str(&format!(
@@ -279,6 +298,28 @@ fn told(verification: &Verification, sign: &dyn Fn(&str, bool) -> String) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_name_needs_no_dns_provider() {
+        let record = |kind: &str, name: &str, value: &str| DnsRecord {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        let records = [
+            record("A", "shop.internal", "192.0.2.10"),
+            record("A", "www.shop.internal", "192.0.2.10"),
+        ];
+        let records: Vec<&DnsRecord> = records.iter().collect();
+        insta::assert_snapshot!(private("shop.internal", &records), @"
+        shop.internal is a private name: its certificate comes from this host's own CA (doprax ca),
+        and whoever should reach it has to resolve it to this host, 192.0.2.10
+        ");
+        insta::assert_snapshot!(private("shop.internal", &[]), @"
+        shop.internal is a private name: its certificate comes from this host's own CA (doprax ca),
+        and whoever should reach it has to resolve it to this host
+        ");
+    }
 
     #[test]
     fn a_verification_says_what_was_found_and_what_was_expected() {
@@ -302,7 +343,7 @@ mod tests {
         verification.expected.clear();
         insta::assert_snapshot!(plain(&verification), @"
         ✗ example.com leads nowhere, say the name servers of example.com
-          → this host does not know its public address: serve with --address ADDRESS
+          → this host knows no public address of itself: doprax serve --address ADDRESS names it
         ");
     }
 }
