@@ -72,6 +72,7 @@ fn help_teaches() {
         "env list",
         "env set",
         "env unset",
+        "domain add",
         "operation",
         "plugin",
         "plugin list",

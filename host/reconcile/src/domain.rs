@@ -69,7 +69,7 @@ impl Host {
         spec: DomainSpec,
     ) -> Result<Vec<DomainStatus>, Error> {
         self.record(app).await?;
-        if let Some((message, help)) = objection(name) {
+        if let Some((message, help)) = objection(name, "") {
             return Err(Error::Domain { message, help });
         }
         let names = host_names(&BTreeMap::from([(name.to_owned(), spec)]));

@@ -6,6 +6,7 @@ use doprax_api::wire::{DnsRecord, Domain as WireDomain, NewDomain, Verification}
 use doprax_core::name::AppName;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 /// Give an app host names of its own
@@ -40,6 +41,7 @@ struct Add {
     /// The app
     app: AppName,
     /// The name, such as example.com
+    #[arg(value_parser = host_name)]
     name: String,
     /// Also the name with `www.` before it, whose requests are sent on
     #[arg(long)]
@@ -63,6 +65,7 @@ struct Verify {
     /// The app
     app: AppName,
     /// Only this name and its `www.`
+    #[arg(value_parser = host_name)]
     name: Option<String>,
 }
 
@@ -86,7 +89,14 @@ struct Remove {
     /// The app
     app: AppName,
     /// The name
+    #[arg(value_parser = host_name)]
     name: String,
+}
+
+/// A host name as DNS compares it (RFC 4343): in lower case, and without the dot of the
+/// root at its end.
+fn host_name(text: &str) -> Result<String, Infallible> {
+    Ok(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase())
 }
 
 impl Domain {
