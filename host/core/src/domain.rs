@@ -40,8 +40,9 @@ pub fn is_within(name: &str, domain: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Why a text is no host name (RFC 1123 section 2.1), and what to write.
-pub fn objection(name: &str) -> Option<(String, String)> {
+/// Why a text is no host name (RFC 1123 section 2.1), and what to write. Where
+/// it is written, `before` stands before it.
+pub fn objection(name: &str, before: &str) -> Option<(String, String)> {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -59,19 +60,20 @@ pub fn objection(name: &str) -> Option<(String, String)> {
     if valid(name) {
         return None;
     }
-    let bare = name
+    let lower = name.to_ascii_lowercase();
+    let bare = lower
         .trim_start_matches("https://")
         .trim_start_matches("http://")
         .split(['/', ':'])
         .next()
         .unwrap_or_default()
-        .trim_end_matches('.')
-        .to_ascii_lowercase();
-    let help = if bare != name && valid(&bare) {
-        format!("write `name: {bare}`, in lower case and without protocol, port and path")
+        .trim_end_matches('.');
+    let help = if bare != name && valid(bare) {
+        format!("write `{before}{bare}`, in lower case and without protocol, port and path")
     } else {
-        "write it as in `name: example.com`; a name with other letters in its `xn--` form"
-            .to_owned()
+        format!(
+            "write it as in `{before}example.com`; a name with other letters in its `xn--` form"
+        )
     };
     Some((format!("`{}` is no host name", cut(name)), help))
 }
@@ -98,6 +100,16 @@ mod tests {
         let www = &names["www.example.com"];
         assert_eq!(www.redirect_to.as_deref(), Some("example.com"));
         assert!(www.hsts && !names["example.org"].hsts);
+    }
+
+    #[test]
+    fn help_writes_a_name_as_its_place_has_it() {
+        let help = |name: &str, before: &str| objection(name, before).unwrap().1;
+        for name in ["HTTPS://Example.com:8443/", "a b"] {
+            assert!(help(name, "name: ").contains("`name: example.com`"));
+            assert!(help(name, "").contains("`example.com`"));
+        }
+        assert_eq!(objection("example.com", ""), None);
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn help_teaches() {
         "env list",
         "env set",
         "env unset",
+        "domain add",
         "operation",
         "plugin",
         "plugin list",
@@ -137,6 +138,7 @@ fn refusals_say_what_to_do() {
         ),
         ("no-file-to-check", &["check"], &[]),
         ("nobody-to-ask", &["volume", "remove", "shop", "data"], &[]),
+        ("address-of-all", &["serve", "--address", "0.0.0.0"], &[]),
         ("no-such-group", &["serve", "--group", "no-such-group"], &[]),
         (
             "unknown-limit",

@@ -6,8 +6,9 @@
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -38,12 +39,42 @@ pub(crate) enum Error {
         name: String,
     },
     /// No server is in charge of the name.
-    #[error("no name server is in charge of {name}")]
+    #[error("no name server is in charge of {name}: DNS knows neither it nor a domain above it")]
     NoServer {
         /// The name.
         name: String,
-        /// What the search for one ended with.
+    },
+    /// A server that is in charge of the name cannot be found.
+    #[error("{server}, a name server of {zone}, has no address")]
+    NoAddress {
+        /// The server.
+        server: String,
+        /// Its zone.
+        zone: String,
+    },
+    /// Nobody says which servers are in charge of the name.
+    #[error("cannot find the name servers of {name}")]
+    NotFound {
+        /// The name.
+        name: String,
+        /// What the search for them ended with.
         source: Box<NetError>,
+    },
+    /// No server that finds others answers.
+    #[error("no DNS server could be asked about {name}")]
+    Unasked {
+        /// The name.
+        name: String,
+        /// What asking ended with.
+        source: Box<NetError>,
+    },
+    /// The servers of the zone are not in charge of the name.
+    #[error("the name servers of {zone} refer to others about {name}")]
+    Referral {
+        /// The name.
+        name: String,
+        /// Their zone.
+        zone: String,
     },
     /// The servers did not say.
     #[error("the name servers of {zone} give no answer about {name}")]
@@ -148,7 +179,19 @@ async fn ask(
             let records = found.answers().iter();
             Ok(records.map(|record| record.data.clone()).collect())
         }
-        Err(error) if error.is_no_records_found() || error.is_nx_domain() => Ok(Vec::new()),
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+            // Servers without a word of their own name others (RFC 2308 section 2.2).
+            if none.response_code != ResponseCode::NXDomain
+                && none.soa.is_none()
+                && none.ns.is_some()
+            {
+                return Err(Error::Referral {
+                    name: text(name),
+                    zone: text(zone),
+                });
+            }
+            Ok(Vec::new())
+        }
         Err(source) => Err(Error::NoAnswer {
             name: text(name),
             zone: text(zone),
@@ -182,10 +225,7 @@ fn finder(server: Option<SocketAddr>) -> Result<TokioResolver, Error> {
 /// The zone that a name is in, and what asks its servers.
 async fn servers(finder: &TokioResolver, name: &Name) -> Result<(Name, TokioResolver), Error> {
     let mut zone = name.clone();
-    let none = |source| Error::NoServer {
-        name: text(name),
-        source: Box::new(source),
-    };
+    let failed = |source| unfound(name, source);
     let found = loop {
         match finder.lookup(zone.clone(), RecordType::NS).await {
             Ok(found) if !names(&found).is_empty() => break found,
@@ -193,23 +233,29 @@ async fn servers(finder: &TokioResolver, name: &Name) -> Result<(Name, TokioReso
             Err(error) if error.is_no_records_found() || error.is_nx_domain() => {
                 // Above the last label is nobody's zone but the root's.
                 if zone.num_labels() <= 1 {
-                    return Err(none(error));
+                    return Err(Error::NoServer { name: text(name) });
                 }
             }
-            Err(error) => return Err(none(error)),
+            Err(error) => return Err(failed(error)),
         }
         zone = zone.base_name();
     };
     let mut addresses = Vec::new();
     let mut failure = None;
     for server in names(&found).into_iter().take(MOST_SERVERS) {
-        match finder.lookup_ip(server).await {
+        match finder.lookup_ip(server.clone()).await {
             Ok(found) => addresses.extend(found.iter()),
-            Err(error) => failure = Some(error),
+            Err(error) if error.is_no_records_found() => {
+                failure = Some(Error::NoAddress {
+                    server: text(&server),
+                    zone: text(&zone),
+                });
+            }
+            Err(error) => failure = Some(failed(error)),
         }
     }
     if let (true, Some(failure)) = (addresses.is_empty(), failure) {
-        return Err(none(failure));
+        return Err(failure);
     }
     let config = addresses.into_iter().map(NameServerConfig::udp_and_tcp);
     let mut builder = TokioResolver::builder_with_config(
@@ -221,7 +267,19 @@ async fn servers(finder: &TokioResolver, name: &Name) -> Result<(Name, TokioReso
     options.timeout = PATIENCE;
     options.cache_size = 0;
     options.recursion_desired = false;
-    builder.build().map_err(none).map(|asker| (zone, asker))
+    builder.build().map_err(failed).map(|asker| (zone, asker))
+}
+
+/// Why the servers of a name were not found. That there is nothing is no such failure:
+/// hickory's text for it shows the query as Rust has it.
+fn unfound(name: &Name, source: NetError) -> Error {
+    let (name, source) = (text(name), Box::new(source));
+    match *source {
+        NetError::Timeout | NetError::NoConnections | NetError::Io(_) => {
+            Error::Unasked { name, source }
+        }
+        _ => Error::NotFound { name, source },
+    }
 }
 
 /// The servers that an answer names.
@@ -247,6 +305,7 @@ fn text(name: &Name) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::chain;
     use std::net::UdpSocket;
     use tokio::time::{Instant, timeout};
 
@@ -270,5 +329,57 @@ mod tests {
         silent.set_read_timeout(Some(PATIENCE)).unwrap();
         let asked = silent.recv_from(&mut [0; 512]);
         assert!(asked.is_ok(), "the server was not asked");
+    }
+
+    /// Answers every question with this code and no records, as a server that knows nothing.
+    async fn answering(code: u8) -> SocketAddr {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut message = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut message).await {
+                // The header of RFC 1035 section 4.1.1: a response, without other sections
+                // than the question.
+                message[2] |= 0x80;
+                message[3] = 0x80 | code;
+                message[6..12].fill(0);
+                let end = question_end(&message[..length]);
+                let _ = socket.send_to(&message[..end], client).await;
+            }
+        });
+        address
+    }
+
+    fn question_end(message: &[u8]) -> usize {
+        let mut at = 12;
+        while message[at] != 0 {
+            at += usize::from(message[at]) + 1;
+        }
+        at + 5
+    }
+
+    #[tokio::test]
+    async fn what_is_not_found_is_said_in_words() {
+        let (no_error, failure, no_such_name) = (0, 2, 3);
+        let none = "no name server is in charge of shop.internal: \
+                    DNS knows neither it nor a domain above it";
+        for (code, words) in [
+            (no_error, none),
+            (no_such_name, none),
+            (failure, "cannot find the name servers of shop.internal: "),
+        ] {
+            let server = answering(code).await;
+            let error = resolve("shop.internal", Some(server)).await.unwrap_err();
+            let said = chain(&error);
+            assert!(said.starts_with(words), "{said}");
+            assert!(!said.contains('{'), "{said}");
+        }
+        // Nobody listens there.
+        let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr();
+        let server = Some(closed.unwrap());
+        let error = resolve("shop.internal", server).await.unwrap_err();
+        let said = chain(&error);
+        let words = "no DNS server could be asked about shop.internal: ";
+        assert!(said.starts_with(words), "{said}");
     }
 }

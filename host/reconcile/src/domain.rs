@@ -2,7 +2,7 @@
 //! whether they lead here.
 //!
 //! A name is served from the moment it belongs to an app. That it leads here is found
-//! out from the servers of its zone, and only told.
+//! out from the servers of its zone, and decides only whether public CAs are asked for it.
 
 use crate::certificate::is_private;
 use crate::journal::now_ms;
@@ -21,6 +21,31 @@ use std::time::Duration;
 /// half an hour.
 const VERIFY: Duration = Duration::from_secs(15);
 const MOST_DOUBLINGS: u32 = 7;
+
+/// Where a name leads by the word of its own servers.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// To this host and nowhere else.
+    Here,
+    /// Elsewhere too, or nowhere.
+    Elsewhere,
+    /// Somewhere, and this host knows no address of itself.
+    Unknown,
+}
+
+impl Place {
+    fn of(found: &BTreeSet<IpAddr>, expected: &BTreeSet<IpAddr>) -> Self {
+        if found.is_empty() {
+            Self::Elsewhere
+        } else if expected.is_empty() {
+            Self::Unknown
+        } else if found.is_subset(expected) {
+            Self::Here
+        } else {
+            Self::Elsewhere
+        }
+    }
+}
 
 impl Host {
     /// The host names of one app, or of all.
@@ -44,7 +69,7 @@ impl Host {
         spec: DomainSpec,
     ) -> Result<Vec<DomainStatus>, Error> {
         self.record(app).await?;
-        if let Some((message, help)) = objection(name) {
+        if let Some((message, help)) = objection(name, "") {
             return Err(Error::Domain { message, help });
         }
         let names = host_names(&BTreeMap::from([(name.to_owned(), spec)]));
@@ -96,14 +121,17 @@ impl Host {
         Ok(verifications)
     }
 
-    /// Has CAs asked for the names that lead here. After all of them were looked at: a
-    /// domain and its `www.` share one certificate.
+    /// Has CAs asked for the names that lead here, and no more for those that have moved
+    /// away. After all of them were looked at: a domain and its `www.` share one
+    /// certificate.
     async fn ask_for(&self, verifications: &[Verification]) -> Result<(), Error> {
-        let verified = || verifications.iter().filter(|found| found.verified);
-        if verified().next().is_some() {
-            self.renew_wishes().await?;
+        if verifications.is_empty() {
+            return Ok(());
         }
-        verified().for_each(|found| self.retry_certificate(&found.name));
+        self.renew_wishes().await?;
+        for found in verifications.iter().filter(|found| found.verified) {
+            self.retry_certificate(&found.name);
+        }
         Ok(())
     }
 
@@ -117,18 +145,27 @@ impl Host {
             servers_of: None,
             problem: None,
         };
-        match dns::resolve(&domain.name, self.config().dns).await {
-            Ok(answer) => {
-                let elsewhere = answer.addresses.difference(&expected).next().is_some();
-                verification.verified = !answer.addresses.is_empty() && !elsewhere;
-                verification.found = answer.addresses.into_iter().collect();
-                verification.servers_of = Some(answer.zone);
+        let answer = match dns::resolve(&domain.name, self.config().dns).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                verification.problem = Some(crate::error::chain(&error));
+                return Ok(verification);
             }
-            Err(error) => verification.problem = Some(crate::error::chain(&error)),
+        };
+        match Place::of(&answer.addresses, &expected) {
+            Place::Here => {
+                verification.verified = true;
+                let now = Some(now_ms());
+                self.store().set_verified(&domain.name, now).await?;
+            }
+            Place::Elsewhere if domain.verified_ms.is_some() => {
+                tracing::warn!(domain = domain.name, "no longer leads here");
+                self.store().set_verified(&domain.name, None).await?;
+            }
+            Place::Elsewhere | Place::Unknown => {}
         }
-        if verification.verified {
-            self.store().set_verified(&domain.name, now_ms()).await?;
-        }
+        verification.found = answer.addresses.into_iter().collect();
+        verification.servers_of = Some(answer.zone);
         Ok(verification)
     }
 
@@ -260,6 +297,7 @@ impl Host {
             value: address.to_string(),
         });
         DomainStatus {
+            private: is_private(&name),
             records: records.collect(),
             name,
             app,
@@ -267,6 +305,31 @@ impl Host {
             hsts,
             by_hand,
             verified_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_here_if_all_its_addresses_are_of_this_host() {
+        let addresses = |all: &[&str]| -> BTreeSet<IpAddr> {
+            all.iter().map(|address| address.parse().unwrap()).collect()
+        };
+        let own = ["192.0.2.10", "2001:db8::10"];
+        for (found, expected, place) in [
+            (&own[..1], &own[..], Place::Here),
+            (&own, &own, Place::Here),
+            (&["192.0.2.7"], &own, Place::Elsewhere),
+            (&["192.0.2.7", "192.0.2.10"], &own, Place::Elsewhere),
+            (&[], &own, Place::Elsewhere),
+            (&[], &[], Place::Elsewhere),
+            (&["192.0.2.7"], &[], Place::Unknown),
+        ] {
+            let found = addresses(found);
+            assert_eq!(Place::of(&found, &addresses(expected)), place, "{found:?}");
         }
     }
 }

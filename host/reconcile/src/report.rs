@@ -211,6 +211,9 @@ pub struct DomainStatus {
     pub by_hand: bool,
     /// Unix time in milliseconds when it was last seen to lead here.
     pub verified_ms: Option<i64>,
+    /// Whether it is reserved for private use: no public DNS has it, and its certificate is
+    /// of the host's own CA.
+    pub private: bool,
     /// The DNS records with which it leads here.
     pub records: Vec<DnsRecord>,
 }

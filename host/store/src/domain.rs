@@ -69,6 +69,9 @@ impl Store {
 
     /// Gives an app host names, all or none. What it has already is kept; a name that a
     /// person added stays such a one.
+    ///
+    /// A person only adds: what a name has stays with it, whoever gave it. The manifest
+    /// decides about a name, but HSTS stays on where a person added the name.
     pub async fn claim_domains(
         &self,
         app: &AppName,
@@ -83,8 +86,13 @@ impl Store {
                 "INSERT INTO domains (name, app, redirect_to, hsts, by_hand)
                  VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (name) DO UPDATE SET
-                     redirect_to = iif(app = ?2, excluded.redirect_to, redirect_to),
-                     hsts = iif(app = ?2, excluded.hsts, hsts),
+                     redirect_to = iif(app = ?2,
+                         iif(?5, coalesce(excluded.redirect_to, redirect_to),
+                             excluded.redirect_to),
+                         redirect_to),
+                     hsts = iif(app = ?2,
+                         max(excluded.hsts, iif(by_hand OR ?5, hsts, 0)),
+                         hsts),
                      by_hand = iif(app = ?2, max(by_hand, excluded.by_hand), by_hand)
                  RETURNING *",
             )
@@ -134,8 +142,8 @@ impl Store {
         Ok(())
     }
 
-    /// Remembers when a name was seen to lead here.
-    pub async fn set_verified(&self, name: &str, verified_ms: i64) -> Result<(), Error> {
+    /// Remembers when a name was seen to lead here; with none, that it no longer does.
+    pub async fn set_verified(&self, name: &str, verified_ms: Option<i64>) -> Result<(), Error> {
         sqlx::query("UPDATE domains SET verified_ms = ? WHERE name = ?")
             .bind(verified_ms)
             .bind(name)

@@ -7,11 +7,11 @@
 )]
 
 use doprax_core::blueprint::{Blueprint, Front};
-use doprax_core::domain::{Domain, Domains};
+use doprax_core::domain::{Domain, Domains, host_names};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::secret::SecretName;
-use doprax_core::spec::{AppSpec, EnvValue, MainSpec};
+use doprax_core::spec::{AppSpec, DomainSpec, EnvValue, MainSpec};
 use doprax_core::text::Template;
 use doprax_store::{Build, Claimed, EventRecord, NewRelease, OwnedDomain, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -392,7 +392,7 @@ async fn a_domain_belongs_to_one_app() {
     // What the manifest names comes and goes; what a person added stays.
     let both = names(&["a.com", "b.com", "c.com"]);
     store.claim_domains(&shop(), &both, false).await.unwrap();
-    store.set_verified("b.com", 7).await.unwrap();
+    store.set_verified("b.com", Some(7)).await.unwrap();
     store
         .release_domains(&shop(), &names(&["b.com"]))
         .await
@@ -407,10 +407,53 @@ async fn a_domain_belongs_to_one_app() {
     assert_eq!(found[2].domain, www["www.a.com"]);
     assert!(store.domains(Some(&other)).await.unwrap().is_empty());
 
+    store.set_verified("b.com", None).await.unwrap();
+    let found = store.domains(Some(&shop())).await.unwrap();
+    assert_eq!(found[1].verified_ms, None);
     store.remove_domain(&shop(), "b.com").await.unwrap();
     assert_eq!(listed().await.len(), 2);
     store.remove_app(&shop()).await.unwrap();
     assert!(listed().await.is_empty());
+}
+
+#[tokio::test]
+async fn adding_a_domain_again_takes_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let subnet = "10.200.0.0/23".parse().unwrap();
+    store.add_app(&shop(), subnet).await.unwrap();
+    let claim = async |name: &str, www: bool, hsts: bool, by_hand: bool| {
+        let spec = DomainSpec { www, hsts };
+        let names = host_names(&BTreeMap::from([(name.to_owned(), spec)]));
+        let claimed = store.claim_domains(&shop(), &names, by_hand).await.unwrap();
+        assert_eq!(claimed, Claimed::All);
+        let domains = store.domains(None).await.unwrap();
+        let text = |d: OwnedDomain| {
+            let hsts = if d.domain.hsts { " hsts" } else { "" };
+            let to = d.domain.redirect_to.map(|to| format!(" to {to}"));
+            format!("{}{hsts}{}", d.name, to.unwrap_or_default())
+        };
+        domains.into_iter().map(text).collect::<Vec<_>>()
+    };
+    let (hand, file) = (true, false);
+    let both = ["a.test hsts", "www.a.test hsts to a.test"];
+    assert_eq!(claim("a.test", true, true, hand).await, both);
+    assert_eq!(claim("a.test", false, false, hand).await, both);
+    assert_eq!(claim("a.test", true, false, hand).await, both);
+    assert_eq!(claim("www.a.test", false, false, hand).await, both);
+    // A deploy takes nothing from what a person added.
+    assert_eq!(claim("a.test", true, false, file).await, both);
+    store.remove_domain(&shop(), "a.test").await.unwrap();
+    let plain = ["a.test", "www.a.test to a.test"];
+    assert_eq!(claim("a.test", true, false, hand).await, plain);
+    assert_eq!(claim("a.test", true, true, hand).await, both);
+    store.remove_domain(&shop(), "a.test").await.unwrap();
+
+    // What only the manifest names is as the manifest has it.
+    assert_eq!(claim("b.test", false, true, file).await, ["b.test hsts"]);
+    assert_eq!(claim("b.test", false, false, file).await, ["b.test"]);
+    assert_eq!(claim("b.test", false, true, file).await, ["b.test hsts"]);
+    assert_eq!(claim("b.test", false, false, hand).await, ["b.test hsts"]);
 }
 
 #[tokio::test]

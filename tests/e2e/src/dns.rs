@@ -41,6 +41,12 @@ impl<'a> Dns<'a> {
             .unwrap()
     }
 
+    /// Ends the cache: nobody answers there any more.
+    #[track_caller]
+    pub fn end_cache(&self) {
+        self.docker.run(&["kill", &self.cache]);
+    }
+
     /// Where the authority answers.
     #[track_caller]
     pub fn authority(&self) -> SocketAddr {

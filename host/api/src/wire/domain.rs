@@ -21,6 +21,10 @@ pub struct Domain {
     pub by_hand: bool,
     /// Unix time in milliseconds when it was last seen to lead here.
     pub verified_ms: Option<i64>,
+    /// Whether it is reserved for private use: no public DNS has it, and its certificate is
+    /// of the host's own CA.
+    #[serde(default)]
+    pub private: bool,
     /// The DNS records with which it leads here.
     pub records: Vec<DnsRecord>,
 }
@@ -79,6 +83,7 @@ impl From<report::DomainStatus> for Domain {
             hsts,
             by_hand,
             verified_ms,
+            private,
             records,
         } = status;
         let record = |record: report::DnsRecord| DnsRecord {
@@ -93,6 +98,7 @@ impl From<report::DomainStatus> for Domain {
             hsts,
             by_hand,
             verified_ms,
+            private,
             records: records.into_iter().map(record).collect(),
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String,
         let Some(name) = reader.text(name_at, "name: example.com") else {
             continue;
         };
-        if let Some((message, help)) = objection(name) {
+        if let Some((message, help)) = objection(name, "name: ") {
             reader.error(name_at.value_span(), &name_at.path, message, help);
             continue;
         }

@@ -5,6 +5,8 @@ use crate::failure::{Failure, Result};
 use doprax_api::wire::{DnsRecord, Domain as WireDomain, NewDomain, Verification};
 use doprax_core::name::AppName;
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 /// Give an app host names of its own
@@ -28,7 +30,8 @@ enum DomainCommand {
 
 /// Give an app a host name, and see which DNS record it needs
 ///
-/// The app answers to the name at once. A name belongs to one app.
+/// The app answers to the name at once. A name belongs to one app. Adding a name again
+/// takes nothing away from it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -38,11 +41,13 @@ struct Add {
     /// The app
     app: AppName,
     /// The name, such as example.com
+    #[arg(value_parser = host_name)]
     name: String,
     /// Also the name with `www.` before it, whose requests are sent on
     #[arg(long)]
     www: bool,
-    /// Tell browsers to use nothing but HTTPS for it, for a year
+    /// Tell browsers to use nothing but HTTPS for it, for a year; stays on until the name is
+    /// removed (domain remove) and added without it
     #[arg(long)]
     hsts: bool,
 }
@@ -60,6 +65,7 @@ struct Verify {
     /// The app
     app: AppName,
     /// Only this name and its `www.`
+    #[arg(value_parser = host_name)]
     name: Option<String>,
 }
 
@@ -83,7 +89,14 @@ struct Remove {
     /// The app
     app: AppName,
     /// The name
+    #[arg(value_parser = host_name)]
     name: String,
+}
+
+/// A host name as DNS compares it (RFC 4343): in lower case, and without the dot of the
+/// root at its end.
+fn host_name(text: &str) -> Result<String, Infallible> {
+    Ok(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase())
 }
 
 impl Domain {
@@ -111,10 +124,13 @@ impl Add {
         }
         output.line(format!("{} answers to {}\n", self.app, names(&added)))?;
         let records: Vec<&DnsRecord> = added.iter().flat_map(|domain| &domain.records).collect();
+        if added.iter().all(|domain| domain.private) {
+            return output.line(private(&domain.name, &records));
+        }
         if records.is_empty() {
             output.remark(
-                "this host does not know its public address: serve with --address ADDRESS, and \
-                 lead the name there",
+                "this host knows no public address of itself: doprax serve --address ADDRESS \
+                 names it; lead the name there",
             );
             return Ok(());
         }
@@ -197,15 +213,17 @@ impl List {
                     || domain.app.to_string(),
                     |other| format!("{} (sent on to {other})", domain.app),
                 );
+                let hsts = if domain.hsts { "yes" } else { "no" };
                 vec![
                     domain.name.clone(),
                     answers,
                     verified.to_owned(),
+                    hsts.to_owned(),
                     source.to_owned(),
                 ]
             })
             .collect();
-        output.table(&["DOMAIN", "APP", "VERIFIED", "NAMED"], &rows)
+        output.table(&["DOMAIN", "APP", "VERIFIED", "HSTS", "NAMED"], &rows)
     }
 }
 
@@ -231,6 +249,21 @@ fn names(domains: &[WireDomain]) -> String {
         })
         .collect();
     names.join(" and ")
+}
+
+/// What a name needs that no DNS provider can have.
+fn private(name: &str, records: &[&DnsRecord]) -> String {
+    let addresses: BTreeSet<&str> = records.iter().map(|r| r.value.as_str()).collect();
+    let addresses: Vec<&str> = addresses.into_iter().collect();
+    let at = if addresses.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", addresses.join(", "))
+    };
+    format!(
+        "{name} is a private name: its certificate comes from this host's own CA (doprax ca),\n\
+         and whoever should reach it has to resolve it to this host{at}"
+    )
 }
 
 /// What came of asking where a name leads, for people.
@@ -261,7 +294,7 @@ fn told(verification: &Verification, sign: &dyn Fn(&str, bool) -> String) -> Str
     };
     if expected.is_empty() {
         text.push_str(
-            "\n  → this host does not know its public address: serve with --address ADDRESS",
+            "\n  → this host knows no public address of itself: doprax serve --address ADDRESS names it",
         );
     } else {
         text.push_str(&format!(
@@ -275,6 +308,28 @@ fn told(verification: &Verification, sign: &dyn Fn(&str, bool) -> String) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_name_needs_no_dns_provider() {
+        let record = |kind: &str, name: &str, value: &str| DnsRecord {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        let records = [
+            record("A", "shop.internal", "192.0.2.10"),
+            record("A", "www.shop.internal", "192.0.2.10"),
+        ];
+        let records: Vec<&DnsRecord> = records.iter().collect();
+        insta::assert_snapshot!(private("shop.internal", &records), @"
+        shop.internal is a private name: its certificate comes from this host's own CA (doprax ca),
+        and whoever should reach it has to resolve it to this host, 192.0.2.10
+        ");
+        insta::assert_snapshot!(private("shop.internal", &[]), @"
+        shop.internal is a private name: its certificate comes from this host's own CA (doprax ca),
+        and whoever should reach it has to resolve it to this host
+        ");
+    }
 
     #[test]
     fn a_verification_says_what_was_found_and_what_was_expected() {
@@ -298,7 +353,7 @@ mod tests {
         verification.expected.clear();
         insta::assert_snapshot!(plain(&verification), @"
         ✗ example.com leads nowhere, say the name servers of example.com
-          → this host does not know its public address: serve with --address ADDRESS
+          → this host knows no public address of itself: doprax serve --address ADDRESS names it
         ");
     }
 }

@@ -82,8 +82,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
     base_domain: String,
     /// An address of this machine as the world sees it, where domains must lead; may be
-    /// given several times [default: those it listens on and sends from]
-    #[arg(long, value_name = "ADDRESS")]
+    /// given several times [default: the public ones that it listens on or sends from]
+    #[arg(long, value_name = "ADDRESS", value_parser = addresses::named)]
     address: Vec<IpAddr>,
     /// DNS server that finds the name servers of domains [default: this machine's own]
     #[arg(long, value_name = "ADDRESS", value_parser = dns_server)]

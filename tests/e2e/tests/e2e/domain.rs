@@ -57,8 +57,12 @@ fn a_domain_is_given_verified_and_taken_away() {
         ("192.0.2.1", "no host name"),
     ] {
         cli.fails(1, ["domain", "add", "blog", wrong])
-            .says(&[why, "help:"]);
+            .says(&[why, "help:"])
+            .says_none(&["name: "]);
     }
+    cli.ok(["domain", "add", "blog", "blog.internal"])
+        .says(&["own CA (doprax ca)", "to this host, 192.0.2.10"])
+        .says_none(&["DNS provider"]);
 
     // What the servers say counts, not what a cache heard an hour ago.
     let verify = || cli.command(["domain", "verify", "shop", "--json"]).run();
@@ -95,6 +99,28 @@ fn a_domain_is_given_verified_and_taken_away() {
         .says(&["yes"])
         .says_none(&["not yet"]);
 
+    // One that has moved away is verified no more.
+    dns.write(
+        "example.net",
+        "@ IN A 192.0.2.7\nwww IN CNAME shop.example.org.",
+    );
+    let verified = |name: &str| {
+        let all = cli.json(["domain", "list", "shop"]);
+        let mut all = all.as_array().unwrap().iter();
+        let one = all.find(|one| one["name"] == name).unwrap();
+        !one["verified_ms"].is_null()
+    };
+    wait_for("the name to have moved", 10, || {
+        (!found("example.net").0).then_some(())
+    });
+    assert!(!verified("example.net") && verified("www.example.net"));
+    // Where nobody can be asked, nothing is known.
+    dns.end_cache();
+    cli.fails(1, ["domain", "verify", "shop"])
+        .says(&["no DNS server could be asked about www.example.net"])
+        .says_none(&["Query {"]);
+    assert!(!verified("example.net") && verified("www.example.net"));
+
     cli.ok(["domain", "remove", "shop", "example.net"]);
     site.named("example.net").get("/").with_status(404);
     site.named("www.example.net").get("/").with_status(404);
@@ -113,7 +139,13 @@ fn domains_of_the_manifest_come_and_go_with_it() {
     host.cli()
         .ok(["up", app.path(), "--yes"])
         .says(&["example.net", "www.example.net, sent on to example.net"]);
-    host.cli().ok(["domain", "add", "tiny", "example.org"]);
+    host.cli()
+        .ok(["domain", "add", "tiny", "Example.ORG."])
+        .says(&[
+            "tiny answers to example.org",
+            "no public address of itself",
+            "--address",
+        ]);
     host.cli()
         .fails(1, ["domain", "remove", "tiny", "example.net"])
         .says(&["doprax.yaml", "deploy"]);

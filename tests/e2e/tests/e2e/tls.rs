@@ -204,6 +204,16 @@ fn public_names_get_certificates_of_a_ca() {
         ];
         assert_eq!(after, before);
     }
+    // A domain that has moved away is not renewed; what there is stays.
+    dns.write("example.net", "*.apps IN A 127.0.0.1");
+    wait_for("the names to have moved", 20, || {
+        let found = host.cli().command(["domain", "verify", "tiny"]).run();
+        let all = host.cli().json(["domain", "list", "tiny"]);
+        let mut all = all.as_array().unwrap().iter();
+        (found.code == 1 && all.all(|one| one["verified_ms"].is_null())).then_some(())
+    });
+    assert_eq!(certificate(&host, "shop.example.net"), None);
+    assert_eq!(served(&host, "shop.example.net"), before[0]);
     // The keys are nowhere in clear.
     for file in std::fs::read_dir(host.state()).unwrap() {
         let path = file.unwrap().path();
