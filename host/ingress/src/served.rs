@@ -3,7 +3,7 @@
 //! What rustls needs of it takes three times as much, and is made at a handshake. A host
 //! has many names and serves few of them at a time.
 
-use crate::pool::Pool;
+use crate::interner::Interner;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(ring::default_provider);
 
 /// What chains have above their first certificate: the same for all of one CA.
-static ABOVE: LazyLock<Pool<[CertificateDer<'static>]>> = LazyLock::new(Pool::new);
+static ABOVE: LazyLock<Interner<[CertificateDer<'static>]>> = LazyLock::new(Interner::new);
 
 /// A certificate with its key, as it is held between handshakes.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A certificate with its key, as it is kept and as it is served.
 
 use super::{Error, Names};
-use crate::pool::Pool;
+use crate::interner::Interner;
 use crate::served::ServedCertificate;
 use instant_acme::CertificateIdentifier;
 use rustls::pki_types::pem::PemObject;
@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
 /// Names of CAs, and where their directories are.
-static CAS: LazyLock<Pool<str>> = LazyLock::new(Pool::new);
+static CAS: LazyLock<Interner<str>> = LazyLock::new(Interner::new);
 
 /// A certificate as the vault keeps it. Holds the key: no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]

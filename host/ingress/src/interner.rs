@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Values that are the same for many, held once each, for as long as anybody uses them.
 #[derive(Debug)]
-pub(crate) struct Pool<T: ?Sized>(Mutex<HashSet<Arc<T>>>);
+pub(crate) struct Interner<T: ?Sized>(Mutex<HashSet<Arc<T>>>);
 
-impl<T: ?Sized + Eq + Hash> Pool<T> {
+impl<T: ?Sized + Eq + Hash> Interner<T> {
     /// An empty one.
     pub(crate) fn new() -> Self {
         Self(Mutex::default())
@@ -36,20 +36,20 @@ mod tests {
 
     #[test]
     fn what_is_equal_is_held_once() {
-        let pool = Pool::<str>::new();
-        let first = pool.share("one");
-        assert!(Arc::ptr_eq(&first, &pool.share("one")));
-        assert_ne!(first, pool.share("two"));
+        let interner = Interner::<str>::new();
+        let first = interner.share("one");
+        assert!(Arc::ptr_eq(&first, &interner.share("one")));
+        assert_ne!(first, interner.share("two"));
     }
 
     #[test]
     fn what_nobody_uses_is_let_go() {
-        let pool = Pool::<str>::new();
-        let kept = pool.share("kept");
+        let interner = Interner::<str>::new();
+        let kept = interner.share("kept");
         for number in 0..1000 {
-            pool.share(number.to_string());
+            interner.share(number.to_string());
         }
-        let held = pool.0.lock().unwrap();
+        let held = interner.0.lock().unwrap();
         assert!(held.capacity() < 100, "{}", held.capacity());
         assert!(held.contains(&kept));
     }
