@@ -72,7 +72,6 @@ fn help_teaches() {
         "env list",
         "env set",
         "env unset",
-        "domain add",
         "operation",
         "plugin",
         "plugin list",

@@ -319,7 +319,7 @@ mod tests {
             all.iter().map(|address| address.parse().unwrap()).collect()
         };
         let own = ["192.0.2.10", "2001:db8::10"];
-        for (found, expected, place) in [
+        let cases: [(&[&str], &[&str], Place); 7] = [
             (&own[..1], &own[..], Place::Here),
             (&own, &own, Place::Here),
             (&["192.0.2.7"], &own, Place::Elsewhere),
@@ -327,7 +327,8 @@ mod tests {
             (&[], &own, Place::Elsewhere),
             (&[], &[], Place::Elsewhere),
             (&["192.0.2.7"], &[], Place::Unknown),
-        ] {
+        ];
+        for (found, expected, place) in cases {
             let found = addresses(found);
             assert_eq!(Place::of(&found, &addresses(expected)), place, "{found:?}");
         }
