@@ -209,7 +209,10 @@ mod tests {
             assert_eq!(ready.cert, [one.leaf().clone()]);
             assert!(Arc::ptr_eq(&ready, &certificates.ready(&one).unwrap()));
         }
-        let held = certificates.ready.iter().filter(|place| place.load().is_some());
+        let held = certificates
+            .ready
+            .iter()
+            .filter(|place| place.load().is_some());
         assert!(held.count() > READY / 2);
     }
 }

@@ -55,7 +55,9 @@ impl ServedCertificate {
 
     /// What rustls serves of it.
     pub fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
-        let key = PROVIDER.key_provider.load_private_key(self.key.clone_key())?;
+        let key = PROVIDER
+            .key_provider
+            .load_private_key(self.key.clone_key())?;
         let chain = std::iter::once(&self.leaf).chain(&*self.above);
         Ok(CertifiedKey::new(chain.cloned().collect(), key))
     }

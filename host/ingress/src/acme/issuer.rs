@@ -83,7 +83,7 @@ pub enum Phase {
 #[derive(Debug)]
 struct Shared {
     workshop: Workshop,
-    entries: Mutex<BTreeMap<Names, Entry>>,
+    entries: Mutex<BTreeMap<Names, Box<Entry>>>,
     changed: Notify,
 }
 
@@ -308,11 +308,7 @@ impl Agenda {
 impl Shared {
     /// Starts what is due: names without a certificate first, then by the time at
     /// which it became due, as many as may run at once.
-    fn start_due(
-        self: &Arc<Self>,
-        jobs: &mut JoinSet<State>,
-        running: &mut Running,
-    ) -> Agenda {
+    fn start_due(self: &Arc<Self>, jobs: &mut JoinSet<State>, running: &mut Running) -> Agenda {
         let now = self.workshop.clock.now();
         let mut entries = self.entries();
         let mut agenda = Agenda {
@@ -419,7 +415,7 @@ impl Shared {
         self.workshop.certificates.serve(valid);
     }
 
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<Names, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<Names, Box<Entry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -430,8 +426,8 @@ async fn load(
     vault: &dyn Vault,
     local_ca: &LocalCa,
     now: SystemTime,
-) -> Result<BTreeMap<Names, Entry>, Error> {
-    let mut entries: BTreeMap<Names, Entry> = BTreeMap::new();
+) -> Result<BTreeMap<Names, Box<Entry>>, Error> {
+    let mut entries: BTreeMap<Names, Box<Entry>> = BTreeMap::new();
     vault::each(vault, Kind::Certificate, |id, record: Record| {
         let parsed = Names::new(id.split(','))
             .and_then(|names| Ok((Certificate::parse(&names, record)?, names)));
