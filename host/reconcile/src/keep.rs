@@ -215,7 +215,7 @@ impl Host {
             return Ok(());
         }
         let observed = self.engine().observe(name).await?;
-        let Some(record) = self.store().app(name).await? else {
+        let Some(record) = self.store().app_in_brief(name).await? else {
             return Ok(());
         };
         self.renew_route(&record, &observed);
@@ -245,7 +245,7 @@ impl Host {
             return Ok(());
         }
         let observed = self.engine().observe(name).await?;
-        let Some(record) = self.store().app(name).await? else {
+        let Some(record) = self.store().app_in_brief(name).await? else {
             return self.remove_orphan(name, &observed).await;
         };
         self.renew_route(&record, &observed);
@@ -337,7 +337,7 @@ impl Host {
 
     /// Renews an app's route after an operation.
     pub(crate) async fn look_after(&self, name: &AppName) -> Result<(), Error> {
-        let Some(record) = self.store().app(name).await? else {
+        let Some(record) = self.store().app_in_brief(name).await? else {
             self.remove_route(name);
             return Ok(());
         };

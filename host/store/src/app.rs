@@ -17,9 +17,10 @@ pub struct AppRecord {
     pub name: AppName,
     /// The subnet of its network, its own until it is removed.
     pub subnet: Ipv4Net,
-    /// What the last applied manifest meant; absent before the first deploy succeeds.
+    /// What the last applied manifest meant; absent before the first deploy succeeds, and
+    /// where the app was read in brief.
     pub manifest: Option<AppSpec>,
-    /// The same with what was set by hand.
+    /// The same with what was set by hand; absent where that is.
     pub spec: Option<AppSpec>,
     /// The current release.
     pub release: Option<Release>,
@@ -74,9 +75,20 @@ pub struct Build {
     pub ports: Vec<u16>,
 }
 
-const SELECT: &str = "SELECT apps.name, subnet, sealed_manifest, sealed_spec, stopped, reloads,
-        last_error, notes, number, created_ms, source, sealed_blueprint
-     FROM apps LEFT JOIN releases ON releases.app = apps.name AND releases.number = apps.release";
+const IN_FULL: &str = "sealed_manifest, sealed_spec";
+/// With thousands of domains, manifests are large, and those who look at apps again and
+/// again do not need them.
+const IN_BRIEF: &str = "NULL AS sealed_manifest, NULL AS sealed_spec";
+
+fn select(specs: &str, rest: &str) -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(format!(
+        "SELECT apps.name, subnet, {specs}, stopped, reloads,
+            last_error, notes, number, created_ms, source, sealed_blueprint
+         FROM apps LEFT JOIN releases
+             ON releases.app = apps.name AND releases.number = apps.release
+         {rest}"
+    ))
+}
 
 fn row_error<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &str) -> impl Fn(E) -> Error {
     move |source| Error::Row {
@@ -86,9 +98,9 @@ fn row_error<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &str) -> i
 }
 
 impl Store {
-    /// Every app.
+    /// Every app, in brief.
     pub async fn apps(&self) -> Result<Vec<AppRecord>, Error> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY apps.name")))
+        let rows = sqlx::query(select(IN_BRIEF, "ORDER BY apps.name"))
             .fetch_all(&self.readers)
             .await
             .map_err(doing("read the apps"))?;
@@ -110,7 +122,16 @@ impl Store {
 
     /// One app.
     pub async fn app(&self, name: &AppName) -> Result<Option<AppRecord>, Error> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE apps.name = ?")))
+        self.read_app(name, IN_FULL).await
+    }
+
+    /// One app without what its manifest meant.
+    pub async fn app_in_brief(&self, name: &AppName) -> Result<Option<AppRecord>, Error> {
+        self.read_app(name, IN_BRIEF).await
+    }
+
+    async fn read_app(&self, name: &AppName, specs: &str) -> Result<Option<AppRecord>, Error> {
+        let row = sqlx::query(select(specs, "WHERE apps.name = ?"))
             .bind(name.as_str())
             .fetch_optional(&self.readers)
             .await
@@ -355,9 +376,9 @@ impl Store {
         let name =
             AppName::new(row.get::<String, _>("name")).map_err(row_error("an app's name"))?;
         let spec = |column, purpose: String| {
-            let sealed: Option<Vec<u8>> = row.get(column);
+            let sealed: Option<&[u8]> = row.get(column);
             sealed
-                .map(|sealed| self.seal.unseal_json(&purpose, &sealed))
+                .map(|sealed| self.seal.unseal_json(&purpose, sealed))
                 .transpose()
         };
         let release = match row.get::<Option<i64>, _>("number") {
@@ -368,7 +389,7 @@ impl Store {
                 source: row.get("source"),
                 blueprint: self.seal.unseal_json(
                     &blueprint_purpose(&name),
-                    &row.get::<Vec<u8>, _>("sealed_blueprint"),
+                    row.get::<&[u8], _>("sealed_blueprint"),
                 )?,
             }),
         };

@@ -116,9 +116,12 @@ async fn an_app_and_its_release_are_there_after_opening_again() {
     assert_eq!(request.as_deref(), Some(LITERAL));
     assert_eq!(app.last_error, None);
     assert_eq!(app.notes, ["memlock is left out"]);
+    let brief = store.app_in_brief(&shop()).await.unwrap().unwrap();
+    assert_eq!((&brief.manifest, &brief.spec), (&None, &None));
+    assert_eq!(brief.release, app.release);
+    assert_eq!(store.apps().await.unwrap(), [brief]);
     let release = app.release.unwrap();
     assert_eq!((release.number, release.blueprint), (2, blueprint()));
-    assert_eq!(store.apps().await.unwrap().len(), 1);
     assert!(!files_hold(folder.path(), LITERAL));
 
     store.remove_app(&shop()).await.unwrap();

@@ -83,7 +83,7 @@ pub enum Phase {
 #[derive(Debug)]
 struct Shared {
     workshop: Workshop,
-    entries: Mutex<BTreeMap<Names, Entry>>,
+    entries: Mutex<BTreeMap<Names, Box<Entry>>>,
     changed: Notify,
 }
 
@@ -415,7 +415,7 @@ impl Shared {
         self.workshop.certificates.serve(valid);
     }
 
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<Names, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<Names, Box<Entry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -426,8 +426,8 @@ async fn load(
     vault: &dyn Vault,
     local_ca: &LocalCa,
     now: SystemTime,
-) -> Result<BTreeMap<Names, Entry>, Error> {
-    let mut entries: BTreeMap<Names, Entry> = BTreeMap::new();
+) -> Result<BTreeMap<Names, Box<Entry>>, Error> {
+    let mut entries: BTreeMap<Names, Box<Entry>> = BTreeMap::new();
     vault::each(vault, Kind::Certificate, |id, record: Record| {
         let parsed = Names::new(id.split(','))
             .and_then(|names| Ok((Certificate::parse(&names, record)?, names)));
