@@ -203,11 +203,11 @@ mod tests {
     fn a_certificate_is_read_once_and_never_taken_for_another() {
         let certificates = Certificates::default();
         // Far more than there are places.
-        for _ in 0..2 * READY {
-            let one = certificate();
-            let ready = certificates.ready(&one).unwrap();
+        let all: Vec<_> = (0..2 * READY).map(|_| certificate()).collect();
+        for one in &all {
+            let ready = certificates.ready(one).unwrap();
             assert_eq!(ready.cert, [one.leaf().clone()]);
-            assert!(Arc::ptr_eq(&ready, &certificates.ready(&one).unwrap()));
+            assert!(Arc::ptr_eq(&ready, &certificates.ready(one).unwrap()));
         }
         let held = certificates
             .ready

@@ -136,6 +136,7 @@ mod tests {
     fn metrics_read_as_prometheus_expects() {
         let mut metrics = Metrics {
             connections: 3,
+            refused_connections: [0, 2, 0, 0],
             dropped_records: 1,
             ..Metrics::default()
         };
@@ -162,11 +163,12 @@ mod tests {
             "doprax_ingress_request_duration_seconds_sum{app=\"shop\"} 90.5",
             "doprax_ingress_request_duration_seconds_count{app=\"shop\"} 6",
             "doprax_ingress_connections 3",
+            "doprax_ingress_refused_connections_total{reason=\"limit\"} 2",
             "doprax_ingress_access_records_dropped_total 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         let families = text.lines().filter(|line| line.starts_with("# TYPE"));
-        assert_eq!(families.count(), 8);
+        assert_eq!(families.count(), 9);
     }
 }
