@@ -40,8 +40,8 @@ pub fn is_within(name: &str, domain: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Why a text is no host name (RFC 1123 section 2.1), and what to write. Where
-/// it is written, `before` stands before it.
+/// Why a text is no host name (RFC 1123 section 2.1), and what to write. `before` is what
+/// stands before a name where this one stood, such as `name: ` in a manifest.
 pub fn objection(name: &str, before: &str) -> Option<(String, String)> {
     let label = |label: &str| {
         !label.is_empty()

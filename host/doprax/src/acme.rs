@@ -28,7 +28,7 @@ const HOOK: Duration = Duration::from_secs(300);
 pub(crate) struct Acme {
     /// CA that issues certificates for public names: letsencrypt, letsencrypt-staging,
     /// zerossl, google, or the URL of an ACME directory. Naming one agrees to its terms.
-    /// May be given several times: the next one is asked where one fails.
+    /// May be given several times: the next one is asked where one fails. Needs --https.
     ///
     /// More about it after commas: profile=NAME (the kind of certificate), eab=ID:FILE
     /// (external account binding: the key's identifier, and a file that holds the key),

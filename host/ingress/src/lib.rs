@@ -13,6 +13,7 @@
 //! * `tls` serves the certificate for the name a client asks for, if there is one;
 //! * `gate` lets through only requests whose framing has one reading (RFC 9112), and
 //!   measures a client's slowness;
+//! * `certificates` holds what is served for which name, in little memory (`served`);
 //! * `proxy` finds the backend, counts the request there, rewrites its head;
 //! * `upstream` connects, keeps and reuses connections to containers and speaks HTTP/1.1
 //!   there, `multiplexed` HTTP/2, which gRPC needs;

@@ -86,9 +86,9 @@ pub(super) struct Head {
 }
 
 impl Scanner {
-    /// Takes a whole head from the start of `arrived`, taking the room of
-    /// `fields`, which are empty, for its own. `head_only`: the request was one of HEAD. Returns nothing while it is
-    /// incomplete.
+    /// Takes a whole head from the start of `arrived`; its fields are put into `fields`,
+    /// which are empty and have room. `head_only`: the request was one of HEAD. Returns
+    /// nothing while it is incomplete.
     pub(super) fn take(
         &mut self,
         arrived: &mut BytesMut,

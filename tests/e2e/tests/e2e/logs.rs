@@ -123,6 +123,20 @@ fn requests_are_recorded_and_counted() {
     assert!(page.contains(id), "{page}");
     assert_eq!(record["status"], 503);
 
+    // What is for no app is in nobody's log but the host's.
+    let page = host.site("nobody").get("/").with_status(404).text();
+    let record = &cli
+        .ok(["logs", "--access", "--tail", "1", "--json"])
+        .lines()[0];
+    assert!(page.contains(record["request_id"].as_str().unwrap()));
+    assert_eq!(
+        (&record["host"], &record["app"]),
+        (&"nobody.localhost".into(), &().into())
+    );
+    cli.ok(["logs", "--access"])
+        .says(&["tiny.localhost/nothing", "nobody.localhost/"]);
+    cli.ok(["logs", "tiny", "--access"]).says_none(&["nobody"]);
+
     let scraped = Site::new(metrics.parse().unwrap(), "localhost")
         .get("/metrics")
         .with_status(200);
