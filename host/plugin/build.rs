@@ -89,6 +89,7 @@ fn build<'a>(
     target: &Path,
     plugins: impl Iterator<Item = &'a str>,
 ) -> Result<(), Box<dyn Error>> {
+    bring_target(root)?;
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(root)
@@ -141,14 +142,19 @@ fn build<'a>(
     for line in message.lines() {
         println!("cargo::warning={line}");
     }
-    Err(
-        match message.contains("can't find crate for `core`")
-            || message.contains("may not be installed")
-        {
-            true => {
-                format!("the target {TARGET} is missing: run `rustup target add {TARGET}`").into()
-            }
-            false => "building the plugins failed, see above".to_owned().into(),
-        },
-    )
+    Err("building the plugins failed, see above".into())
+}
+
+/// Has the target brought if it was taken away since Cargo last asked for rustc's version,
+/// whose answer it keeps.
+fn bring_target(root: &Path) -> Result<(), Box<dyn Error>> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let asked = Command::new(root.join(".cargo/rustc"))
+        .arg(rustc)
+        .arg("-vV")
+        .output()?;
+    if asked.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&asked.stderr).trim().into())
 }

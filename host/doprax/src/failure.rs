@@ -2,9 +2,12 @@
 //! only place that prints one.
 
 use crate::paint::Paint;
+use crate::state;
 use doprax_api::client::{Address, ClientError};
 use doprax_api::wire;
 use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// How a command that did not succeed ends.
@@ -167,15 +170,27 @@ fn unreachable_help(address: &Address, source: &io::Error) -> String {
         (Address::Unix(_), io::ErrorKind::PermissionDenied) => {
             "the socket belongs to another user: use `sudo`, or have the host run with `doprax serve --group GROUP`".to_owned()
         }
-        (Address::Unix(path), _) => {
-            let system = std::path::Path::new(crate::state::SYSTEM).join(crate::state::SOCKET);
-            if *path != system && system.exists() {
-                format!("a host of this machine is at unix://{}: {elsewhere}", system.display())
-            } else {
-                format!("start one with `doprax serve`, or {elsewhere}")
-            }
-        }
+        (Address::Unix(path), _) => match host_of_the_system(path) {
+            Some(system) => format!("a host of this machine is at unix://{}: {elsewhere}", system.display()),
+            None => format!("start one with `doprax serve`, or {elsewhere}"),
+        },
         (Address::Tcp(_), _) => format!("check that it serves there (`doprax serve --api ADDRESS`), or {elsewhere}"),
+    }
+}
+
+/// The socket of the host that root runs on this machine, for a user who named no other and
+/// has none at `path`.
+fn host_of_the_system(path: &Path) -> Option<PathBuf> {
+    let usual = state::folder(None).ok()?.join(state::SOCKET);
+    let system = Path::new(state::SYSTEM).join(state::SOCKET);
+    (*path == usual && *path != system && is_served(&system)).then_some(system)
+}
+
+/// Whether somebody serves a socket, whoever may use it. One that a dead host left is not.
+fn is_served(socket: &Path) -> bool {
+    match UnixStream::connect(socket) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     }
 }
 
@@ -194,6 +209,23 @@ impl From<io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_socket_that_nobody_serves_is_no_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("doprax.sock");
+        assert!(!is_served(&socket));
+        let listener = UnixListener::bind(&socket).unwrap();
+        assert!(is_served(&socket));
+        drop(listener);
+        assert!(socket.exists() && !is_served(&socket));
+    }
+
+    #[test]
+    fn who_named_a_socket_is_sent_to_no_other() {
+        assert_eq!(host_of_the_system(Path::new("/named/doprax.sock")), None);
+    }
 
     #[test]
     fn a_failure_says_what_why_and_what_next() {

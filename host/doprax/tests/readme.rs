@@ -47,8 +47,32 @@ fn readme_names_only_commands_that_exist() {
 }
 
 #[test]
+fn the_operating_page_names_only_options_that_exist() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
+        .args(["serve", "--help"])
+        .output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let page = read("docs/operating.md");
+    let options = page
+        .split(|c: char| !c.is_ascii_lowercase() && c != '-')
+        .filter(|word| word.len() > 4 && word.starts_with("--") && !word.starts_with("---"));
+    let (docker, own): (Vec<&str>, Vec<&str>) =
+        options.partition(|word| ["--filter"].contains(word));
+    assert!(own.len() > 8 && docker.len() == 1, "{own:?}");
+    for option in own {
+        assert!(help.contains(option) || option == "--release", "{option}");
+    }
+}
+
+#[test]
 fn readme_and_pages_link_to_files_that_exist() {
-    for page in ["README.md", "docs/architecture.md", "docs/plugins.md"] {
+    for page in [
+        "README.md",
+        "docs/architecture.md",
+        "docs/manifest.md",
+        "docs/operating.md",
+        "docs/plugins.md",
+    ] {
         let folder = root().join(page).parent().unwrap().to_owned();
         for link in read(page).split("](").skip(1) {
             let target = link.split(')').next().unwrap();

@@ -51,6 +51,20 @@ fn without_an_engine_the_host_says_so_and_waits_for_it() {
 }
 
 #[test]
+fn a_host_that_ended_takes_its_socket_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = folder.path().join("engine.sock");
+    let mut host = Host::start_with(Setup::new(&format!("unix://{}", engine.display())));
+    let socket = host.state().join("doprax.sock");
+    assert!(socket.exists());
+    host.stop();
+    assert!(!socket.exists());
+    host.cli()
+        .fails(1, ["apps"])
+        .says(&["no host answers", "doprax serve"]);
+}
+
+#[test]
 fn where_nobody_can_be_asked_nothing_is_done() {
     let app = App::tiny("tiny", "");
     let Some(host) = host() else { return };

@@ -16,7 +16,10 @@ use super::Serve;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::signals::{Asked, Signals};
-use crate::state::lock::{self, Lock};
+use crate::state::{
+    self,
+    lock::{self, Lock},
+};
 use crate::upgrade::{Invocation, Successor};
 use doprax_api::server::{self, Listeners};
 use doprax_reconcile::{Config, Host, Predecessor, StartError};
@@ -91,11 +94,20 @@ impl Post<'_> {
         loop {
             let Running { host, api, lock } = running;
             let handed_over = match self.serve_api(&host, api, &mut signals).await {
-                Ended::Asked => HandedOver::Asked,
+                Ended::Asked => {
+                    self.remove_socket(&lock);
+                    HandedOver::Asked
+                }
                 Ended::Waits(successor) => {
                     host.release().await;
                     drop(lock);
-                    self.hand_over(&host, *successor, &mut signals).await
+                    let handed_over = self.hand_over(&host, *successor, &mut signals).await;
+                    if let HandedOver::Asked = handed_over
+                        && let Ok(lock) = lock::take(&self.config.state)
+                    {
+                        self.remove_socket(&lock);
+                    }
+                    handed_over
                 }
             };
             match handed_over {
@@ -216,6 +228,17 @@ impl Post<'_> {
         };
         let started = started.await;
         started.map_err(|failure| self.report(&failure)).ok()
+    }
+
+    /// Takes away the socket that nobody serves any more, which only who has the state
+    /// folder may do.
+    fn remove_socket(&self, _lock: &Lock) {
+        let socket = self.config.state.join(state::SOCKET);
+        if let Err(error) = std::fs::remove_file(&socket)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, socket = %socket.display(), "the socket was not removed");
+        }
     }
 
     fn report(&self, failure: &Failure) {
