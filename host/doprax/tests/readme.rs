@@ -48,19 +48,22 @@ fn readme_names_only_commands_that_exist() {
 
 #[test]
 fn the_operating_page_names_only_options_that_exist() {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
-        .args(["serve", "--help"])
-        .output();
-    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let help = |command: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
+            .args([command, "--help"])
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let help = ["serve", "logs", "volume"].map(help).concat();
     let page = read("docs/operating.md");
-    let options = page
-        .split(|c: char| !c.is_ascii_lowercase() && c != '-')
-        .filter(|word| word.len() > 4 && word.starts_with("--") && !word.starts_with("---"));
-    let (docker, own): (Vec<&str>, Vec<&str>) =
-        options.partition(|word| ["--filter"].contains(word));
-    assert!(own.len() > 8 && docker.len() == 1, "{own:?}");
-    for option in own {
-        assert!(help.contains(option) || option == "--release", "{option}");
+    let words = page.split(|c: char| !c.is_ascii_lowercase() && c != '-');
+    let of_others = ["--filter", "--release"];
+    let options: Vec<&str> = words
+        .filter(|word| word.starts_with("--") && word.len() > 4 && !of_others.contains(word))
+        .collect();
+    assert!(options.len() > 8, "{options:?}");
+    for option in options {
+        assert!(help.contains(option), "{option}");
     }
 }
 
