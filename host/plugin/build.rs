@@ -2,7 +2,8 @@
 //! this crate.
 //!
 //! A Cargo inside Cargo: it has a target folder of its own, because the outer one
-//! holds the lock of the other.
+//! holds the lock of the other. It is the same for all ways in which this crate is built
+//! (checked, tested, with other features), so that plugins are compiled once.
 
 use std::env;
 use std::error::Error;
@@ -34,7 +35,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=CARGO_NET_OFFLINE");
 
     let plugins = plugins(&root.join("plugins"))?;
-    let target = out.join("plugins");
+    // target/release/build/doprax-plugin-…/out → target/release/plugins
+    let profile = out
+        .ancestors()
+        .nth(3)
+        .ok_or("OUT_DIR is no folder of Cargo's")?;
+    let target = profile.join("plugins");
     let component = |name: &str| {
         target
             .join(TARGET)
