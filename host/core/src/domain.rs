@@ -40,6 +40,30 @@ pub fn is_within(name: &str, domain: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+/// A host name as DNS and certificates have it: letters beyond ASCII in their `xn--` form
+/// (UTS 46, RFC 5891). A name that has none, or that no host can have, is left as it is.
+pub fn ascii(name: &str) -> String {
+    match name.is_ascii() {
+        true => name.to_owned(),
+        false => idna::domain_to_ascii_strict(name).unwrap_or_else(|_| name.to_owned()),
+    }
+}
+
+/// A host name as people read it, with what DNS has where the two differ:
+/// `bücher.example (xn--bcher-kva.example)`.
+pub fn shown(name: &str) -> String {
+    if !name.split('.').any(|label| label.starts_with("xn--")) {
+        return name.to_owned();
+    }
+    match idna::domain_to_unicode(name) {
+        // Only what leads back to the name is shown for it.
+        (unicode, Ok(())) if unicode != name && ascii(&unicode) == name => {
+            format!("{unicode} ({name})")
+        }
+        _ => name.to_owned(),
+    }
+}
+
 /// Why a text is no host name (RFC 1123 section 2.1), and what to write. `before` is what
 /// stands before a name where this one stood, such as `name: ` in a manifest.
 pub fn objection(name: &str, before: &str) -> Option<(String, String)> {
@@ -71,9 +95,7 @@ pub fn objection(name: &str, before: &str) -> Option<(String, String)> {
     let help = if bare != name && valid(bare) {
         format!("write `{before}{bare}`, in lower case and without protocol, port and path")
     } else {
-        format!(
-            "write it as in `{before}example.com`; a name with other letters in its `xn--` form"
-        )
+        format!("write it as in `{before}example.com`")
     };
     Some((format!("`{}` is no host name", cut(name)), help))
 }
@@ -110,6 +132,47 @@ mod tests {
             assert!(help(name, "").contains("`example.com`"));
         }
         assert_eq!(objection("example.com", ""), None);
+    }
+
+    #[test]
+    fn letters_beyond_ascii_have_a_form_in_dns() {
+        let cases = [
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("Bücher.Example", "xn--bcher-kva.example"),
+            ("straße.de", "xn--strae-oqa.de"),
+            ("例え.テスト", "xn--r8jz45g.xn--zckzah"),
+            ("bücher。example", "xn--bcher-kva.example"),
+            ("example.com", "example.com"),
+            ("a.xn--bcher-kva.example", "a.xn--bcher-kva.example"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(ascii(name), expected, "{name}");
+            assert_eq!(objection(&ascii(name), ""), None, "{name}");
+        }
+        for name in [
+            "bü cher.example",
+            "ü\u{202e}.example",
+            "-ü.example",
+            "\u{200d}.de",
+        ] {
+            assert!(objection(&ascii(name), "").is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_shown_both_ways() {
+        let cases = [
+            (
+                "xn--bcher-kva.example",
+                "bücher.example (xn--bcher-kva.example)",
+            ),
+            ("example.com", "example.com"),
+            // No letter has this form.
+            ("xn--a.example", "xn--a.example"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(shown(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::certificate::is_private;
 use crate::journal::now_ms;
 use crate::report::{DnsRecord, DomainStatus, Verification};
 use crate::{Error, Host, dns};
-use doprax_core::domain::{Domain, Domains, host_names, is_within, objection};
+use doprax_core::domain::{Domain, Domains, ascii, host_names, is_within, objection};
 use doprax_core::name::AppName;
 use doprax_core::spec::DomainSpec;
 use doprax_store::{Claimed, OwnedDomain};
@@ -69,10 +69,11 @@ impl Host {
         spec: DomainSpec,
     ) -> Result<Vec<DomainStatus>, Error> {
         self.record(app).await?;
+        let name = &ascii(name);
         if let Some((message, help)) = objection(name, "") {
             return Err(Error::Domain { message, help });
         }
-        let names = host_names(&BTreeMap::from([(name.to_owned(), spec)]));
+        let names = host_names(&BTreeMap::from([(name.clone(), spec)]));
         self.claim(app, &names, true).await?;
         self.renew_domains(app).await?;
         let domains = self.store().domains(Some(app)).await?;
@@ -82,9 +83,10 @@ impl Host {
 
     /// Takes from an app a host name that was added by hand.
     pub async fn remove_domain(&self, app: &AppName, name: &str) -> Result<(), Error> {
+        let name = &ascii(name);
         let record = self.record(app).await?;
         let domains = self.store().domains(Some(app)).await?;
-        if !domains.iter().any(|domain| domain.name == name) {
+        if !domains.iter().any(|domain| domain.name == *name) {
             return Err(self.no_domain(app, name, &domains));
         }
         let release = record.release.as_ref();
@@ -105,6 +107,8 @@ impl Host {
         name: Option<&str>,
     ) -> Result<Vec<Verification>, Error> {
         self.record(app).await?;
+        let name = name.map(ascii);
+        let name = name.as_deref();
         let domains = self.store().domains(Some(app)).await?;
         let wanted = |owned: &OwnedDomain| {
             name.is_none_or(|name| {

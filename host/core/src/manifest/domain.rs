@@ -3,7 +3,7 @@
 use super::hint::cut;
 use super::reader::{At, Reader};
 use super::volume::required;
-use crate::domain::objection;
+use crate::domain::{ascii, objection, shown};
 use crate::spec::DomainSpec;
 use crate::yaml::Kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String,
         let Some(name) = reader.text(name_at, "name: example.com") else {
             continue;
         };
+        let name = &ascii(name);
         if let Some((message, help)) = objection(name, "name: ") {
             reader.error(name_at.value_span(), &name_at.path, message, help);
             continue;
@@ -56,7 +57,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String,
                 reader.error(
                     name_at.value_span(),
                     &name_at.path,
-                    format!("{name} is named twice"),
+                    format!("{} is named twice", shown(&name)),
                     "name every domain once; `www: true` names `www.` before it too",
                 );
             }

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::failure::Result;
 use crate::units;
 use doprax_api::wire::{Certificate, CertificateState};
+use doprax_core::domain::shown;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// List certificates: names, issuer, expiry, next renewal, last error
@@ -35,10 +36,7 @@ impl Certs {
         for certificate in &certificates {
             if let Some(error) = &certificate.last_error {
                 let sign = output.paint.red("✗");
-                output.line(format!(
-                    "\n{sign} {}: {error}",
-                    certificate.names.join(", ")
-                ))?;
+                output.line(format!("\n{sign} {}: {error}", names(certificate)))?;
                 if certificate.state == CertificateState::Missing {
                     output
                         .line("  → HTTP goes on being served; the CA is asked again by itself")?;
@@ -56,7 +54,7 @@ fn row(certificate: &Certificate, now: u64) -> Vec<String> {
         Some(time) => format!("in {}", units::span(time - now)),
     };
     vec![
-        certificate.names.join(", "),
+        names(certificate),
         certificate.state.as_str().to_owned(),
         certificate.issuer.clone().unwrap_or_else(|| "-".to_owned()),
         match certificate.not_after {
@@ -65,6 +63,12 @@ fn row(certificate: &Certificate, now: u64) -> Vec<String> {
         },
         moment(certificate.next_attempt),
     ]
+}
+
+/// Its names, for people.
+fn names(certificate: &Certificate) -> String {
+    let names: Vec<String> = certificate.names.iter().map(|name| shown(name)).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use doprax_api::wire::{DnsRecord, Domain as WireDomain, NewDomain, Verification};
+use doprax_core::domain::{ascii, shown};
 use doprax_core::name::AppName;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -93,10 +94,11 @@ struct Remove {
     name: String,
 }
 
-/// A host name as DNS compares it (RFC 4343): in lower case, and without the dot of the
-/// root at its end.
+/// A host name as DNS compares it (RFC 4343): in lower case, without the dot of the root
+/// at its end, and letters beyond ASCII in their `xn--` form.
 fn host_name(text: &str) -> Result<String, Infallible> {
-    Ok(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase())
+    let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    Ok(ascii(&lower))
 }
 
 impl Domain {
@@ -125,7 +127,7 @@ impl Add {
         output.line(format!("{} answers to {}\n", self.app, names(&added)))?;
         let records: Vec<&DnsRecord> = added.iter().flat_map(|domain| &domain.records).collect();
         if added.iter().all(|domain| domain.private) {
-            return output.line(private(&domain.name, &records));
+            return output.line(private(&shown(&domain.name), &records));
         }
         if records.is_empty() {
             output.remark(
@@ -211,11 +213,11 @@ impl List {
                 let redirect = domain.redirect_to.as_ref();
                 let answers = redirect.map_or_else(
                     || domain.app.to_string(),
-                    |other| format!("{} (sent on to {other})", domain.app),
+                    |other| format!("{} (sent on to {})", domain.app, shown(other)),
                 );
                 let hsts = if domain.hsts { "yes" } else { "no" };
                 vec![
-                    domain.name.clone(),
+                    shown(&domain.name),
                     answers,
                     verified.to_owned(),
                     hsts.to_owned(),
@@ -235,7 +237,7 @@ impl Remove {
             let removed = json!({ "app": self.app, "removed": self.name });
             return context.output.json(&removed);
         }
-        let line = format!("{} no longer answers to {}", self.app, self.name);
+        let line = format!("{} no longer answers to {}", self.app, shown(&self.name));
         context.output.line(line)
     }
 }
@@ -244,8 +246,8 @@ fn names(domains: &[WireDomain]) -> String {
     let names: Vec<String> = domains
         .iter()
         .map(|domain| match &domain.redirect_to {
-            None => domain.name.clone(),
-            Some(other) => format!("{} (sent on to {other})", domain.name),
+            None => shown(&domain.name),
+            Some(other) => format!("{} (sent on to {})", shown(&domain.name), shown(other)),
         })
         .collect();
     names.join(" and ")
@@ -280,6 +282,7 @@ fn told(verification: &Verification, sign: &dyn Fn(&str, bool) -> String) -> Str
         servers_of,
         problem,
     } = verification;
+    let name = shown(name);
     let by = servers_of
         .as_ref()
         .map(|zone| format!(", say the name servers of {zone}"))
