@@ -1,33 +1,48 @@
-//! What a Dockerfile says about its image without building it: the ports it exposes.
+//! What a Dockerfile says about its image without building it: the ports it exposes, the
+//! folders it declares to hold data, its user.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+mod variable;
+
+use variable::{Scope, assignments, expand};
 
 /// Most ports of one range that are taken for ports at all.
 const WIDEST_RANGE: u16 = 256;
 
-/// The TCP ports that the last stage of a Dockerfile exposes, ascending, with those of
-/// the stages it builds on. Ports in variables are not known before the build and left
-/// out, as are those of the base image.
-pub fn exposed_ports(text: &str) -> Vec<u16> {
-    let mut stages: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
+/// What a Dockerfile declares about the image that it gives. What its base image
+/// declares is left out, because only the built image tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// TCP ports, ascending.
+    pub ports: Vec<u16>,
+    /// Whether these are all of them: a variable whose value only the build knows may
+    /// stand for others.
+    pub all_ports: bool,
+    /// Folders that hold data, ascending.
+    pub volumes: Vec<String>,
+    /// The user that its processes run as.
+    pub user: Option<String>,
+}
+
+/// What the stage `target` of a Dockerfile declares, or its last one, with what the stages
+/// declare that it builds on. `args` are build arguments.
+pub fn declared(text: &str, target: Option<&str>, args: &BTreeMap<String, String>) -> Declared {
+    let mut stages: BTreeMap<String, Stage> = BTreeMap::new();
     let mut number = 0usize;
-    let mut ports = BTreeSet::new();
+    let mut global = Scope::default();
+    let mut stage = Stage::default();
     let mut name: Option<String> = None;
     for (instruction, arguments) in Instructions::new(text) {
         match instruction.as_str() {
             "FROM" => {
-                if number > 0 {
-                    stages.insert((number - 1).to_string(), ports.clone());
-                    if let Some(name) = name.take() {
-                        stages.insert(name, ports.clone());
-                    }
-                }
+                keep(&mut stages, number, &mut name, &stage);
                 number += 1;
                 let mut words = arguments
                     .split_whitespace()
                     .filter(|word| !word.starts_with("--"));
                 let base = words.next().unwrap_or_default().to_lowercase();
-                ports = stages.get(&base).cloned().unwrap_or_default();
+                stage = stages.get(&base).map(Stage::next).unwrap_or_default();
                 name = match (words.next(), words.next()) {
                     (Some(word), Some(name)) if word.eq_ignore_ascii_case("as") => {
                         Some(name.to_lowercase())
@@ -35,11 +50,93 @@ pub fn exposed_ports(text: &str) -> Vec<u16> {
                     _ => None,
                 };
             }
-            "EXPOSE" => ports.extend(arguments.split_whitespace().flat_map(parse_ports)),
+            "ARG" if number == 0 => global.declare(&arguments, args, &Scope::default()),
+            "ARG" => stage.scope.declare(&arguments, args, &global),
+            _ => stage.take(&instruction, &arguments),
+        }
+    }
+    keep(&mut stages, number, &mut name, &stage);
+    let wanted = target.and_then(|target| stages.remove(&target.to_lowercase()));
+    wanted.unwrap_or(stage).into_declared()
+}
+
+/// Keeps the stage that ends, by its number and its name.
+fn keep(
+    stages: &mut BTreeMap<String, Stage>,
+    number: usize,
+    name: &mut Option<String>,
+    stage: &Stage,
+) {
+    if number > 0 {
+        stages.insert((number - 1).to_string(), stage.clone());
+        if let Some(name) = name.take() {
+            stages.insert(name, stage.clone());
+        }
+    }
+}
+
+/// A stage, as far as it was read.
+#[derive(Debug, Clone, Default)]
+struct Stage {
+    ports: BTreeSet<u16>,
+    unknown_ports: bool,
+    volumes: BTreeSet<String>,
+    user: Option<String>,
+    scope: Scope,
+}
+
+impl Stage {
+    /// A stage that builds on this one.
+    fn next(&self) -> Self {
+        Self {
+            scope: self.scope.next(),
+            ..self.clone()
+        }
+    }
+
+    fn take(&mut self, instruction: &str, arguments: &str) {
+        match instruction {
+            "ENV" => {
+                for (name, value) in assignments(arguments) {
+                    let value = expand(&value, &self.scope);
+                    self.scope.set(name, value);
+                }
+            }
+            "EXPOSE" => {
+                for word in arguments.split_whitespace() {
+                    match expand(word, &self.scope) {
+                        Some(words) => {
+                            let words = words.split_whitespace();
+                            self.ports.extend(words.flat_map(parse_ports));
+                        }
+                        None => self.unknown_ports = true,
+                    }
+                }
+            }
+            "VOLUME" => {
+                let folders = folders(arguments);
+                let folders = folders.iter().filter_map(|word| expand(word, &self.scope));
+                self.volumes.extend(folders);
+            }
+            "USER" => self.user = expand(arguments.trim(), &self.scope),
             _ => {}
         }
     }
-    ports.into_iter().collect()
+
+    fn into_declared(self) -> Declared {
+        Declared {
+            ports: self.ports.into_iter().collect(),
+            all_ports: !self.unknown_ports,
+            volumes: self.volumes.into_iter().collect(),
+            user: self.user,
+        }
+    }
+}
+
+/// The folders of a `VOLUME`: an array, or words.
+fn folders(arguments: &str) -> Vec<String> {
+    serde_json::from_str(arguments.trim())
+        .unwrap_or_else(|_| arguments.split_whitespace().map(str::to_owned).collect())
 }
 
 fn parse_ports(word: &str) -> Vec<u16> {

@@ -1,10 +1,20 @@
-//! What a Dockerfile exposes.
+//! What a Dockerfile declares.
 
-use doprax_core::dockerfile::exposed_ports;
+use doprax_core::dockerfile::{Declared, declared};
+use std::collections::BTreeMap;
+
+fn read(text: &str) -> Declared {
+    declared(text, None, &BTreeMap::new())
+}
 
 #[track_caller]
 fn check(text: &str, ports: &[u16]) {
-    assert_eq!(exposed_ports(text), ports, "{text}");
+    let found = read(text);
+    assert_eq!(
+        (found.ports.as_slice(), found.all_ports),
+        (ports, true),
+        "{text}"
+    );
 }
 
 #[test]
@@ -31,7 +41,6 @@ fn a_stage_has_the_ports_of_the_one_it_builds_on() {
 fn ports_are_written_in_many_ways() {
     check("FROM a\nexpose 80/tcp 53/udp 90/TCP", &[80, 90]);
     check("FROM a\nEXPOSE 8000-8003", &[8000, 8001, 8002, 8003]);
-    check("FROM a\nEXPOSE $PORT ${PORT} 80", &[80]);
     check("FROM a\nEXPOSE 1-65535 0 70000 9-1 -1 x 80/", &[]);
     check("FROM a\r\nEXPOSE 80\r\n", &[80]);
     check("\u{feff}FROM a\n\tEXPOSE\t80", &[80]);
@@ -64,4 +73,64 @@ fn here_documents_hold_no_instructions() {
         &[90],
     );
     check("FROM a\nRUN cat <<< x\nEXPOSE 90", &[90]);
+}
+
+#[test]
+fn a_variable_with_a_value_is_a_port_like_any_other() {
+    check(
+        "FROM a\nARG PORT=5005\nEXPOSE $PORT/tcp 7000-7001",
+        &[5005, 7000, 7001],
+    );
+    check("FROM a\nENV PORT 5005\nEXPOSE ${PORT}", &[5005]);
+    check(
+        "FROM a\nENV A=1 PORT=\"5005\" B='x y'\nEXPOSE ${PORT}",
+        &[5005],
+    );
+    check("ARG PORT=5005\nFROM a\nARG PORT\nEXPOSE $PORT", &[5005]);
+    check("FROM a\nARG PORT=1\nENV PORT=5005\nEXPOSE $PORT", &[5005]);
+    check("FROM a AS b\nENV PORT=5005\nFROM b\nEXPOSE $PORT", &[5005]);
+    check(
+        "FROM a\nARG A=5\nARG PORTS=\"80${A} 443\"\nEXPOSE $PORTS",
+        &[443, 805],
+    );
+    check("FROM a\nEXPOSE ${PORT:-5005}", &[5005]);
+    let text = "FROM a\nARG PORT=5005\nEXPOSE $PORT";
+    let args = BTreeMap::from([("PORT".to_owned(), "6006".to_owned())]);
+    assert_eq!(declared(text, None, &args).ports, [6006]);
+}
+
+#[test]
+fn a_variable_that_only_the_build_knows_leaves_ports_open() {
+    for text in [
+        "FROM a\nEXPOSE $PORT 7000",
+        "FROM a\nARG PORT\nEXPOSE $PORT 7000",
+        "ARG PORT=1\nFROM a\nEXPOSE $PORT 7000",
+        "FROM a AS b\nARG PORT=1\nFROM b\nEXPOSE $PORT 7000",
+        "FROM a\nEXPOSE ${PORT:+1} 7000",
+        "FROM a\nEXPOSE ${PORT 7000",
+        "FROM a AS b\nEXPOSE $PORT\nFROM b\nEXPOSE 7000",
+    ] {
+        assert!(!read(text).all_ports, "{text}");
+    }
+    // Another stage's are nobody's.
+    check("FROM a\nEXPOSE $PORT\nFROM b\nEXPOSE 7000", &[7000]);
+}
+
+#[test]
+fn volumes_and_the_user_are_the_stages_too() {
+    let found = read(
+        "FROM a AS b\nVOLUME /data \"/x\"\nUSER app\nFROM b\nENV D=/srv\nVOLUME [\"/v w\", \"$D/f\"]\nUSER 1000:1000",
+    );
+    assert_eq!(found.volumes, ["\"/x\"", "/data", "/srv/f", "/v w"]);
+    assert_eq!(found.user.as_deref(), Some("1000:1000"));
+}
+
+#[test]
+fn a_target_is_a_stage_by_name_or_number() {
+    let text = "FROM a AS Dev\nEXPOSE 1\nFROM b AS prod\nEXPOSE 2\nFROM c\nEXPOSE 3";
+    let ports = |target| declared(text, target, &BTreeMap::new()).ports;
+    assert_eq!(ports(Some("dev")), [1]);
+    assert_eq!(ports(Some("prod")), [2]);
+    assert_eq!(ports(Some("0")), [1]);
+    assert_eq!(ports(None), [3]);
 }
