@@ -18,7 +18,7 @@ use doprax_core::planner::{Context, plan};
 use doprax_core::service::{
     CheckTemplate, EnvTemplate, Port, ProbeTemplate, ServiceDescription, VolumeDefault,
 };
-use doprax_core::source::Source;
+use doprax_core::source::{Recipe, Source};
 use doprax_core::spec::{AppSpec, ContainerSpec, MainSpec, ServiceSpec};
 use doprax_core::text::Template;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,7 +154,7 @@ fn blueprint(spec: &AppSpec) -> Blueprint {
         .collect();
     let source = Source {
         digest: "1".repeat(64),
-        dockerfile: "Dockerfile".to_owned(),
+        recipe: Recipe::default(),
     };
     assemble(&Input {
         instance: &Instance::default(),
@@ -180,7 +180,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             id: container.name.to_string(),
             name: Instance::default().container(&blueprint.app, &container.name),
             service: container.name.clone(),
-            hash: container.hash(&blueprint.revisions),
+            hash: container.made_from(&blueprint.revisions),
             state: State::Running,
             address: None,
             created: 0,
@@ -188,6 +188,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             restarts: 0,
             exit_code: None,
             image: container.image.reference().to_owned(),
+            limits: None,
         });
     Observed {
         network: Some(Network {

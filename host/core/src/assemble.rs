@@ -90,7 +90,9 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
         .collect();
 
     let mut findings = Findings::default();
-    let front = findings.keep(front::choose(input.spec, &main_ports, &ports));
+    let front = findings
+        .keep(front::choose(input.spec, &main_ports, &ports))
+        .flatten();
     let front_service = front.as_ref().map(|front| &front.service);
     let around = Around {
         input: *input,
@@ -129,12 +131,21 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
             }
         }
     }
-    let Findings { notes, mut errors } = findings;
+    let Findings {
+        mut notes,
+        mut errors,
+    } = findings;
     errors.dedup();
-    let Some(front) = front.filter(|_| errors.is_empty()) else {
+    if !errors.is_empty() {
         return Err(errors);
-    };
+    }
 
+    if front.is_none() {
+        notes.push(Note {
+            service: None,
+            text: without_front(input.spec),
+        });
+    }
     let volumes = containers
         .values()
         .flat_map(|c| c.mounts.iter().map(|mount| mount.name.clone()))
@@ -234,6 +245,19 @@ fn described<'a>(input: &Input<'a>) -> Result<Vec<Described<'a>>, Vec<Error>> {
     } else {
         Err(errors)
     }
+}
+
+/// What it means that an app answers no requests.
+fn without_front(spec: &AppSpec) -> String {
+    let mut text =
+        "it has no address: main listens on no port, and no service stands in front of it"
+            .to_owned();
+    let domains: Vec<&str> = spec.domains.keys().map(String::as_str).collect();
+    if !domains.is_empty() {
+        text.push_str("; nothing answers at ");
+        text.push_str(&domains.join(", "));
+    }
+    text
 }
 
 /// How a new copy of a service takes over. Two copies at once are safe where both

@@ -8,6 +8,7 @@ use crate::probe::Probe;
 use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
 use crate::service::Ulimit;
+use crate::source::Recipe;
 use crate::spec::{Strategy, VolumeMount};
 use crate::text::Text;
 use ipnet::Ipv4Net;
@@ -26,8 +27,10 @@ pub struct Blueprint {
     pub volumes: BTreeSet<VolumeName>,
     /// Every container, main included.
     pub containers: BTreeMap<ServiceName, Container>,
-    /// The container and port that the ingress talks to.
-    pub front: Front,
+    /// The container and port that the ingress talks to; none for an app that answers
+    /// no requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<Front>,
     /// Host names beside the free subdomain, `www.` names included.
     #[serde(default)]
     pub domains: Domains,
@@ -82,8 +85,9 @@ pub enum Image {
         reference: String,
         /// Digest of the source, in hexadecimal.
         source: String,
-        /// Path of the Dockerfile below the source folder.
-        dockerfile: String,
+        /// How it is built.
+        #[serde(flatten)]
+        recipe: Recipe,
     },
     /// Pulled where it is missing.
     Pull {
@@ -154,6 +158,10 @@ pub struct Container {
     pub stop_grace_ms: u32,
     /// Values for people and other containers, by name.
     pub outputs: BTreeMap<String, Text>,
+    /// Whether an init runs as its first process; absent: as the host thinks right for
+    /// its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
 }
 
 /// The value of a variable.
@@ -174,6 +182,19 @@ pub struct File {
     pub mode: u32,
     /// Its content.
     pub content: Content,
+    /// Whose it is; absent: root's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+/// Whose a file in a container is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// The user's that the container's process runs as, found out when it is created.
+    Process,
+    /// This user's, with a group after a colon, by name or number.
+    Named(String),
 }
 
 /// The content of a file.
@@ -210,9 +231,24 @@ impl Container {
             .collect()
     }
 
-    /// Digest of everything that cannot change without a new container, the
-    /// revisions of its secrets included. Kept as a label on the container, so that
-    /// the engine itself tells what a container was made from.
+    /// Digest of everything that cannot change without a new container, the revisions of
+    /// its secrets included. Kept as a label on the container, so that the engine itself
+    /// tells what a container was made from. Limits that the engine changes while a
+    /// container runs are no part of it.
+    pub fn made_from(&self, revisions: &BTreeMap<SecretName, u64>) -> String {
+        let resources = Resources {
+            disk: self.resources.disk,
+            ..Resources::default()
+        };
+        let limitless = Self {
+            resources,
+            ..self.clone()
+        };
+        limitless.hash(revisions)
+    }
+
+    /// The digest that containers of earlier hosts bear, in which limits are too; the same
+    /// for one without limits.
     pub fn hash(&self, revisions: &BTreeMap<SecretName, u64>) -> String {
         // What the host does with a running container is not part of what it is.
         let made_from = Self {

@@ -4,7 +4,7 @@
 //! Holds no secret: their values are unknown here, and what is masked is replaced
 //! before it gets into a [`Diff`].
 
-use crate::blueprint::{Blueprint, Note};
+use crate::blueprint::{Blueprint, Front, Note};
 use crate::domain::Domains;
 use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
@@ -88,6 +88,8 @@ pub enum Action {
     Replace,
     /// The copy that is there takes its place, or starts again.
     Start,
+    /// It goes on running, with other limits.
+    Update,
     /// It ends and stays.
     Stop,
     /// It goes.
@@ -170,7 +172,22 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
         .into_iter()
         .filter_map(|name| container(previous, next, &touched, name))
         .collect();
-    let front = format!("{}:{}", next.front.service, next.front.port);
+    let place = |front: &Front| format!("{}:{}", front.service, front.port);
+    let before = previous
+        .and_then(|previous| previous.front.as_ref())
+        .map(place);
+    let front = match &next.front {
+        Some(front) => Some(FrontDiff {
+            before,
+            after: place(front),
+            reason: front.reason.clone(),
+        }),
+        None => before.map(|before| FrontDiff {
+            before: Some(before),
+            after: "none".to_owned(),
+            reason: "main listens on no port".to_owned(),
+        }),
+    };
     Diff {
         app: next.app.clone(),
         first: previous.is_none(),
@@ -181,11 +198,7 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
             kind: network(plan),
         }),
         volumes: volumes(previous, next, &touched),
-        front: Some(FrontDiff {
-            before: previous.map(|p| format!("{}:{}", p.front.service, p.front.port)),
-            after: front,
-            reason: next.front.reason.clone(),
-        }),
+        front,
         domains: domains(previous, next),
         notes: next.notes.clone(),
         kept: Vec::new(),
@@ -282,6 +295,7 @@ struct Touched {
     beside: BTreeSet<ServiceName>,
     created: BTreeSet<ServiceName>,
     started: BTreeSet<ServiceName>,
+    updated: BTreeSet<ServiceName>,
     stopped: BTreeSet<ServiceName>,
     removed: BTreeSet<ServiceName>,
     volumes: BTreeSet<VolumeName>,
@@ -306,6 +320,7 @@ impl Touched {
                 Act::StartContainer { container } | Act::RenameContainer { to: container, .. } => {
                     (&mut touched.started, container)
                 }
+                Act::UpdateContainer { container, .. } => (&mut touched.updated, container),
                 Act::StopContainer { container, .. } => (&mut touched.stopped, container),
                 Act::RemoveContainer { container } => (&mut touched.removed, container),
                 Act::CreateVolume { volume } => {
@@ -378,6 +393,8 @@ fn container(
         Action::Tidy
     } else if touched.stopped.contains(name) {
         Action::Stop
+    } else if touched.updated.contains(name) {
+        Action::Update
     } else {
         Action::Keep
     };

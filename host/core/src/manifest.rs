@@ -15,6 +15,7 @@ use crate::text_file::TextFile;
 use crate::yaml;
 
 mod app;
+mod build;
 mod command;
 mod config_file;
 mod container;
@@ -25,6 +26,7 @@ mod image;
 mod main_section;
 mod other_format;
 mod places;
+mod process;
 mod reader;
 mod resources;
 mod service;

@@ -1,6 +1,7 @@
 //! What the engine says exists now of an app, in the words of the blueprint.
 
 use crate::name::{ServiceName, VolumeName};
+use crate::resources::Resources;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -60,6 +61,35 @@ pub struct ObservedContainer {
     /// Image reference it was made from.
     #[serde(default)]
     pub image: String,
+    /// The limits that hold for it; absent where they were not looked at, or where the
+    /// engine cannot keep any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// Limits that the engine keeps for a container, and can change while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Processor time, in thousandths of one processor.
+    pub millicpus: Option<u32>,
+    /// Processors of the machine, in thousandths: a limit of all of them is none.
+    pub machine_millicpus: u32,
+    /// Whether it has what the host gives every container: its restart policy and its
+    /// limit of processes.
+    pub usual: bool,
+}
+
+impl Limits {
+    /// Whether these are the limits that are wanted.
+    pub fn hold(&self, wanted: &Resources) -> bool {
+        let cpus = match wanted.millicpus {
+            Some(wanted) => self.millicpus == Some(wanted),
+            None => self.millicpus.is_none_or(|it| it >= self.machine_millicpus),
+        };
+        self.usual && cpus && self.memory == wanted.memory
+    }
 }
 
 /// What a container does.

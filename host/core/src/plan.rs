@@ -2,6 +2,8 @@
 
 use crate::blueprint::Container;
 use crate::name::{ServiceName, VolumeName};
+use crate::resources::Resources;
+use crate::source::Recipe;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -72,8 +74,9 @@ pub enum Act {
         reference: String,
         /// Digest of the source, in hexadecimal.
         source: String,
-        /// Path of the Dockerfile below the source folder.
-        dockerfile: String,
+        /// How it is built.
+        #[serde(flatten)]
+        recipe: Recipe,
     },
     /// Pull an image.
     PullImage {
@@ -103,6 +106,14 @@ pub enum Act {
     StartContainer {
         /// The engine's name for it.
         container: String,
+    },
+    /// Give a container other limits of memory and processor time, and what the host
+    /// gives every container where it has lost that, while it goes on running.
+    UpdateContainer {
+        /// The engine's name for it.
+        container: String,
+        /// The limits.
+        resources: Resources,
     },
     /// Stop a container and start it again.
     RestartContainer {
@@ -153,12 +164,13 @@ impl fmt::Display for Step {
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BuildImage { dockerfile, .. } => write!(f, "build main from {dockerfile}"),
+            Self::BuildImage { recipe, .. } => write!(f, "build main from {recipe}"),
             Self::PullImage { reference } => write!(f, "pull {reference}"),
             Self::CreateNetwork { subnet } => write!(f, "create network {subnet}"),
             Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
             Self::CreateContainer { container, .. } => write!(f, "create {container}"),
             Self::StartContainer { container } => write!(f, "start {container}"),
+            Self::UpdateContainer { container, .. } => write!(f, "set the limits of {container}"),
             Self::RestartContainer { container, .. } => write!(f, "restart {container}"),
             Self::RenameContainer { from, to } => write!(f, "rename {from} to {to}"),
             Self::StopContainer { container, .. } => write!(f, "stop {container}"),

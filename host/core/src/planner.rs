@@ -162,11 +162,11 @@ fn images(draft: &mut Draft, survey: &Survey<'_>, observed: &Observed) -> Vec<us
         Image::Build {
             reference,
             source,
-            dockerfile,
+            recipe,
         } => Act::BuildImage {
             reference,
             source,
-            dockerfile,
+            recipe,
         },
         Image::Pull { reference } => Act::PullImage { reference },
     });

@@ -55,6 +55,8 @@ pub enum Target {
     Address(SocketAddr),
     /// Nothing yet: the app starts.
     Starting,
+    /// Nothing ever: the app listens on no port.
+    Nowhere,
     /// Nothing: the app was stopped by its owner.
     Stopped,
     /// Nothing: the app failed; what happened, in one line without secrets.

@@ -75,6 +75,41 @@ fn described(reference: &str, description: &str, examples: Value) -> Value {
 
 fn main_properties() -> Map<String, Value> {
     let mut properties = container_properties();
+    let path = |description: &str, example: &str| {
+        json!({
+            "description": description,
+            "type": "string",
+            "maxLength": 4096,
+            "pattern": "^[^/~]",
+            "not": { "pattern": "(^|/)\\.\\.(/|$)" },
+            "examples": [example],
+        })
+    };
+    let value = json!({ "type": ["string", "number", "boolean", "null"] });
+    let name = "^[A-Za-z_][A-Za-z0-9_]*$";
+    properties.insert("build".to_owned(), json!({
+        "description": "How main's image is built; else from the Dockerfile at the root of the source, with all of the source.",
+        "type": ["object", "null"],
+        "properties": {
+            "context": path("The folder that the build gets, below the folder of doprax.yaml.", "./web"),
+            "dockerfile": path("The Dockerfile's path below the context.", "Dockerfile.prod"),
+            "target": {
+                "description": "The stage that is built; else the last one.",
+                "type": ["string", "integer"],
+                "pattern": "^[A-Za-z0-9_.-]{1,128}$",
+                "examples": ["prod"],
+            },
+            "args": {
+                "description": "Build arguments, as text. Who has the image can read them.",
+                "anyOf": [
+                    { "type": ["object", "null"], "propertyNames": { "pattern": name }, "additionalProperties": value },
+                    { "type": "array", "items": { "type": "object", "minProperties": 1, "maxProperties": 1, "propertyNames": { "pattern": name }, "additionalProperties": value } },
+                ],
+                "examples": [{ "VERSION": 1.2 }],
+            },
+        },
+        "additionalProperties": false,
+    }));
     properties.insert("strategy".to_owned(), json!({
         "description": "How a new copy takes over: `rolling` starts it beside the old one and ends that when the new one is ready; `recreate` ends the old one first.",
         "enum": ["rolling", "recreate"],
@@ -100,11 +135,9 @@ fn main_properties() -> Map<String, Value> {
 fn container_properties() -> Map<String, Value> {
     let properties = json!({
         "port": {
-            "description": "The port that the container listens on; else what its image exposes. Nothing is published on the machine.",
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 65535,
-            "examples": [5000],
+            "description": "The port that the container listens on; else what its image exposes. `none` for what listens on no port: a worker. Nothing is published on the machine.",
+            "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "const": "none" }],
+            "examples": [5000, "none"],
         },
         "command": {
             "description": "The command and its arguments, in place of the image's.",
@@ -113,6 +146,31 @@ fn container_properties() -> Map<String, Value> {
             "items": { "$ref": "#/$defs/text" },
             "examples": [["gunicorn", "app"]],
         },
+        "entrypoint": {
+            "description": "What the command is given to, in place of the image's entrypoint; the image's command is left out then.",
+            "type": "array",
+            "minItems": 1,
+            "items": { "$ref": "#/$defs/text" },
+            "examples": [["/docker-entrypoint.sh"]],
+        },
+        "user": {
+            "description": "The user, and after a colon the group, that the process runs as, in place of the image's.",
+            "type": ["string", "integer"],
+            "pattern": "^[A-Za-z0-9_.$][A-Za-z0-9_.$-]{0,63}(:[A-Za-z0-9_.$][A-Za-z0-9_.$-]{0,63})?$",
+            "examples": ["app", "1000:1000"],
+        },
+        "init": {
+            "description": "Whether a small init is the container's first process, which passes signals on and buries orphans. It is without this key, unless the image brings its own.",
+            "type": "boolean",
+        },
+        "stop-signal": {
+            "description": "The signal that ends the container in good order; else the image's, else SIGTERM.",
+            "type": ["string", "integer"],
+            "pattern": "^([Ss][Ii][Gg])?[A-Za-z]+[12]?([+-][0-9]{1,2})?$|^[0-9]{1,2}$",
+            "examples": ["SIGINT"],
+        },
+        "stop-grace": described("#/$defs/duration", "How long the container may take to end before it is killed.", json!(["30s"])),
+        "shm-size": described("#/$defs/size", "The size of its shared memory, /dev/shm; 64 MiB without this key.", json!(["256MiB"])),
         "resources": {
             "description": "Limits.",
             "type": ["object", "null"],
@@ -156,7 +214,17 @@ fn container_properties() -> Map<String, Value> {
                         "examples": ["./nginx.conf"],
                     },
                     "mount": described("#/$defs/mount", "The file's path in the container.", json!(["/etc/nginx/nginx.conf"])),
-                    "mode": { "description": "Whether the container may only read the file (`r`, the default) or write it too (`rw`).", "enum": ["r", "rw"] },
+                    "mode": {
+                        "description": "Whether the container may only read the file (`r`, the default) or write it too (`rw`), or its permission bits. Without bits, what only its owner may read in the source only its owner may read in the container.",
+                        "anyOf": [{ "enum": ["r", "rw"] }, { "type": ["string", "integer"], "pattern": "^(0o)?[0-7]{3}$|^(0o)?0[0-7]{3}$" }],
+                        "examples": ["r", "rw", "0640"],
+                    },
+                    "owner": {
+                        "description": "The user, and after a colon the group, whose the file is in the container. Without it, a file that not everybody may read, or that the container may write, is the user's that the container runs as; any other is root's.",
+                        "type": ["string", "integer"],
+                        "pattern": "^[A-Za-z0-9_.$][A-Za-z0-9_.$-]{0,63}(:[A-Za-z0-9_.$][A-Za-z0-9_.$-]{0,63})?$",
+                        "examples": ["postgres", "999:999"],
+                    },
                 },
                 "required": ["source", "mount"],
                 "additionalProperties": false,
@@ -249,11 +317,14 @@ fn domains() -> Value {
             "type": "object",
             "properties": {
                 "name": {
-                    "description": "The host name, in lower case.",
+                    "description": "The host name, in lower case. Letters beyond ASCII may be written as they are.",
                     "type": "string",
                     "maxLength": 253,
-                    "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-                    "examples": ["example.com"],
+                    "anyOf": [
+                        { "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" },
+                        { "pattern": "[^\\u0000-\\u007f]" },
+                    ],
+                    "examples": ["example.com", "bücher.example"],
                 },
                 "www": {
                     "description": "Whether `www.` before it is the app's too; it is sent on.",

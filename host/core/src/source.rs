@@ -3,10 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// Longest path of an entry, in bytes; the limit of the tar format's extensions is
 /// far higher, that of Linux is this (`PATH_MAX`).
 pub const MAX_PATH: usize = 4096;
+
+/// The name of the file that says how main is built.
+pub const DOCKERFILE: &str = "Dockerfile";
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,8 +108,55 @@ pub fn is_digest(text: &str) -> bool {
 pub struct Source {
     /// Its digest.
     pub digest: String,
+    /// How main's image is built from it.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+}
+
+/// How an image is built from a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
     /// Path of the Dockerfile below the source folder.
     pub dockerfile: String,
+    /// The stage that is built; else the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Build arguments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, String>,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            dockerfile: DOCKERFILE.to_owned(),
+            target: None,
+            args: BTreeMap::new(),
+        }
+    }
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.dockerfile)?;
+        match &self.target {
+            Some(target) => write!(f, ", stage {target}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Source {
+    /// What tells one build from another: the digest of the source, and of how it is
+    /// built where that is not the usual way.
+    pub fn build_digest(&self) -> String {
+        if self.recipe == Recipe::default() {
+            return self.digest.clone();
+        }
+        let json = serde_json::to_vec(&(&self.digest, &self.recipe))
+            .expect("a recipe has only string keys, so it serializes");
+        crate::blueprint::sha256_hex(&json)
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +190,32 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = trees.iter().collect();
         assert_eq!(distinct.len(), trees.len());
         assert!(trees.iter().all(|tree| is_digest(tree)));
+    }
+
+    #[test]
+    fn another_way_to_build_is_another_build() {
+        let source = |recipe| Source {
+            digest: "a".repeat(64),
+            recipe,
+        };
+        let usual = source(Recipe::default());
+        assert_eq!(usual.build_digest(), usual.digest);
+        let target = source(Recipe {
+            target: Some("prod".to_owned()),
+            ..Recipe::default()
+        });
+        let args = source(Recipe {
+            args: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+            ..Recipe::default()
+        });
+        let dockerfile = source(Recipe {
+            dockerfile: "Dockerfile.prod".to_owned(),
+            ..Recipe::default()
+        });
+        let all = [usual, target, args, dockerfile].map(|source| source.build_digest());
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        assert!(all.iter().all(|digest| is_digest(digest)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::name::{AppName, PluginName, ServiceName, VolumeName};
 use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
 use crate::service::{AppContext, DescribeRequest};
+use crate::source::Recipe;
 use crate::text::Template;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,7 @@ impl AppSpec {
             version: service.tag.clone(),
             image: service.image.clone(),
             settings: serde_json::Value::Object(service.settings.clone()),
-            port: service.port,
+            port: service.port.and_then(PortSpec::number),
             env_names: service.container.env.keys().cloned().collect(),
             volumes: mounts(&service.container),
             file_paths: service.container.files.keys().cloned().collect(),
@@ -70,18 +71,52 @@ impl AppSpec {
 /// The container built from source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MainSpec {
+    /// How its image is built, where that is not from a Dockerfile at the root.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub build: Option<BuildSpec>,
     /// What every container may have.
     #[serde(flatten)]
     pub container: ContainerSpec,
     /// Port that main listens on; else what the image exposes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub port: Option<u16>,
+    pub port: Option<PortSpec>,
     /// How a new copy takes over.
     #[serde(default)]
     pub strategy: Strategy,
     /// How to find out whether main serves; else a TCP connection to its port.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub health: Option<Health>,
+}
+
+/// How main's image is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSpec {
+    /// The folder that is sent to the build, below the source folder, `/`-separated,
+    /// without `.` and `..`; else the source folder itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub context: Option<String>,
+    /// Path of the Dockerfile below that folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dockerfile: Option<String>,
+    /// The stage that is built; else the last one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+    /// Build arguments.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub args: BTreeMap<String, String>,
+}
+
+impl MainSpec {
+    /// How its image is built from the folder that is sent.
+    pub fn recipe(&self) -> Recipe {
+        let build = self.build.clone().unwrap_or_default();
+        let usual = Recipe::default();
+        Recipe {
+            dockerfile: build.dockerfile.unwrap_or(usual.dockerfile),
+            target: build.target,
+            args: build.args,
+        }
+    }
 }
 
 /// A service.
@@ -100,7 +135,7 @@ pub struct ServiceSpec {
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// Port others reach it on, where it differs from what the plugin or image says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub port: Option<u16>,
+    pub port: Option<PortSpec>,
     /// What every container may have.
     #[serde(flatten)]
     pub container: ContainerSpec,
@@ -121,9 +156,58 @@ pub struct ContainerSpec {
     /// Replaces the image's command.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<Vec<String>>,
+    /// Replaces the image's entrypoint, and its command with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entrypoint: Option<Vec<String>>,
+    /// User, and group, that the process runs as, in place of the image's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<String>,
+    /// Signal that ends it in good order, in place of the image's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stop_signal: Option<String>,
+    /// How long it may take to end, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stop_grace_ms: Option<u32>,
+    /// Size of `/dev/shm` in bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shm_size: Option<u64>,
+    /// Whether an init runs as its first process; else as the host thinks right.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub init: Option<bool>,
     /// Limits.
     #[serde(default)]
     pub resources: Resources,
+}
+
+/// The port that a manifest names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PortSpec {
+    /// This one.
+    Number(u16),
+    /// None at all: a worker.
+    No(NoPort),
+}
+
+/// The word for no port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoPort {
+    /// It listens on none.
+    None,
+}
+
+impl PortSpec {
+    /// No port at all.
+    pub const NONE: Self = Self::No(NoPort::None);
+
+    /// Its number.
+    pub fn number(self) -> Option<u16> {
+        match self {
+            Self::Number(port) => Some(port),
+            Self::No(NoPort::None) => None,
+        }
+    }
 }
 
 /// The value of an environment variable.
@@ -144,6 +228,12 @@ pub struct ConfigFile {
     /// Whether the container may write it.
     #[serde(default)]
     pub writable: bool,
+    /// Permission bits; else they follow from those in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    /// Its owner, and after a colon its group, in the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A volume at a path.

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use doprax_core::assemble::{Error, Input, MainPorts, Place, SourceFile, assemble};
-use doprax_core::blueprint::{Blueprint, Container, Content, Stage};
+use doprax_core::blueprint::{Blueprint, Container, Content, Owner, Stage};
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::secret::{SecretName, SecretSource};
 use doprax_core::service::{EnvTemplate, ServiceDescription, VolumeDefault};
-use doprax_core::source::Source;
+use doprax_core::source::{Recipe, Source};
 use doprax_core::spec::{AppSpec, ConfigFile, EnvValue, ServiceSpec, Strategy};
 use doprax_core::text::{Part, Template, TemplatePart, Text};
 use serde_json::json;
@@ -101,7 +101,7 @@ impl App {
             images: &BTreeMap::new(),
             source: &Source {
                 digest: "1".repeat(64),
-                dockerfile: "Dockerfile".to_owned(),
+                recipe: Recipe::default(),
             },
             main_ports: &self.main_ports,
             files: &self.files,
@@ -248,6 +248,8 @@ fn every_error_is_reported_at_once() {
     let file = ConfigFile {
         source: "my.cnf".to_owned(),
         writable: false,
+        mode: None,
+        owner: None,
     };
     app.db()
         .container
@@ -274,6 +276,8 @@ fn the_users_volume_and_file_take_the_place_of_the_plugins() {
     let file = |source: &str, writable| ConfigFile {
         source: source.to_owned(),
         writable,
+        mode: None,
+        owner: None,
     };
     app.files = BTreeMap::from([
         (
@@ -316,9 +320,9 @@ fn the_users_volume_and_file_take_the_place_of_the_plugins() {
     assert_eq!(
         files,
         [
-            ("/etc/my.cnf", 0o444),
+            ("/etc/my.cnf", 0o600),
             ("/etc/other.cnf", 0o600),
-            ("/run.sh", 0o777)
+            ("/run.sh", 0o750)
         ]
     );
     let content = Content::Blob {
@@ -326,6 +330,39 @@ fn the_users_volume_and_file_take_the_place_of_the_plugins() {
         source: "my.cnf".to_owned(),
     };
     assert_eq!(db.files[0].content, content);
+}
+
+#[test]
+fn a_file_keeps_what_its_mode_in_the_source_says() {
+    let own = Some(Owner::Process);
+    let cases = [
+        (0o644, false, None, 0o444, None),
+        (0o755, false, None, 0o555, None),
+        (0o600, false, None, 0o600, own.clone()),
+        (0o640, false, None, 0o640, own.clone()),
+        (0o644, true, None, 0o644, own.clone()),
+        (0o755, true, None, 0o755, own.clone()),
+        (0o440, true, None, 0o640, own.clone()),
+        (0o644, false, Some(0o400), 0o400, own),
+    ];
+    for (source, writable, wanted, mode, owner) in cases {
+        let mut app = App::new();
+        let found = SourceFile {
+            sha256: "aa".to_owned(),
+            mode: source,
+        };
+        app.files = BTreeMap::from([("f".to_owned(), found)]);
+        let file = ConfigFile {
+            source: "f".to_owned(),
+            writable,
+            mode: wanted,
+            owner: None,
+        };
+        app.db().container.files.insert("/f".to_owned(), file);
+        let db = app.assembled_db();
+        let file = db.files.iter().find(|file| file.path == "/f").unwrap();
+        assert_eq!((file.mode, &file.owner), (mode, &owner), "{source:o}");
+    }
 }
 
 #[test]

@@ -15,11 +15,11 @@ use doprax_core::diff;
 use doprax_core::manifest::{self, KnownPlugin};
 use doprax_core::merge::merge;
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName};
-use doprax_core::observed::{Network, Observed, ObservedContainer, State};
+use doprax_core::observed::{Limits, Network, Observed, ObservedContainer, State};
 use doprax_core::plan::Plan;
 use doprax_core::planner::{self, Context};
 use doprax_core::service::ServiceDescription;
-use doprax_core::source::Source;
+use doprax_core::source::{Recipe, Source};
 use doprax_core::spec::AppSpec;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -215,7 +215,7 @@ fn blueprint(spec: &AppSpec, world: &World) -> Result<Blueprint, Vec<assemble::E
         .collect();
     let source = Source {
         digest: world.source.clone(),
-        dockerfile: "Dockerfile".to_owned(),
+        recipe: Recipe::default(),
     };
     assemble(&Input {
         instance: &Instance::default(),
@@ -256,7 +256,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
     let mut containers = BTreeMap::new();
     let mut add = |blueprint: &Blueprint, name: &ServiceName, spare: bool, state| {
         let spec = &blueprint.containers[name];
-        let hash = spec.hash(&blueprint.revisions);
+        let hash = spec.made_from(&blueprint.revisions);
         let instance = Instance::default();
         let engine_name = if spare {
             instance.spare_container(&blueprint.app, name, &hash)
@@ -279,6 +279,12 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
             restarts: 0,
             exit_code: None,
             image: spec.image.reference().to_owned(),
+            limits: Some(Limits {
+                memory: spec.resources.memory,
+                millicpus: spec.resources.millicpus,
+                machine_millicpus: 2000,
+                usual: true,
+            }),
         };
         containers.insert(engine_name, copy);
     };

@@ -1,5 +1,5 @@
-//! An app's source folder, as a deploy needs it: the manifest, the Dockerfile, the
-//! config files that the manifest names, and everything that `.dockerignore` leaves.
+//! An app's source folder, as a deploy needs it: the manifest, the config files that it
+//! names, the Dockerfile, and everything around that which `.dockerignore` leaves.
 
 mod config_file;
 mod dockerfile;
@@ -11,30 +11,28 @@ pub(crate) use pack::pack;
 pub(crate) use tree::Tree;
 
 use crate::failure::{Failure, Result};
-use doprax_core::manifest::app_name_from_folder;
+use doprax_api::wire;
+use doprax_core::diagnostic::{Diagnostic, Severity};
+use doprax_core::manifest::{Manifest, app_name_from_folder};
 use doprax_core::name::AppName;
 use std::path::{Path, PathBuf};
 
 /// The manifest's name.
 pub(crate) const MANIFEST: &str = "doprax.yaml";
-/// The name of the file that says how main is built.
-pub(crate) const DOCKERFILE: &str = "Dockerfile";
 
-/// A source folder and the texts at its root.
+/// A source folder and its manifest.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// The folder, with all links resolved.
     pub(crate) folder: PathBuf,
     /// The manifest, as it is written.
     pub(crate) manifest: Vec<u8>,
-    /// The Dockerfile's text.
-    pub(crate) dockerfile: String,
     /// The app's name where the manifest gives none.
     pub(crate) default_app: Option<AppName>,
 }
 
 impl Source {
-    /// Reads the texts at the root of `folder`.
+    /// Reads the manifest at the root of `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let resolved = folder.canonicalize().map_err(|error| {
             Failure::new(format!(
@@ -50,17 +48,81 @@ impl Source {
             );
         }
         let manifest = manifest(&resolved)?;
-        let dockerfile = dockerfile::read(&resolved)?;
         let default_app = resolved
             .file_name()
             .and_then(|name| app_name_from_folder(&name.to_string_lossy()));
         Ok(Self {
             folder: resolved,
             manifest,
-            dockerfile,
             default_app,
         })
     }
+}
+
+/// What main is built from.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// The folder that is sent, with all links resolved.
+    pub(crate) folder: PathBuf,
+    /// Path of the Dockerfile below it.
+    pub(crate) dockerfile: String,
+    /// The Dockerfile's text.
+    pub(crate) text: String,
+}
+
+impl Context {
+    /// Finds the folder that `manifest` has main built from, and reads its Dockerfile.
+    pub(crate) fn open(source: &Source, manifest: &Manifest) -> Result<Self> {
+        let main = &manifest.spec.main;
+        let below = main.build.as_ref().and_then(|build| build.context.as_ref());
+        let folder = match below {
+            None => source.folder.clone(),
+            Some(below) => context_folder(&source.folder, below).map_err(|(problem, help)| {
+                let place = ["main", "build", "context"];
+                let help = Some(help.to_owned());
+                refused(vec![manifest.places.diagnostic(
+                    Severity::Error,
+                    &place,
+                    problem,
+                    help,
+                )])
+            })?,
+        };
+        let dockerfile = main.recipe().dockerfile;
+        let text = dockerfile::read(&folder, &dockerfile)?;
+        Ok(Self {
+            folder,
+            dockerfile,
+            text,
+        })
+    }
+}
+
+/// The folder at a path below the source folder, or what is wrong with it and what to do.
+fn context_folder(source: &Path, below: &str) -> Result<PathBuf, (String, &'static str)> {
+    let correct = "correct the path; it counts from the folder of doprax.yaml";
+    match source.join(below).canonicalize() {
+        Ok(folder) if !folder.starts_with(source) => Err((
+            format!("{below} leads out of the source folder"),
+            "put the folder itself into the source folder",
+        )),
+        Ok(folder) if folder.is_dir() => Ok(folder),
+        Ok(_) => Err((format!("{below} is not a folder"), correct)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err((
+            format!("there is no folder {below} in the source folder"),
+            correct,
+        )),
+        Err(error) => Err((format!("cannot open {below}: {error}"), correct)),
+    }
+}
+
+/// A manifest that is refused.
+pub(crate) fn refused(diagnostics: Vec<Diagnostic>) -> Failure {
+    Failure::Failed(Box::new(wire::Failure {
+        error: format!("{MANIFEST} was refused"),
+        diagnostics,
+        ..wire::Failure::default()
+    }))
 }
 
 /// The bytes of the manifest of `folder`.

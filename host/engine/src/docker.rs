@@ -21,7 +21,9 @@ use failure::Failure;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use transport::Transport;
 
 mod body;
@@ -35,10 +37,13 @@ mod failure;
 mod files;
 mod hints;
 mod image;
+mod init;
 mod label;
+mod limits;
 mod logs;
 mod network;
 mod observe;
+mod owner;
 mod pull;
 mod transport;
 mod ulimit;
@@ -61,6 +66,7 @@ pub struct Docker {
     host: Option<String>,
     transport: Transport,
     client: bollard::Docker,
+    machine: Arc<OnceCell<limits::Machine>>,
 }
 
 impl Docker {
@@ -75,6 +81,7 @@ impl Docker {
             host: None,
             transport,
             client,
+            machine: Arc::default(),
         }
     }
 
@@ -179,9 +186,9 @@ impl Engine for Docker {
             Act::BuildImage {
                 reference,
                 source,
-                dockerfile,
+                recipe,
             } => {
-                self.build(app, reference, source, dockerfile, material, progress)
+                self.build(app, reference, source, recipe, material, progress)
                     .await
             }
             Act::PullImage { reference } => self.pull(reference, progress).await,
@@ -193,10 +200,19 @@ impl Engine for Docker {
                 hash,
                 spec,
             } => {
-                self.create_container(app, container, hash, spec, material)
-                    .await
+                let outcome = self
+                    .create_container(app, container, hash, spec, material)
+                    .await?;
+                if outcome == Outcome::Done {
+                    self.say_unwritable(container, spec, progress).await;
+                }
+                Ok(outcome)
             }
             Act::StartContainer { container } => self.start_container(container, progress).await,
+            Act::UpdateContainer {
+                container,
+                resources,
+            } => self.update_container(container, resources).await,
             Act::RestartContainer {
                 container,
                 grace_ms,

@@ -162,6 +162,7 @@ impl Engine for Fake {
             memory_limit: true,
             cpu_limit: true,
             pids_limit: true,
+            init: true,
         })
     }
 

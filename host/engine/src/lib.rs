@@ -45,6 +45,9 @@ pub struct Facts {
     pub cpu_limit: bool,
     /// Whether it can limit the number of processes.
     pub pids_limit: bool,
+    /// Whether it has an init for containers: a first process that passes signals on and
+    /// buries orphans.
+    pub init: bool,
 }
 
 /// What the engine knows of an image.
@@ -170,7 +173,7 @@ pub trait Engine: Send + Sync {
 
     /// What exists of every app of this instance, apps that exist only as a
     /// leftover network or volume included. A few requests for all of them; so it
-    /// leaves out `started_ms` and `restarts`, which [`Engine::observe`] has.
+    /// leaves out `started_ms`, `restarts` and `limits`, which [`Engine::observe`] has.
     async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error>;
 
     /// One container in full, by the engine's name or id; nothing if it does not

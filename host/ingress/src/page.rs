@@ -114,6 +114,11 @@ impl Page {
                 format!("{app} is starting"),
                 vec!["It will answer in a moment. This page asks again by itself.".to_owned()],
             ),
+            Target::Nowhere => (
+                "running",
+                format!("{app} has no pages"),
+                vec!["It listens on no port: its work is done behind the scenes.".to_owned()],
+            ),
             Target::Stopped => (
                 "stopped",
                 format!("{app} is stopped"),
@@ -131,7 +136,11 @@ impl Page {
             ),
         };
         let retry = matches!(target, Target::Starting);
-        let page = Self::new(StatusCode::SERVICE_UNAVAILABLE, title, text);
+        let status = match target {
+            Target::Nowhere => StatusCode::NOT_FOUND,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let page = Self::new(status, title, text);
         Self {
             app: Some(app.to_string()),
             state: Some(state),

@@ -87,8 +87,9 @@ impl Host {
                 .await?;
         }
         self.store().set_last_error(app, None).await?;
-        let front_stopped = stopped.contains(&blueprint.front.service);
-        Ok((!front_stopped).then(|| self.url(app)))
+        let front = blueprint.front.as_ref();
+        let serves = front.is_some_and(|front| !stopped.contains(&front.service));
+        Ok(serves.then(|| self.url(app)))
     }
 
     /// Restarts containers stage by stage, each stage when the one before is ready,
@@ -137,15 +138,10 @@ impl Host {
             }
             gate.extend(ready);
         }
-        if !gate.is_empty() {
-            let container = instance.container(&blueprint.app, &blueprint.front.service);
-            add(
-                Step::PublishRoute {
-                    container,
-                    port: blueprint.front.port,
-                },
-                &gate,
-            );
+        if let (Some(front), false) = (&blueprint.front, gate.is_empty()) {
+            let container = instance.container(&blueprint.app, &front.service);
+            let port = front.port;
+            add(Step::PublishRoute { container, port }, &gate);
         }
         plan
     }

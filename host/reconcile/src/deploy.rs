@@ -127,6 +127,10 @@ impl Host {
         };
         self.store().add_release(&app, &new).await?;
         self.clean_up(&app, &blueprint).await;
+        if blueprint.front.is_none() {
+            self.set_target(&app, Target::Nowhere);
+            return Ok(None);
+        }
         Ok(Some(self.url(&app)))
     }
 
@@ -139,7 +143,9 @@ impl Host {
     ) -> Result<Images, Error> {
         let app = understood.app();
         let images = self.images(understood, request).await?;
-        let built = self.config().instance.image(app, &request.source);
+        let source = understood.source(request);
+        let build_digest = source.build_digest();
+        let built = self.config().instance.image(app, &build_digest);
         let mut acts: Vec<Act> = understood
             .references()
             .into_iter()
@@ -151,8 +157,8 @@ impl Host {
         if images.main.is_none() {
             acts.push(Act::BuildImage {
                 reference: built.clone(),
-                source: request.source.clone(),
-                dockerfile: "Dockerfile".to_owned(),
+                source: source.digest,
+                recipe: source.recipe,
             });
         }
         if acts.is_empty() {
@@ -180,7 +186,7 @@ impl Host {
                 image: facts.id,
                 ports: facts.ports,
             };
-            self.store().put_build(app, &request.source, &build).await?;
+            self.store().put_build(app, &build_digest, &build).await?;
         }
         self.images(understood, request).await
     }

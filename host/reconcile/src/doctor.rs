@@ -97,6 +97,16 @@ impl Host {
                 "enable the cgroup controllers in the kernel's command line",
             ));
         }
+        if !facts.init {
+            findings.push(finding(
+                Level::Warning,
+                "init",
+                "the engine has no init for containers (docker-init is missing): programs that \
+                 do not expect to be the first process hear no SIGTERM and leave zombies behind"
+                    .to_owned(),
+                "install docker-init, which comes with Docker, or the package tini",
+            ));
+        }
         findings.push(if facts.disk_limit {
             good(
                 "disk quota",

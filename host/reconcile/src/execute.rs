@@ -199,8 +199,8 @@ impl Host {
                 command,
             } => {
                 self.reload(service, container, command).await?;
-                let blueprint = run.blueprint.as_ref();
-                if blueprint.is_some_and(|blueprint| blueprint.front.service == *service) {
+                let front = run.blueprint.as_ref().and_then(|it| it.front.as_ref());
+                if front.is_some_and(|front| front.service == *service) {
                     // Those opened meanwhile may have been to what goes; those opened
                     // from now on stay.
                     self.ingress().retire_connections(&run.app, Duration::ZERO);

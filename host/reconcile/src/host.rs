@@ -232,8 +232,11 @@ impl Host {
     /// Begins a deploy. The source archive must have been received unless the source
     /// was built before.
     pub async fn deploy(self: &Arc<Self>, request: DeployRequest) -> Result<OperationId, Error> {
-        let app = self.app_of(&request)?;
-        let built = self.main_image(&app, &request.source).await?.is_some();
+        let (app, source) = self.app_and_source_of(&request)?;
+        let built = self
+            .main_image(&app, &source.build_digest())
+            .await?
+            .is_some();
         if !built && !self.store.source_path(&request.source).exists() {
             let reason = "was not sent".to_owned();
             return Err(Error::Source {

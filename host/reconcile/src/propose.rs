@@ -5,7 +5,7 @@ use crate::request::DeployRequest;
 use crate::secret::{self, NewValues};
 use crate::{Error, Host};
 use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble, unkept};
-use doprax_core::blueprint::{Blueprint, Image, sha256_hex};
+use doprax_core::blueprint::{Blueprint, Image, Note, sha256_hex};
 use doprax_core::diagnostic::Severity;
 use doprax_core::diff;
 use doprax_core::domain::host_names;
@@ -23,6 +23,11 @@ use doprax_store::{AppRecord, StoredSecret};
 use futures_util::future::try_join_all;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What it means that the engine has no init for containers.
+pub(crate) const NO_INIT: &str = "its containers get no init: this engine has none (docker-init \
+     is missing), so that a program which does not expect to be the first process may hear no \
+     SIGTERM and leave zombies behind";
 
 /// A request that was understood: what it means for the app as it is.
 pub(crate) struct Understood {
@@ -58,6 +63,14 @@ pub(crate) struct MainImage {
 impl Understood {
     pub(crate) fn app(&self) -> &AppName {
         &self.merged.spec.app
+    }
+
+    /// What main is built from, and how.
+    pub(crate) fn source(&self, request: &DeployRequest) -> Source {
+        Source {
+            digest: request.source.clone(),
+            recipe: self.merged.spec.main.recipe(),
+        }
     }
 
     /// References of the services' images.
@@ -137,6 +150,14 @@ impl Host {
 
     /// The app that a request is for.
     pub(crate) fn app_of(&self, request: &DeployRequest) -> Result<AppName, Error> {
+        Ok(self.app_and_source_of(request)?.0)
+    }
+
+    /// The same, and what its main is built from.
+    pub(crate) fn app_and_source_of(
+        &self,
+        request: &DeployRequest,
+    ) -> Result<(AppName, Source), Error> {
         if !doprax_core::source::is_digest(&request.source) {
             let digest = request.source.chars().take(64).collect();
             return Err(Error::Source {
@@ -144,7 +165,12 @@ impl Host {
                 reason: "has no valid digest".to_owned(),
             });
         }
-        Ok(self.read_manifest(request)?.spec.app)
+        let spec = self.read_manifest(request)?.spec;
+        let source = Source {
+            digest: request.source.clone(),
+            recipe: spec.main.recipe(),
+        };
+        Ok((spec.app, source))
     }
 
     /// What the host remembers of the app that a request is for.
@@ -280,12 +306,13 @@ impl Host {
         request: &DeployRequest,
     ) -> Result<Images, Error> {
         let references = understood.references();
+        let build_digest = understood.source(request).build_digest();
         let looks = references.into_iter().map(|reference| async move {
             Ok::<_, Error>((reference, self.engine().image(reference).await?))
         });
         let (found, main) = tokio::try_join!(
             try_join_all(looks),
-            self.main_image(understood.app(), &request.source)
+            self.main_image(understood.app(), &build_digest)
         )?;
         let mut images = Images {
             main,
@@ -307,13 +334,13 @@ impl Host {
         Ok(images)
     }
 
-    /// The image that was built from a source, if the engine still has it.
+    /// The image of a build, if the engine still has it.
     pub(crate) async fn main_image(
         &self,
         app: &AppName,
-        source: &str,
+        build_digest: &str,
     ) -> Result<Option<MainImage>, Error> {
-        let Some(build) = self.store().build(app, source).await? else {
+        let Some(build) = self.store().build(app, build_digest).await? else {
             return Ok(None);
         };
         // The reference under which the same image was first built: containers made
@@ -322,7 +349,7 @@ impl Host {
         let reference = self
             .config()
             .instance
-            .image(app, first.as_deref().unwrap_or(source));
+            .image(app, first.as_deref().unwrap_or(build_digest));
         let present = self.engine().image(&reference).await?;
         Ok(present
             .filter(|facts| facts.id == build.image)
@@ -342,11 +369,15 @@ impl Host {
         revisions: &BTreeMap<doprax_core::secret::SecretName, u64>,
         images: &Images,
     ) -> Result<Blueprint, Error> {
-        let source = Source {
-            digest: request.source.clone(),
-            dockerfile: "Dockerfile".to_owned(),
+        let source = understood.source(request);
+        let recipe = &source.recipe;
+        let declared =
+            dockerfile::declared(&request.dockerfile, recipe.target.as_deref(), &recipe.args);
+        // Some of the ports are no answer where others are not known.
+        let written = match declared.all_ports {
+            true => declared.ports,
+            false => Vec::new(),
         };
-        let written = dockerfile::exposed_ports(&request.dockerfile);
         let main_ports = match &images.main {
             None => MainPorts::Unbuilt(written),
             // What the base image exposes does not count beside the Dockerfile's own
@@ -358,6 +389,7 @@ impl Host {
             }
             Some(main) => MainPorts::Known(main.ports.clone()),
         };
+        let facts = self.facts().await?;
         let input = Input {
             instance: &self.config().instance,
             spec: &understood.merged.spec,
@@ -369,7 +401,7 @@ impl Host {
             files: &understood.files,
             subnet,
             revisions,
-            disk_limit: self.facts().await?.disk_limit,
+            disk_limit: facts.disk_limit,
         };
         let mut blueprint = assemble(&input).map_err(|errors| unplannable(&errors))?;
         if let (Some(main), Some(container)) = (
@@ -379,8 +411,21 @@ impl Host {
         {
             reference.clone_from(&main.reference);
         }
-        let unkept = unkept(&blueprint, &images.volumes);
+        let mut volumes = images.volumes.clone();
+        if let (None, Some(container)) =
+            (&images.main, blueprint.containers.get(&ServiceName::main()))
+        {
+            // Those of its base image are known once it is built.
+            volumes.insert(container.image.reference().to_owned(), declared.volumes);
+        }
+        let unkept = unkept(&blueprint, &volumes);
         blueprint.notes.extend(unkept);
+        if !facts.init {
+            blueprint.notes.push(Note {
+                service: None,
+                text: NO_INIT.to_owned(),
+            });
+        }
         Ok(blueprint)
     }
 

@@ -131,8 +131,8 @@ pub struct AppSummary {
     pub state: AppState,
     /// Number of its current release, from 1; absent before the first.
     pub release: Option<u64>,
-    /// Where it can be reached.
-    pub url: String,
+    /// Where it can be reached; absent where it answers no requests.
+    pub url: Option<String>,
     /// Number of containers that run, and that should.
     pub running: (usize, usize),
 }

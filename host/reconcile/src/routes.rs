@@ -144,19 +144,21 @@ pub(crate) fn target(config: &Config, record: &AppRecord, observed: &Observed) -
         };
     };
     let blueprint = &release.blueprint;
-    if record.stopped.contains(&blueprint.front.service) {
+    let Some(front) = &blueprint.front else {
+        return Target::Nowhere;
+    };
+    let port = front.port;
+    if record.stopped.contains(&front.service) {
         return Target::Stopped;
     }
-    let name = config
-        .instance
-        .container(&blueprint.app, &blueprint.front.service);
+    let name = config.instance.container(&blueprint.app, &front.service);
     let front = observed
         .containers
         .iter()
         .find(|container| container.name == name);
     match front.map(|container| (container.state, container.address)) {
         Some((State::Running, Some(address))) => {
-            Target::Address(SocketAddr::new(address.into(), blueprint.front.port))
+            Target::Address(SocketAddr::new(address.into(), port))
         }
         _ => Target::Starting,
     }

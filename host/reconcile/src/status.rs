@@ -128,7 +128,9 @@ impl Host {
             app: record.name.clone(),
             state,
             release: record.release.as_ref().map(|release| release.number),
-            url: self.url(&record.name),
+            url: blueprint
+                .is_none_or(|blueprint| blueprint.front.is_some())
+                .then(|| self.url(&record.name)),
             running: (running, wanted),
         }
     }

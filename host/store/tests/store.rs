@@ -47,11 +47,11 @@ fn blueprint() -> Blueprint {
         subnet: "10.200.0.0/23".parse().unwrap(),
         volumes: BTreeSet::new(),
         containers: BTreeMap::new(),
-        front: Front {
+        front: Some(Front {
             service: ServiceName::main(),
             port: 80,
             reason: String::new(),
-        },
+        }),
         domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),

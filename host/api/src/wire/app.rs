@@ -55,8 +55,9 @@ pub struct AppSummary {
     pub state: AppState,
     /// Number of its current release, from 1; absent before the first.
     pub release: Option<u64>,
-    /// Where it can be reached.
-    pub url: String,
+    /// Where it can be reached; absent where it answers no requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Number of containers that run.
     pub running: usize,
     /// Number of containers that should.

@@ -3,7 +3,7 @@
 use super::fill::{Filler, Variable};
 use super::port::Ports;
 use super::{Around, Described, Error, Findings, Input, Place};
-use crate::blueprint::{Container, Content, File, Image, Stage};
+use crate::blueprint::{Container, Content, File, Image, Owner, Stage};
 use crate::name::ServiceName;
 use crate::probe::{Check, Probe};
 use crate::resources::Resources;
@@ -40,14 +40,16 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
         plugin: None,
         stage: Stage::Main,
         image: Image::Build {
-            reference: input.instance.image(&input.spec.app, &input.source.digest),
+            reference: input
+                .instance
+                .image(&input.spec.app, &input.source.build_digest()),
             source: input.source.digest.clone(),
-            dockerfile: input.source.dockerfile.clone(),
+            recipe: input.source.recipe.clone(),
         },
         env: filler.into_env(),
-        entrypoint: None,
+        entrypoint: spec.container.entrypoint.clone(),
         command: spec.container.command.clone(),
-        user: None,
+        user: spec.container.user.clone(),
         files,
         mounts: mounts(&spec.container, &[]),
         aliases: around.aliases.get(&name).cloned().unwrap_or_default(),
@@ -62,11 +64,12 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
         reload: None,
         strategy: spec.strategy,
         resources: resources(input, &name, spec.container.resources, findings),
-        shm_size: None,
+        shm_size: spec.container.shm_size,
         ulimits: Vec::new(),
         capabilities: Vec::new(),
-        stop_signal: None,
-        stop_grace_ms: MAIN_GRACE_MS,
+        stop_signal: spec.container.stop_signal.clone(),
+        stop_grace_ms: spec.container.stop_grace_ms.unwrap_or(MAIN_GRACE_MS),
+        init: spec.container.init,
         outputs: BTreeMap::new(),
         name,
     }
@@ -111,7 +114,8 @@ pub(super) fn service(
         &filler,
         findings,
     );
-    let wanted = spec.container.resources.or(description.resources);
+    let said = &spec.container;
+    let wanted = said.resources.or(description.resources);
     Container {
         name: name.clone(),
         plugin: Some(spec.plugin.as_str().to_owned()),
@@ -120,13 +124,13 @@ pub(super) fn service(
             reference: service.image().to_owned(),
         },
         env: filler.into_env(),
-        entrypoint: description.entrypoint.clone(),
-        command: spec
-            .container
-            .command
-            .clone()
-            .or_else(|| description.command.clone()),
-        user: description.user.clone(),
+        entrypoint: or_else(&said.entrypoint, &description.entrypoint),
+        // A command is for the entrypoint that it was written for.
+        command: match said.entrypoint {
+            Some(_) => said.command.clone(),
+            None => or_else(&said.command, &description.command),
+        },
+        user: or_else(&said.user, &description.user),
         files,
         mounts: mounts(&spec.container, &description.volumes),
         aliases: around.aliases.get(name).cloned().unwrap_or_default(),
@@ -138,11 +142,14 @@ pub(super) fn service(
         reload: description.reload.clone(),
         strategy: Strategy::Recreate,
         resources: resources(input, name, wanted, findings),
-        shm_size: description.shm_size,
+        shm_size: said.shm_size.or(description.shm_size),
         ulimits: description.ulimits.clone(),
         capabilities: description.capabilities.clone(),
-        stop_signal: description.stop_signal.clone(),
-        stop_grace_ms: or_default(description.stop_grace_ms, SERVICE_GRACE_MS),
+        stop_signal: or_else(&said.stop_signal, &description.stop_signal),
+        stop_grace_ms: said
+            .stop_grace_ms
+            .unwrap_or_else(|| or_default(description.stop_grace_ms, SERVICE_GRACE_MS)),
+        init: said.init,
         outputs,
     }
 }
@@ -151,6 +158,11 @@ fn note_pending(service: &ServiceName, ports: &Ports, findings: &mut Findings) {
     if ports.pending && ports.chosen.is_none() {
         findings.note(service, ports.reason.clone());
     }
+}
+
+/// What the person says, else what the plugin says.
+fn or_else<T: Clone>(said: &Option<T>, described: &Option<T>) -> Option<T> {
+    said.as_ref().or(described.as_ref()).cloned()
 }
 
 fn or_default(value: u32, default: u32) -> u32 {
@@ -229,6 +241,7 @@ fn files(
                 path: file.path.clone(),
                 mode: file.mode,
                 content,
+                owner: None,
             };
             by_path.insert(&file.path, filled);
         }
@@ -240,13 +253,14 @@ fn files(
                     digest: found.sha256.clone(),
                     source: file.source.clone(),
                 };
-                let mode = mode(file, found.mode);
+                let (mode, owner) = permissions(file, found.mode);
                 by_path.insert(
                     path,
                     File {
                         path: path.clone(),
                         mode,
                         content,
+                        owner,
                     },
                 );
             }
@@ -260,12 +274,25 @@ fn files(
     by_path.into_values().collect()
 }
 
-/// Permissions of a file from the source. Its process may run as any user, so what
-/// one may do all may; whether it can be run stays as it is in the source.
-fn mode(file: &ConfigFile, source: u32) -> u32 {
-    let access = if file.writable { 0o666 } else { 0o444 };
+/// Permissions and owner of a file from the source. What everybody may read there, everybody
+/// may read here, whoever the process runs as; what its owner keeps to himself stays
+/// so, and is then the process's own, as is what it may write.
+fn permissions(file: &ConfigFile, source: u32) -> (u32, Option<Owner>) {
+    let is_private = source & 0o004 == 0;
     let run = if source & 0o111 == 0 { 0 } else { 0o111 };
-    access | run
+    let mode = match (file.mode, file.writable) {
+        (Some(mode), _) => mode,
+        (None, false) if is_private => source & 0o777 | 0o400,
+        (None, true) if is_private => source & 0o777 | 0o600,
+        (None, false) => 0o444 | run,
+        (None, true) => 0o644 | run,
+    };
+    let owner = match &file.owner {
+        Some(name) => Some(Owner::Named(name.clone())),
+        None if is_private || file.writable || file.mode.is_some() => Some(Owner::Process),
+        None => None,
+    };
+    (mode, owner)
 }
 
 /// The wanted limits, without those that the engine cannot keep.

@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// Main has to be reached from outside and has no port.
     #[error(
-        "main has no port to be reached on: its image exposes none and no service stands in front of it; add `EXPOSE <port>` to the Dockerfile, or `port: <port>` under main"
+        "main has no port to be reached on: its image exposes none and no service stands in front of it; add `EXPOSE <port>` to the Dockerfile, or `port: <port>` under main, or `port: none` if it is a worker that listens on none"
     )]
     MainWithoutPort,
     /// The wanted front does not exist.
@@ -81,7 +81,7 @@ pub enum Error {
         service: ServiceName,
     },
     /// The wanted front has no port.
-    #[error("`front: {service}` has no port to be reached on; set `port` under {service}")]
+    #[error("`front: {service}` has no port to be reached on; set `port: <port>` under {service}")]
     FrontWithoutPort {
         /// The wanted front.
         service: ServiceName,

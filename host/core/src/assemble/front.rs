@@ -8,23 +8,26 @@ use crate::spec::AppSpec;
 use std::collections::BTreeMap;
 
 /// The front: the one that the manifest names, else the first service in the file
-/// that exposes 80 or 443, else main.
+/// that exposes 80 or 443, else main; none where main listens on no port then.
 pub(super) fn choose(
     spec: &AppSpec,
     main: &Ports,
     services: &BTreeMap<&ServiceName, Ports>,
-) -> Result<Front, Error> {
+) -> Result<Option<Front>, Error> {
     if let Some(name) = &spec.front {
         let why = "as doprax.yaml says";
         if name.is_main() {
-            return of_main(main, why);
+            return match of_main(main, why)? {
+                None => Err(Error::FrontWithoutPort {
+                    service: name.clone(),
+                }),
+                front => Ok(front),
+            };
         }
         let ports = services.get(name).ok_or_else(|| Error::UnknownFront {
             service: name.clone(),
         })?;
-        return of_service(name, ports, why).ok_or_else(|| Error::FrontWithoutPort {
-            service: name.clone(),
-        });
+        return front_of(name, ports, why);
     }
     let mut web = spec
         .services
@@ -42,9 +45,14 @@ pub(super) fn choose(
             others.join(", ")
         )
     };
-    of_service(name, &services[name], &why).ok_or_else(|| Error::FrontWithoutPort {
+    front_of(name, &services[name], &why)
+}
+
+fn front_of(name: &ServiceName, ports: &Ports, why: &str) -> Result<Option<Front>, Error> {
+    let front = of_service(name, ports, why).ok_or_else(|| Error::FrontWithoutPort {
         service: name.clone(),
-    })
+    })?;
+    Ok(Some(front))
 }
 
 /// Whether a service listens where browsers knock.
@@ -53,17 +61,20 @@ fn is_web(ports: &Ports) -> bool {
     all.any(|port| matches!(port, 80 | 443))
 }
 
-fn of_main(main: &Ports, why: &str) -> Result<Front, Error> {
+fn of_main(main: &Ports, why: &str) -> Result<Option<Front>, Error> {
+    if main.none {
+        return Ok(None);
+    }
     let port = match main.chosen {
         Some(port) => port,
         None if main.pending => 0,
         None => return Err(Error::MainWithoutPort),
     };
-    Ok(Front {
+    Ok(Some(Front {
         service: ServiceName::main(),
         port,
         reason: format!("{why}; {}", main.reason),
-    })
+    }))
 }
 
 /// A front listens on 80 or 443 although others reach it elsewhere.

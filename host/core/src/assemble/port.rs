@@ -1,7 +1,7 @@
 //! On which port a container is reached, and why.
 
 use super::{Described, MainPorts};
-use crate::spec::AppSpec;
+use crate::spec::{AppSpec, PortSpec};
 use std::collections::BTreeMap;
 
 /// The ports of one container.
@@ -16,16 +16,36 @@ pub(super) struct Ports {
     pub(super) reason: String,
     /// Whether more will be known once the image is on the engine.
     pub(super) pending: bool,
+    /// Whether the manifest says that it listens on none.
+    pub(super) none: bool,
+}
+
+impl Ports {
+    /// Those of what listens on none.
+    fn none() -> Self {
+        Self {
+            exposed: Vec::new(),
+            wanted: None,
+            chosen: None,
+            reason: "no port, as doprax.yaml says".to_owned(),
+            pending: false,
+            none: true,
+        }
+    }
 }
 
 /// Main's ports.
 pub(super) fn main(spec: &AppSpec, ports: &MainPorts) -> Ports {
+    if spec.main.port == Some(PortSpec::NONE) {
+        return Ports::none();
+    }
     let (exposed, by, pending) = match ports {
         MainPorts::Known(ports) => (ports, "the image", false),
         MainPorts::Unbuilt(ports) => (ports, "the Dockerfile", true),
     };
-    let chosen = spec.main.port.or_else(|| best(exposed));
-    let reason = match (spec.main.port, chosen) {
+    let wanted = spec.main.port.and_then(PortSpec::number);
+    let chosen = wanted.or_else(|| best(exposed));
+    let reason = match (wanted, chosen) {
         (Some(port), _) => by_manifest(port),
         (None, Some(port)) => by_exposure(port, exposed, by),
         (None, None) if pending => "its port will be known once it is built".to_owned(),
@@ -33,16 +53,20 @@ pub(super) fn main(spec: &AppSpec, ports: &MainPorts) -> Ports {
     };
     Ports {
         exposed: exposed.clone(),
-        wanted: spec.main.port,
+        wanted,
         chosen,
         reason,
         pending,
+        none: false,
     }
 }
 
 /// A service's ports. What its plugin lists is authoritative; only where it lists
 /// none does the image decide.
 pub(super) fn service(service: &Described<'_>, images: &BTreeMap<String, Vec<u16>>) -> Ports {
+    if service.spec.port == Some(PortSpec::NONE) {
+        return Ports::none();
+    }
     let listed: Vec<u16> = service
         .description
         .ports
@@ -50,7 +74,7 @@ pub(super) fn service(service: &Described<'_>, images: &BTreeMap<String, Vec<u16
         .map(|port| port.number)
         .collect();
     let image = images.get(service.image());
-    let wanted = service.spec.port;
+    let wanted = service.spec.port.and_then(PortSpec::number);
     let pending = listed.is_empty() && image.is_none();
     let (exposed, chosen, why) = if let Some(first) = listed.first().copied() {
         let why = by_plugin(first, &listed, service.spec.plugin.as_str());
@@ -82,6 +106,7 @@ pub(super) fn service(service: &Described<'_>, images: &BTreeMap<String, Vec<u16
         chosen: wanted.or(chosen),
         reason,
         pending,
+        none: false,
     }
 }
 

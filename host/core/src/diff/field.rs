@@ -1,7 +1,7 @@
 //! What a container is made of, as texts for people.
 
 use super::FieldDiff;
-use crate::blueprint::{Container, Content, Env, File, Image, sha256_hex};
+use crate::blueprint::{Container, Content, Env, File, Image, Owner, sha256_hex};
 use crate::probe::{Check, Probe};
 use crate::resources::Resources;
 use crate::secret::SecretName;
@@ -76,10 +76,8 @@ pub(super) fn new_secret(name: &SecretName) -> FieldDiff {
 /// Where a container's image comes from.
 pub(super) fn image(container: &Container) -> String {
     match &container.image {
-        Image::Build {
-            source, dockerfile, ..
-        } => {
-            format!("built from {dockerfile} ({})", short(source))
+        Image::Build { source, recipe, .. } => {
+            format!("built from {recipe} ({})", short(source))
         }
         Image::Pull { reference } => reference.clone(),
     }
@@ -124,6 +122,7 @@ fn fields(container: &Container) -> Vec<Field> {
     add("ulimits", words(&ulimits(container)), true);
     add("reload", container.reload.as_deref().map(command), true);
     add("stop", Some(stop(container)), true);
+    add("init", container.init.map(init), false);
     add(
         "takeover",
         Some(takeover(container.strategy).to_owned()),
@@ -205,11 +204,16 @@ fn file(file: &File) -> Field {
         ),
     };
     let mode = file.mode;
+    let owner = match &file.owner {
+        None => String::new(),
+        Some(Owner::Process) => format!(", mode {mode:04o}, its own user's"),
+        Some(Owner::Named(name)) => format!(", mode {mode:04o}, of {name}"),
+    };
     Field {
         name: "file",
         key: Some(file.path.clone()),
-        shown: format!("{origin}({})", short(&digest)),
-        exact: format!("{origin}{digest}{mode:o}"),
+        shown: format!("{origin}({}){owner}", short(&digest)),
+        exact: format!("{origin}{digest}{mode:o}{owner}"),
         detail: false,
     }
 }
@@ -321,6 +325,14 @@ fn stop(container: &Container) -> String {
         "{signal}, within {} s",
         f64::from(container.stop_grace_ms) / 1000.0
     )
+}
+
+fn init(init: bool) -> String {
+    let text = match init {
+        true => "its first process is an init",
+        false => "its first process is its own",
+    };
+    text.to_owned()
 }
 
 fn takeover(strategy: Strategy) -> &'static str {

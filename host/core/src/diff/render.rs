@@ -1,6 +1,7 @@
 //! A [`Diff`] as text for a terminal.
 
 use super::{Action, ContainerDiff, Diff, FieldDiff, Kind};
+use crate::domain::shown;
 use crate::merge::ChangeKind;
 use std::fmt::Write as _;
 
@@ -104,8 +105,8 @@ impl Diff {
             .filter(|domain| domain.kind != Kind::Unchanged)
         {
             let text = match &domain.redirect_to {
-                Some(other) => format!("{}, sent on to {other}", domain.name),
-                None => domain.name.clone(),
+                Some(other) => format!("{}, sent on to {}", shown(&domain.name), shown(other)),
+                None => shown(&domain.name),
             };
             page.entry(domain.kind, "domain", &text);
         }
@@ -181,7 +182,10 @@ fn render_container(page: &mut Page, container: &ContainerDiff) {
         (Kind::Added | Kind::Removed, _) | (_, Action::Remove | Action::Keep) => "",
         (_, Action::Create) => "it is not there: a new container starts",
         (_, Action::ReplaceBeside) => "a new copy runs beside the old one until it is ready",
-        (_, Action::Replace) => "the old copy ends, a new one starts",
+        (_, Action::Replace) => {
+            "the old copy ends, a new one starts; it does not answer in between"
+        }
+        (_, Action::Update) => "it goes on running, with other limits",
         (_, Action::Start) => "starts",
         (_, Action::Stop) => "stops",
         (_, Action::Tidy) => "what is left of an old copy goes",

@@ -1,21 +1,20 @@
-//! `command`: always a list of arguments, never a line for a shell.
+//! `command` and `entrypoint`: always a list of arguments, never a line for a shell.
 
 use super::hint::cut;
 use super::reader::{At, Reader};
 use crate::yaml::Kind;
 
-const EXAMPLE: &str = "command: [gunicorn, app]";
-
-/// The arguments, each as written.
-pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Vec<String>> {
+/// The arguments, each as written; `key` is what they are the value of.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>, key: &str) -> Option<Vec<String>> {
+    let example = format!("{key}: [gunicorn, app]");
     if let Kind::Scalar { text, .. } = &at.node.kind
         && !at.node.is_absent()
     {
         reader.error(
             at.value_span(),
             &at.path,
-            "a command is a list of arguments",
-            as_list(text),
+            format!("{} is a list of arguments", with_article(key)),
+            as_list(text, key),
         );
         return None;
     }
@@ -23,14 +22,19 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Vec<Strin
     if items.is_empty() {
         if matches!(&at.node.kind, Kind::Sequence(_)) || at.node.is_null() {
             let help =
-                format!("write one, as in `{EXAMPLE}`, or remove the key for the image's own");
-            reader.error(at.value_span(), &at.path, "the command is empty", help);
+                format!("write one, as in `{example}`, or remove the key for the image's own");
+            reader.error(
+                at.value_span(),
+                &at.path,
+                format!("the {key} is empty"),
+                help,
+            );
         }
         return None;
     }
     let mut arguments = Vec::new();
     for item in &items {
-        let text = reader.text(item, EXAMPLE)?;
+        let text = reader.text(item, &example)?;
         if text.contains('\0') {
             reader.error(
                 item.value_span(),
@@ -46,7 +50,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Vec<Strin
 }
 
 /// How a command that was written as one text is written as a list.
-fn as_list(text: &str) -> String {
+fn as_list(text: &str, key: &str) -> String {
     let needs_shell = text.chars().any(|c| "|&;<>$`*?~()'\"\\".contains(c));
     if text.chars().count() > 80
         || text.contains(['\n', '{', '}', '[', ']', ',', '#', ':'])
@@ -54,9 +58,18 @@ fn as_list(text: &str) -> String {
     {
         let start = cut(text.lines().next().unwrap_or_default().trim());
         return format!(
-            "write it as in `{EXAMPLE}`; where it needs a shell, as a list of three: `sh`, `-c` and the line (`{start}`)"
+            "write it as in `{key}: [gunicorn, app]`; where it needs a shell, as a list of three: `sh`, `-c` and the line (`{start}`)"
         );
     }
     let arguments: Vec<&str> = text.split_whitespace().collect();
-    format!("write `command: [{}]`", arguments.join(", "))
+    format!("write `{key}: [{}]`", arguments.join(", "))
+}
+
+fn with_article(key: &str) -> String {
+    let article = if key.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {key}")
 }

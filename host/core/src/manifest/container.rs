@@ -2,9 +2,42 @@
 
 use super::app::Secrets;
 use super::reader::{At, Reader};
-use super::{command, config_file, env, resources, volume};
+use super::{command, config_file, env, process, resources, unit, volume};
 use crate::spec::ContainerSpec;
 use crate::yaml::KeyPath;
+
+/// The keys themselves.
+pub(super) const KEYS: [&str; 12] = [
+    "port",
+    "command",
+    "entrypoint",
+    "user",
+    "init",
+    "stop-signal",
+    "stop-grace",
+    "shm-size",
+    "resources",
+    "volumes",
+    "envs",
+    "config_file",
+];
+
+/// A container's own keys, and then the shared ones.
+pub(super) const fn with_shared<const OWN: usize, const ALL: usize>(
+    own: [&'static str; OWN],
+) -> [&'static str; ALL] {
+    let mut all = [""; ALL];
+    let mut index = 0;
+    while index < ALL {
+        all[index] = if index < OWN {
+            own[index]
+        } else {
+            KEYS[index - OWN]
+        };
+        index += 1;
+    }
+    all
+}
 
 /// Reads the value of one of the shared keys into `container`. `owner` and `name`
 /// are the container's place in the spec: `main`, or `services` and its name.
@@ -20,7 +53,13 @@ pub(super) fn read<'a>(
         "envs" => container.env = env::read(reader, owner, at, secrets),
         "volumes" => container.volumes = volume::read(reader, owner, at),
         "config_file" => container.files = config_file::read(reader, owner, at),
-        "command" => container.command = command::read(reader, at),
+        "command" => container.command = command::read(reader, at, key),
+        "entrypoint" => container.entrypoint = command::read(reader, at, key),
+        "user" => container.user = process::user(reader, at, "user: app"),
+        "init" => container.init = reader.boolean(at, "init: false"),
+        "stop-signal" => container.stop_signal = process::signal(reader, at),
+        "stop-grace" => container.stop_grace_ms = unit::duration(reader, at, 1_000, 3_600_000),
+        "shm-size" => container.shm_size = unit::shm_size(reader, at),
         "resources" => container.resources = resources::read(reader, at).unwrap_or_default(),
         _ => {}
     }

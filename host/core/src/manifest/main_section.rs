@@ -2,20 +2,12 @@
 
 use super::app::Secrets;
 use super::reader::{At, Reader};
-use super::{container, hint, unit};
+use super::{build, container, hint, unit};
 use crate::spec::{Health, MainSpec, Strategy};
 use crate::yaml::Kind;
 
-pub(super) const KEYS: [&str; 8] = [
-    "port",
-    "command",
-    "strategy",
-    "health",
-    "resources",
-    "volumes",
-    "envs",
-    "config_file",
-];
+pub(super) const KEYS: [&str; 3 + container::KEYS.len()] =
+    container::with_shared(["build", "strategy", "health"]);
 
 /// Pause between two tries where the file names none, in milliseconds.
 const INTERVAL_MS: u32 = 100;
@@ -51,6 +43,7 @@ pub(super) fn read<'a>(
         reader.places.note(&["main", key], at.key_span, &at.path);
         match key {
             "port" => main.port = unit::port(reader, &at),
+            "build" => main.build = build::read(reader, &at),
             "strategy" => main.strategy = strategy(reader, &at),
             "health" => main.health = health(reader, &at),
             _ => container::read(reader, &["main"], key, &at, &mut main.container, secrets),

@@ -55,6 +55,10 @@ impl<'a> Fields<'a> {
         self.fields
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &At<'a>)> {
+        self.fields.iter().map(|(key, at)| (*key, at))
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&At<'a>> {
         self.fields
             .iter()

@@ -9,18 +9,8 @@ use crate::spec::{ContainerSpec, ServiceSpec};
 use crate::yaml::{Entry, KeyPath, Kind};
 use serde_json::{Map, Value};
 
-const KEYS: [&str; 10] = [
-    "name",
-    "tag",
-    "image",
-    "settings",
-    "resources",
-    "command",
-    "port",
-    "volumes",
-    "envs",
-    "config_file",
-];
+const KEYS: [&str; 4 + container::KEYS.len()] =
+    container::with_shared(["name", "tag", "image", "settings"]);
 
 /// A service, and where its name stands.
 pub(super) struct Found {

@@ -2,14 +2,18 @@
 
 use super::hint::cut;
 use super::reader::{At, Reader};
+use crate::spec::PortSpec;
 use crate::unit::{format_duration, parse_bytes, parse_decimal, parse_duration};
 
 /// Smallest limit that an engine takes, in bytes: Docker refuses less memory.
 const LEAST_BYTES: u64 = 6 << 20;
 
-/// A TCP port.
-pub(super) fn port<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u16> {
+/// A TCP port, or the word for none.
+pub(super) fn port<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<PortSpec> {
     let text = reader.text(at, "port: 5000")?;
+    if text == "none" {
+        return Some(PortSpec::NONE);
+    }
     let port = text
         .parse::<u16>()
         .ok()
@@ -18,7 +22,7 @@ pub(super) fn port<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u16> {
         let help = if text.contains(':') {
             "write only the port in the container, as in `port: 5000`: nothing is published on the machine"
         } else {
-            "write a number from 1 to 65535, as in `port: 5000`"
+            "write a number from 1 to 65535, as in `port: 5000`, or `none` for what listens on no port"
         };
         reader.error(
             at.value_span(),
@@ -27,13 +31,29 @@ pub(super) fn port<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u16> {
             help,
         );
     }
-    port
+    port.map(PortSpec::Number)
 }
 
 /// A size in bytes, as in `512MiB`. As Docker does, this takes `m`, `MB` and `MiB`
 /// for the same 1,048,576 bytes.
 pub(super) fn bytes<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u64> {
-    let text = reader.text(at, "memory: 512MiB")?;
+    let least = (LEAST_BYTES, "6 MiB, the least that an engine takes");
+    size(reader, at, "memory: 512MiB", least)
+}
+
+/// The size of `/dev/shm` in bytes.
+pub(super) fn shm_size<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u64> {
+    size(reader, at, "shm-size: 256MiB", (1 << 20, "1 MiB"))
+}
+
+/// A size of at least so many bytes.
+fn size<'a>(
+    reader: &mut Reader<'a>,
+    at: &At<'a>,
+    example: &str,
+    (least, what): (u64, &str),
+) -> Option<u64> {
+    let text = reader.text(at, example)?;
     let Some(bytes) = parse_bytes(text) else {
         let message = format!("`{}` is no size", cut(text));
         reader.error(
@@ -44,7 +64,7 @@ pub(super) fn bytes<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u64> {
         );
         return None;
     };
-    if bytes < LEAST_BYTES {
+    if bytes < least {
         let help = match text.bytes().all(|b| b.is_ascii_digit()) {
             true => format!(
                 "it is a number of bytes; with a unit it is `{}MiB`",
@@ -52,12 +72,7 @@ pub(super) fn bytes<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<u64> {
             ),
             false => "write a larger size, as in `512MiB`".to_owned(),
         };
-        reader.error(
-            at.value_span(),
-            &at.path,
-            "less than 6 MiB, the least that an engine takes",
-            help,
-        );
+        reader.error(at.value_span(), &at.path, format!("less than {what}"), help);
         return None;
     }
     Some(bytes)

@@ -40,6 +40,17 @@ impl Draft {
         self.act(act, after)
     }
 
+    /// Sets the limits of a container to those that it shall have.
+    pub(super) fn limit(&mut self, container: &str, spec: &Container, after: &[usize]) -> usize {
+        self.act(
+            Act::UpdateContainer {
+                container: container.to_owned(),
+                resources: spec.resources,
+            },
+            after,
+        )
+    }
+
     pub(super) fn start(&mut self, container: &str, after: &[usize]) -> usize {
         self.act(
             Act::StartContainer {

@@ -28,10 +28,10 @@ pub(super) fn retire(
     settled: &[usize],
 ) {
     let mut last = settled.to_vec();
-    if let Some(front) = serving_front(blueprint, survey, rollouts) {
+    if let Some((front, port)) = serving_front(blueprint, survey, rollouts) {
         let step = Step::PublishRoute {
             container: front.real.clone(),
-            port: blueprint.front.port,
+            port,
         };
         last = vec![draft.step(step, &last)];
     }
@@ -83,20 +83,21 @@ struct Ending<'a> {
     grace_ms: u32,
 }
 
-/// The front, if the route to it may be another than before.
+/// The front and its port, if the route to it may be another than before.
 fn serving_front<'a>(
     blueprint: &Blueprint,
     survey: &'a Survey<'_>,
     rollouts: &BTreeMap<&ServiceName, Rollout>,
-) -> Option<&'a Copies<'a>> {
-    let service = &blueprint.front.service;
+) -> Option<(&'a Copies<'a>, u16)> {
+    let front = blueprint.front.as_ref()?;
+    let service = &front.service;
     let rollout = rollouts.get(service)?;
     let replaced = rollout.moved || !survey.unwanted.is_empty();
     let copies = survey
         .services
         .iter()
         .find(|copies| copies.spec.name == *service)?;
-    (replaced && rollout.serves).then_some(copies)
+    (replaced && rollout.serves).then_some((copies, front.port))
 }
 
 /// Those in front of main that go on running and proxy to something that moved, now
@@ -136,7 +137,8 @@ fn reload(
     after: &[usize],
 ) -> Vec<usize> {
     let mut after = after.to_vec();
-    let is_front = |copies: &&Copies<'_>| copies.spec.name == blueprint.front.service;
+    let front = blueprint.front.as_ref().map(|front| &front.service);
+    let is_front = |copies: &&Copies<'_>| Some(&copies.spec.name) == front;
     if proxies.iter().any(is_front) {
         after = vec![draft.step(Step::RetireConnections, &after)];
     }

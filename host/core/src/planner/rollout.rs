@@ -62,6 +62,15 @@ pub(super) fn roll_out(
         ready = vec![create];
         ready.extend(ground.network.iter().filter(|step| !base.contains(step)));
     }
+    if copies
+        .wanted
+        .and_then(|copy| copy.limits.as_ref())
+        .is_some_and(|limits| !limits.hold(&copies.spec.resources))
+    {
+        let limited = draft.limit(at, copies.spec, &base);
+        rollout.done = vec![limited];
+        ready.push(limited);
+    }
     let running = copies.wanted.is_some_and(|copy| runs(copy.state));
     if !stopped {
         ready.extend(gate);

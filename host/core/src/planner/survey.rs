@@ -21,6 +21,8 @@ pub(super) struct Copies<'a> {
     pub(super) spec: &'a Container,
     /// The digest of that.
     pub(super) hash: String,
+    /// The digest of that which containers of earlier hosts bear.
+    pub(super) earlier_hash: String,
     /// The name under which a copy serves.
     pub(super) real: String,
     /// The name under which a copy waits beside the serving one.
@@ -37,6 +39,11 @@ pub(super) struct Copies<'a> {
 }
 
 impl Copies<'_> {
+    /// Whether a copy was made from what it shall be.
+    fn is_wanted(&self, copy: &ObservedContainer) -> bool {
+        copy.hash == self.hash || copy.hash == self.earlier_hash
+    }
+
     /// Whether no copy of any kind exists.
     pub(super) fn is_new(&self) -> bool {
         self.wanted.is_none()
@@ -68,12 +75,13 @@ impl<'a> Survey<'a> {
         }
         let mut found = by_service.clone();
         for spec in blueprint.containers.values() {
-            let hash = spec.hash(&blueprint.revisions);
+            let hash = spec.made_from(&blueprint.revisions);
             let mut copies = Copies {
                 spec,
                 real: instance.container(app, &spec.name),
                 spare: instance.spare_container(app, &spec.name, &hash),
                 hash,
+                earlier_hash: spec.hash(&blueprint.revisions),
                 wanted: None,
                 occupant: None,
                 others: Vec::new(),
@@ -124,7 +132,7 @@ impl<'a> Copies<'a> {
         let best = self
             .others
             .iter()
-            .filter(|copy| copy.hash == self.hash)
+            .filter(|copy| self.is_wanted(copy))
             .max_by_key(|copy| {
                 (
                     runs(copy.state),
@@ -139,7 +147,7 @@ impl<'a> Copies<'a> {
         if let Some(index) = self.others.iter().position(|copy| copy.name == self.real) {
             let occupant = self.others.remove(index);
             let away = away(occupant);
-            if occupant.hash == self.hash {
+            if self.is_wanted(occupant) {
                 // The wanted copy runs under another name, and this one does not run.
                 evicted.push(occupant);
             } else {

@@ -2,8 +2,9 @@
 
 use doprax_core::blueprint::{Blueprint, Container, Env, Front, Image, Stage};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
-use doprax_core::observed::{Observed, ObservedContainer, State};
+use doprax_core::observed::{Limits, Observed, ObservedContainer, State};
 use doprax_core::resources::Resources;
+use doprax_core::source::Recipe;
 use doprax_core::spec::{Strategy, VolumeMount};
 use doprax_core::text::Text;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
             Stage::Main => Image::Build {
                 reference,
                 source: version.to_string(),
-                dockerfile: "Dockerfile".to_owned(),
+                recipe: Recipe::default(),
             },
             Stage::Service | Stage::Front => Image::Pull { reference },
         },
@@ -58,6 +59,7 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
         stop_signal: None,
         stop_grace_ms: 10_000,
         outputs: BTreeMap::new(),
+        init: None,
     }
 }
 
@@ -94,11 +96,11 @@ pub(crate) fn app(containers: impl IntoIterator<Item = Container>, front: &str) 
             .map(|m| m.name.clone())
             .collect(),
         containers,
-        front: Front {
+        front: Some(Front {
             service: service(front),
             port: 80,
             reason: String::new(),
-        },
+        }),
         domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),
@@ -139,7 +141,7 @@ pub(crate) fn copy(
         id: format!("old-{index}"),
         name,
         service: container.name.clone(),
-        hash: container.hash(&blueprint.revisions),
+        hash: container.made_from(&blueprint.revisions),
         state,
         address: None,
         created: 0,
@@ -147,5 +149,21 @@ pub(crate) fn copy(
         restarts: 0,
         exit_code: None,
         image: container.image.reference().to_owned(),
+        limits: Some(limits(&container.resources)),
     }
+}
+
+/// What the engine says of a container with these limits.
+pub(crate) fn limits(resources: &Resources) -> Limits {
+    Limits {
+        memory: resources.memory,
+        millicpus: resources.millicpus,
+        machine_millicpus: 2000,
+        usual: true,
+    }
+}
+
+pub(crate) fn with_memory(mut container: Container, memory: u64) -> Container {
+    container.resources.memory = Some(memory);
+    container
 }

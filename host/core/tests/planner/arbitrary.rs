@@ -1,9 +1,10 @@
 //! Apps and engine states of every kind, sensible or not.
 
-use crate::apps::{app, container, copy, recreated, service, with_reload, with_volume};
+use crate::apps::{app, container, copy, limits, recreated, service, with_reload, with_volume};
 use doprax_core::blueprint::{Blueprint, Container, Stage};
 use doprax_core::name::{Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Network, Observed, ObservedContainer, State};
+use doprax_core::resources::Resources;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -12,6 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const NAMES: [&str; 5] = ["main", "a", "b", "c", "d"];
 const VOLUMES: [&str; 3] = ["one", "two", "three"];
 
+fn any_memory() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![3 => Just(None), 1 => Just(Some(64 << 20)), 1 => Just(Some(128 << 20))]
+}
+
 fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
     let stage = if name == "main" {
         Just(Stage::Main).boxed()
@@ -19,9 +24,11 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
         prop_oneof![Just(Stage::Service), Just(Stage::Front)].boxed()
     };
     let volumes = subsequence(VOLUMES.to_vec(), 0..=2);
-    (stage, 0..3u8, volumes, any::<bool>(), any::<bool>()).prop_map(
-        move |(stage, version, volumes, recreate, reload)| {
+    let switches = (any::<bool>(), any::<bool>());
+    (stage, 0..3u8, volumes, switches, any_memory()).prop_map(
+        move |(stage, version, volumes, (recreate, reload), memory)| {
             let mut made = container(name, stage, version);
+            made.resources.memory = memory;
             made = volumes.into_iter().fold(made, with_volume);
             if recreate {
                 made = recreated(made);
@@ -107,7 +114,13 @@ pub(crate) fn any_app_and_observed() -> impl Strategy<Value = (Blueprint, Observ
 
 fn any_observed(blueprint: Blueprint) -> impl Strategy<Value = Observed> {
     let copies = vec(
-        (select(NAMES.to_vec()), 0..3u8, any_name(), any_state()),
+        (
+            select(NAMES.to_vec()),
+            0..3u8,
+            any_name(),
+            any_state(),
+            (any::<bool>(), any_memory()),
+        ),
         0..9,
     );
     let network = prop_oneof![
@@ -119,7 +132,9 @@ fn any_observed(blueprint: Blueprint) -> impl Strategy<Value = Observed> {
     let images = subsequence(NAMES.to_vec(), 0..=5);
     (copies, network, volumes, images).prop_map(move |(copies, network, volumes, images)| {
         let mut containers = BTreeMap::<String, ObservedContainer>::new();
-        for (index, (service_name, age, name, state)) in copies.into_iter().enumerate() {
+        for (index, (service_name, age, name, state, (earlier, memory))) in
+            copies.into_iter().enumerate()
+        {
             let wanted = blueprint.containers.get(&service(service_name));
             let mut made = wanted
                 .cloned()
@@ -127,7 +142,11 @@ fn any_observed(blueprint: Blueprint) -> impl Strategy<Value = Observed> {
             // Of age 0 it is the wanted one.
             made.stop_grace_ms += u32::from(age);
             let instance = Instance::default();
-            let hash = made.hash(&BTreeMap::new());
+            let hash = if earlier {
+                made.hash(&BTreeMap::new())
+            } else {
+                made.made_from(&BTreeMap::new())
+            };
             let real = |name| instance.container(&blueprint.app, &service(name));
             let spare = |name| instance.spare_container(&blueprint.app, &service(name), &hash);
             let name = match name {
@@ -137,7 +156,16 @@ fn any_observed(blueprint: Blueprint) -> impl Strategy<Value = Observed> {
                 Name::OwnSpare => spare(service_name),
                 Name::Foreign(number) => format!("foreign-{number}"),
             };
-            containers.insert(name.clone(), copy(index, &blueprint, &made, name, state));
+            let limits = limits(&Resources {
+                memory,
+                ..Resources::default()
+            });
+            let copy = ObservedContainer {
+                hash,
+                limits: Some(limits),
+                ..copy(index, &blueprint, &made, name.clone(), state)
+            };
+            containers.insert(name, copy);
         }
         let images = images
             .iter()

@@ -1,12 +1,16 @@
 //! Plans that people meet every day, step by step.
 
-use crate::apps::{app, container, copy, recreated, running, service, with_reload, with_volume};
+use crate::apps::{
+    app, container, copy, limits, recreated, running, service, with_memory, with_reload,
+    with_volume,
+};
 use crate::sim::Sim;
 use doprax_core::blueprint::{Blueprint, Stage};
 use doprax_core::name::{Instance, ServiceName};
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner::{self, Context};
+use doprax_core::resources::Resources;
 use std::collections::BTreeSet;
 
 fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &[&str]) -> Plan {
@@ -49,6 +53,7 @@ fn text(plan: &Plan) -> String {
                 Act::CreateVolume { volume } => format!("volume {volume}"),
                 Act::CreateContainer { container, .. } => format!("create {container}"),
                 Act::StartContainer { container } => format!("start {container}"),
+                Act::UpdateContainer { container, .. } => format!("limit {container}"),
                 Act::RestartContainer { container, .. } => format!("restart {container}"),
                 Act::RenameContainer { from, to } => format!("rename {from} to {to}"),
                 Act::StopContainer { container, .. } => format!("stop {container}"),
@@ -148,6 +153,42 @@ fn a_service_under_another_name_inherits_its_volume() {
 }
 
 #[test]
+fn new_limits_are_given_to_the_container_that_runs() {
+    let old = app([main(1), with_memory(redis(1), 64 << 20)], "main");
+    let new = app([main(1), with_memory(redis(1), 128 << 20)], "main");
+    let without = app([main(1), redis(1)], "main");
+    let once = "\u{20}0 limit redis.shop.internal []\n";
+    assert_eq!(text(&plan(&new, &running(&old), &[])), once);
+    assert_eq!(text(&plan(&new, &running(&without), &[])), once);
+    assert_eq!(text(&plan(&without, &running(&old), &[])), once);
+}
+
+#[test]
+fn limits_that_somebody_changed_are_put_right() {
+    let app = app([with_memory(main(1), 64 << 20)], "main");
+    let mut observed = running(&app);
+    let once = "\u{20}0 limit main.shop.internal []\n";
+    observed.containers[0].limits.as_mut().unwrap().usual = false;
+    assert_eq!(text(&plan(&app, &observed, &[])), once);
+    observed.containers[0].limits = Some(limits(&Resources::default()));
+    assert_eq!(text(&plan(&app, &observed, &[])), once);
+    // All processors of the machine are no limit.
+    observed = running(&app);
+    observed.containers[0].limits.as_mut().unwrap().millicpus = Some(2000);
+    assert_eq!(plan(&app, &observed, &[]), Plan::default());
+}
+
+#[test]
+fn containers_of_earlier_hosts_go_on() {
+    let app = app([with_memory(main(1), 64 << 20), redis(1)], "main");
+    let mut observed = running(&app);
+    for copy in &mut observed.containers {
+        copy.hash = app.containers[&copy.service].hash(&app.revisions);
+    }
+    assert_eq!(plan(&app, &observed, &[]), Plan::default());
+}
+
+#[test]
 fn another_subnet() {
     let old = app([main(1), redis(1)], "main");
     let mut new = old.clone();
@@ -210,8 +251,11 @@ fn every_old_copy_ends_before_it_is_removed() {
     let mut observed = running(&app([main(1)], "main"));
     let other = app([main(2)], "main");
     let spec = &other.containers[&ServiceName::main()];
-    let spare =
-        Instance::default().spare_container(&other.app, &spec.name, &spec.hash(&other.revisions));
+    let spare = Instance::default().spare_container(
+        &other.app,
+        &spec.name,
+        &spec.made_from(&other.revisions),
+    );
     observed
         .containers
         .push(copy(1, &other, spec, spare, State::Running));

@@ -54,7 +54,9 @@ fn check_end(sim: &Sim<'_>, blueprint: &Blueprint, stopped: &BTreeSet<ServiceNam
     assert_eq!(names, blueprint.containers.keys().collect());
     for copy in &observed.containers {
         let spec = &blueprint.containers[&copy.service];
-        assert_eq!(copy.hash, spec.hash(&blueprint.revisions));
+        let earlier = spec.hash(&blueprint.revisions);
+        assert!(copy.hash == earlier || copy.hash == spec.made_from(&blueprint.revisions));
+        assert!(copy.limits.as_ref().unwrap().hold(&spec.resources));
         assert_eq!(
             copy.name,
             Instance::default().container(&blueprint.app, &copy.service)
@@ -95,7 +97,7 @@ fn apply(
     }
     if part.is_none() {
         check_end(&sim, blueprint, stopped);
-        let front = &blueprint.front;
+        let front = blueprint.front.as_ref().unwrap();
         if !stopped.contains(&front.service) && observed.containers.is_empty() {
             let name = Instance::default().container(&blueprint.app, &front.service);
             assert_eq!(sim.route, Some((name, front.port)));

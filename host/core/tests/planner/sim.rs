@@ -1,6 +1,7 @@
 //! An engine reduced to what planning relies on. It refuses what an engine would
 //! refuse, and what would hurt an app.
 
+use crate::apps::limits;
 use doprax_core::blueprint::{Blueprint, Stage};
 use doprax_core::name::{Instance, ServiceName};
 use doprax_core::observed::{Network, Observed, ObservedContainer, State};
@@ -174,9 +175,14 @@ impl<'a> Sim<'a> {
                     restarts: 0,
                     exit_code: None,
                     image: spec.image.reference().to_owned(),
+                    limits: Some(limits(&spec.resources)),
                 });
             }
             Act::StartContainer { container } => self.start(container)?,
+            Act::UpdateContainer {
+                container,
+                resources,
+            } => self.find_mut(container)?.limits = Some(limits(resources)),
             Act::RestartContainer { container, .. } => {
                 return Err(format!("nobody asked to restart {container}"));
             }

@@ -35,7 +35,7 @@ impl Apps {
                     format!("{}/{}", app.running, app.wanted),
                     app.release
                         .map_or_else(|| "-".to_owned(), |release| release.to_string()),
-                    app.url,
+                    app.url.unwrap_or_else(|| "- (no port)".to_owned()),
                 ]
             })
             .collect();

@@ -3,10 +3,10 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::plugins;
-use crate::source::{MANIFEST, Source, Tree, config_files};
+use crate::source::{self, MANIFEST, Source, Tree, config_files, refused};
 use doprax_api::client::Client;
-use doprax_api::wire::{self, DeployRequest, Proposal};
-use doprax_core::diagnostic::{self, Diagnostic};
+use doprax_api::wire::{DeployRequest, Proposal};
+use doprax_core::diagnostic;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,13 +47,6 @@ pub(super) struct Prepared {
 /// Reads the folder and asks the host what a deploy would do.
 pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -> Result<Prepared> {
     let source = Source::open(folder)?;
-    // The folder is read while the host answers.
-    let root = source.folder.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let tree = Tree::walk(&root)?;
-        let digest = tree.digest()?;
-        Ok::<_, Failure>((tree, digest))
-    });
     let plugins = client.plugins().await?;
     let plugins = plugins::known(
         plugins
@@ -61,6 +54,13 @@ pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -
             .map(|plugin| (plugin.id.as_str(), plugin.aliases.as_slice())),
     );
     let manifest = read_manifest(&source, &plugins)?;
+    let build = source::Context::open(&source, &manifest)?;
+    let dockerfile = build.text.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let tree = Tree::walk(&build.folder, &build.dockerfile)?;
+        let digest = tree.digest()?;
+        Ok::<_, Failure>((tree, digest))
+    });
     let files = config_files(&source.folder, &manifest).map_err(refused)?;
     let variables = variables(&manifest);
     let (tree, digest) = reading
@@ -72,7 +72,7 @@ pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -
         manifest: String::from_utf8(source.manifest)
             .map_err(|error| Failure::new(format!("{MANIFEST} is not UTF-8")).because(&error))?,
         source: digest,
-        dockerfile: source.dockerfile,
+        dockerfile,
         files,
         variables,
     };
@@ -123,15 +123,6 @@ fn read_manifest(source: &Source, plugins: &[KnownPlugin]) -> Result<Manifest> {
         plugins,
     };
     manifest::parse(&source.manifest, &context).map_err(|error| refused(error.diagnostics))
-}
-
-/// A manifest that is refused.
-pub(super) fn refused(diagnostics: Vec<Diagnostic>) -> Failure {
-    Failure::Failed(Box::new(wire::Failure {
-        error: format!("{MANIFEST} was refused"),
-        diagnostics,
-        ..wire::Failure::default()
-    }))
 }
 
 /// Those variables of the command's environment that the manifest names.

@@ -45,7 +45,10 @@ fn head(context: &Context, app: &App) -> Result<()> {
     output.line(format!(
         "{}  {state}  {}",
         paint.bold(summary.app.as_str()),
-        paint.cyan(&summary.url)
+        summary.url.as_ref().map_or_else(
+            || paint.dim("no port, so no address"),
+            |url| paint.cyan(url)
+        )
     ))?;
     let mut facts = Vec::new();
     if let Some(release) = summary.release {

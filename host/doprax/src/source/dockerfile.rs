@@ -1,16 +1,23 @@
-//! The Dockerfile at the root of a source folder.
+//! The Dockerfile of a source folder.
 
-use super::{DOCKERFILE, read_limited, similar};
+use super::{read_limited, similar};
 use crate::failure::{Failure, Result};
+use doprax_core::source::DOCKERFILE;
 use std::io::ErrorKind;
 use std::path::Path;
 
 /// Largest Dockerfile in bytes.
 const MAX: u64 = 1 << 20;
 
-/// Its text. A missing one and one in the wrong case are refused with the remedy.
-pub(super) fn read(folder: &Path) -> Result<String> {
-    let path = folder.join(DOCKERFILE);
+/// The text of the one at `name` below the folder. A missing one and one in the wrong case
+/// are refused with the remedy.
+pub(super) fn read(folder: &Path, name: &str) -> Result<String> {
+    let path = folder.join(name);
+    let missing = |folder: &Path| match name {
+        DOCKERFILE => missing(folder),
+        _ => Failure::new(format!("there is no {name} in {}", folder.display()))
+            .help("correct `dockerfile` below `build`: its path counts from the `context`"),
+    };
     let bytes = match read_limited(&path, MAX + 1) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(folder)),
@@ -26,7 +33,8 @@ pub(super) fn read(folder: &Path) -> Result<String> {
     }
     // A file system that takes any case for the name does not change what the engine,
     // on another machine, wants.
-    if similar(folder, &[DOCKERFILE]).is_some_and(|found| found != DOCKERFILE) {
+    if name == DOCKERFILE && similar(folder, &[DOCKERFILE]).is_some_and(|found| found != DOCKERFILE)
+    {
         return Err(missing(folder));
     }
     String::from_utf8(bytes).map_err(|error| {

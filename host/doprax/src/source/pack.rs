@@ -133,7 +133,7 @@ mod tests {
         std::fs::write(folder.path().join(&long), "text").unwrap();
         std::fs::write(folder.path().join("large"), vec![7; 3 * PIECE]).unwrap();
         std::os::unix::fs::symlink("large", folder.path().join("link")).unwrap();
-        let tree = Tree::walk(folder.path()).unwrap();
+        let tree = Tree::walk(folder.path(), "Dockerfile").unwrap();
         let bytes = packed(tree.clone()).await.unwrap();
         assert_eq!(bytes, packed(tree).await.unwrap());
         let mut archive = tar::Archive::new(bytes.as_slice());
@@ -162,7 +162,7 @@ mod tests {
     async fn a_file_that_became_shorter_ends_the_archive() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "four").unwrap();
-        let tree = Tree::walk(folder.path()).unwrap();
+        let tree = Tree::walk(folder.path(), "Dockerfile").unwrap();
         std::fs::write(folder.path().join("file"), "two").unwrap();
         assert_eq!(
             packed(tree).await.unwrap_err().kind(),

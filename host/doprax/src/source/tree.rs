@@ -1,6 +1,5 @@
 //! The files, folders and links of a source, and the digest over them.
 
-use super::DOCKERFILE;
 use crate::failure::{Failure, Result};
 use doprax_core::ignore_file::IgnoreFile;
 use doprax_core::source::{self, SourceDigest};
@@ -50,9 +49,10 @@ pub(super) enum Entry {
 
 impl Tree {
     /// What there is in `folder` that its `.dockerignore` does not leave out. The
-    /// Dockerfile is always there. Sockets, pipes and devices are passed over.
-    pub(crate) fn walk(folder: &Path) -> Result<Self> {
-        let ignore = ignore_file(folder)?;
+    /// Dockerfile, at this path below it, is always there. Sockets, pipes and devices are
+    /// passed over.
+    pub(crate) fn walk(folder: &Path, dockerfile: &str) -> Result<Self> {
+        let ignore = ignore_file(folder, dockerfile)?;
         let mut tree = Self {
             folder: folder.to_owned(),
             entries: BTreeMap::new(),
@@ -184,12 +184,15 @@ impl Tree {
 }
 
 /// The patterns that hold for `folder`: those made for its Dockerfile, else the usual.
-fn ignore_file(folder: &Path) -> Result<IgnoreFile> {
-    for name in ["Dockerfile.dockerignore", ".dockerignore"] {
+fn ignore_file(folder: &Path, dockerfile: &str) -> Result<IgnoreFile> {
+    for name in [
+        format!("{dockerfile}.dockerignore"),
+        ".dockerignore".to_owned(),
+    ] {
         let path = folder.join(name);
         match std::fs::read(&path) {
             Ok(bytes) => {
-                return IgnoreFile::parse(&String::from_utf8_lossy(&bytes), DOCKERFILE)
+                return IgnoreFile::parse(&String::from_utf8_lossy(&bytes), dockerfile)
                     .map_err(|error| Failure::from_error(&error));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -231,6 +234,7 @@ fn sha256(path: &Path, buffer: &mut [u8]) -> Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doprax_core::source::DOCKERFILE;
     use std::os::unix::fs::symlink;
 
     fn write(folder: &Path, path: &str, text: &str) {
@@ -260,7 +264,7 @@ mod tests {
         }
         write(folder.path(), ".dockerignore", "*\n!**/*.md\n!z\n!z-a\n");
         symlink("/etc/passwd", folder.path().join("z/link")).unwrap();
-        let tree = Tree::walk(folder.path()).unwrap();
+        let tree = Tree::walk(folder.path(), DOCKERFILE).unwrap();
         assert_eq!(
             paths(&tree),
             [
@@ -296,8 +300,23 @@ mod tests {
         ] {
             write(folder.path(), path, text);
         }
-        let tree = Tree::walk(folder.path()).unwrap();
+        let tree = Tree::walk(folder.path(), DOCKERFILE).unwrap();
         assert_eq!(paths(&tree), [".dockerignore", "Dockerfile"]);
+    }
+
+    #[test]
+    fn a_dockerfile_of_another_name_has_an_ignore_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("docker/prod", "FROM a"),
+            ("docker/prod.dockerignore", "*"),
+            (".dockerignore", ""),
+            ("a", ""),
+        ] {
+            write(folder.path(), path, text);
+        }
+        let tree = Tree::walk(folder.path(), "docker/prod").unwrap();
+        assert_eq!(paths(&tree), [".dockerignore", "docker", "docker/prod"]);
     }
 
     #[test]
@@ -313,7 +332,7 @@ mod tests {
         )
         .unwrap();
         write(folder.path(), "file", "");
-        let tree = Tree::walk(folder.path()).unwrap();
+        let tree = Tree::walk(folder.path(), DOCKERFILE).unwrap();
         assert_eq!(paths(&tree), ["file"]);
     }
 
@@ -325,7 +344,7 @@ mod tests {
             write(folder.path(), "src/main.py", "print()\n");
             folder
         };
-        let digest = |folder: &Path| Tree::walk(folder).unwrap().digest().unwrap();
+        let digest = |folder: &Path| Tree::walk(folder, DOCKERFILE).unwrap().digest().unwrap();
         let (one, other) = (make(), make());
         File::options()
             .write(true)

@@ -28,7 +28,7 @@ const CAPABILITIES: [&str; 10] = [
 
 /// Processes and threads of one container. A fork bomb ends here; the JVM of a
 /// search engine on a large machine does not.
-const PIDS: i64 = 4096;
+pub(super) const PIDS: i64 = 4096;
 
 /// Size of one log file, and how many of them are kept: by default Docker never
 /// rotates.
@@ -49,6 +49,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) secrets: &'a BTreeMap<SecretName, String>,
     /// Whether the engine can limit the size of the writable layer.
     pub(super) disk_limit: bool,
+    /// Whether its first process is the engine's init.
+    pub(super) init: bool,
 }
 
 /// The engine's request for a container, or the secret without a value.
@@ -93,12 +95,7 @@ pub(super) fn create_body(
     let host_config = HostConfig {
         network_mode: Some(around.network.clone()),
         mounts: Some(mounts.collect()),
-        // The engine starts it again at once, then after ever longer pauses; one
-        // that was stopped on purpose stays so when the engine starts again.
-        restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-            maximum_retry_count: None,
-        }),
+        restart_policy: Some(restart_policy()),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([
@@ -116,6 +113,7 @@ pub(super) fn create_body(
                 .collect(),
         ),
         pids_limit: Some(PIDS),
+        init: Some(around.init),
         memory,
         // As much as the memory itself: none of it is swap.
         memory_swap: memory,
@@ -144,6 +142,15 @@ pub(super) fn create_body(
         }),
         ..ContainerCreateBody::default()
     })
+}
+
+/// The engine starts a container again at once, then after ever longer pauses; one that
+/// was stopped on purpose stays so when the engine starts again.
+pub(super) fn restart_policy() -> RestartPolicy {
+    RestartPolicy {
+        name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+        maximum_retry_count: None,
+    }
 }
 
 fn signed(bytes: u64) -> i64 {
@@ -216,6 +223,7 @@ mod tests {
             stop_signal: Some("SIGINT".to_owned()),
             stop_grace_ms: 1_500,
             outputs: BTreeMap::new(),
+            init: None,
         }
     }
 
@@ -231,6 +239,7 @@ mod tests {
             volume: &|name| (instance.volume(&app, name), Labels::new()),
             secrets,
             disk_limit,
+            init: true,
         };
         create_body(&database(), around)
     }

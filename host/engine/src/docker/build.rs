@@ -7,7 +7,9 @@ use bollard::body_try_stream;
 use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
 use doprax_core::name::AppName;
+use doprax_core::source::Recipe;
 use futures_util::StreamExt as _;
+use std::collections::HashMap;
 use std::path::Path;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
@@ -28,7 +30,7 @@ impl Docker {
         app: &AppName,
         reference: &str,
         source: &str,
-        dockerfile: &str,
+        recipe: &Recipe,
         material: &Material,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
@@ -46,8 +48,11 @@ impl Docker {
             .ok_or_else(|| Error::NoMaterial {
                 name: format!("source {source}"),
             })?;
+        let args: HashMap<String, String> = recipe.args.clone().into_iter().collect();
         let options = BuildImageOptionsBuilder::default()
-            .dockerfile(dockerfile)
+            .dockerfile(&recipe.dockerfile)
+            .target(recipe.target.as_deref().unwrap_or_default())
+            .buildargs(&args)
             .t(reference)
             .labels(&self.labels(app))
             .rm(true)

@@ -85,6 +85,27 @@ impl Docker {
         Ok(Outcome::Done)
     }
 
+    /// Says which of its volumes a new container's user cannot write. Whether that is
+    /// found out decides about nothing.
+    pub(super) async fn say_unwritable(
+        &self,
+        container: &str,
+        spec: &Container,
+        progress: &Progress,
+    ) {
+        match self.unwritable(container, spec).await {
+            Ok(sentences) => {
+                for sentence in sentences {
+                    progress(Event::Note(sentence));
+                }
+            }
+            Err(failure) => {
+                let error = self.error(failure, format!("look into {container}"));
+                tracing::warn!(%error, "whether its user can write its volumes is not known");
+            }
+        }
+    }
+
     /// Creates a container, puts files into it, and gives it its name.
     pub(super) async fn create_complete(
         &self,
@@ -159,6 +180,9 @@ impl Docker {
         }
         // Only a container with such a limit needs to know what the engine can.
         let disk_limit = spec.resources.disk.is_some() && self.find_facts().await?.disk_limit;
+        let init = self.gets_init(spec).await;
+        let init =
+            init.map_err(|e| self.error(e, format!("look at {}", spec.image.reference())))?;
         let around = Surroundings {
             labels,
             network: self.instance.network(app),
@@ -171,6 +195,7 @@ impl Docker {
             },
             secrets: &material.secrets,
             disk_limit,
+            init,
         };
         create_body(spec, around).map_err(no_secret)
     }
@@ -379,6 +404,7 @@ fn fill_files(spec: &Container, material: &Material) -> Result<Vec<FileBytes>, E
         Ok(FileBytes {
             path: file.path.clone(),
             mode: file.mode,
+            owner: file.owner.as_ref().into(),
             bytes,
         })
     });

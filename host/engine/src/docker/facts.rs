@@ -1,6 +1,6 @@
 //! What this engine can do.
 
-use super::{Docker, Failure, LOOK};
+use super::{Docker, Failure, LOOK, init};
 use crate::{Error, Facts};
 use bollard::models::SystemInfo;
 use std::path::Path;
@@ -46,6 +46,7 @@ impl Docker {
             memory_limit: info.memory_limit.unwrap_or_default(),
             cpu_limit: info.cpu_cfs_quota.unwrap_or_default(),
             pids_limit: info.pids_limit.unwrap_or_default(),
+            init: init::is_there(&info),
         })
     }
 }

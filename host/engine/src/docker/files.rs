@@ -1,5 +1,6 @@
 //! Files that are put into a container before it starts.
 
+use super::owner::FileOwner;
 use super::{CHANGE, Docker, Failure, LOOK};
 use bollard::body_stream;
 use bollard::query_parameters::{
@@ -17,12 +18,24 @@ pub(super) struct FileBytes {
     pub(super) path: String,
     /// Permission bits.
     pub(super) mode: u32,
+    /// Whose it is.
+    pub(super) owner: FileOwner,
     /// Its content.
     pub(super) bytes: Vec<u8>,
 }
 
+/// An image has a folder where a file shall be.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the image has a folder at {path}, and a file cannot take the place of a folder; mount it \
+     below, as in {path}/NAME (config_file)"
+)]
+struct OverFolder {
+    path: String,
+}
+
 impl Docker {
-    /// Puts the files into a container that has not started; the owner is root.
+    /// Puts the files into a container that has not started.
     ///
     /// One request for each folder. A folder that is not there is made; one that is
     /// there keeps its owner and mode, because an archive that names it would
@@ -30,8 +43,9 @@ impl Docker {
     pub(super) async fn put_files(
         &self,
         container: &str,
-        files: Vec<FileBytes>,
+        mut files: Vec<FileBytes>,
     ) -> Result<(), Failure> {
+        self.find_owners(container, &mut files).await?;
         let mut folders: BTreeMap<String, Vec<(String, FileBytes)>> = BTreeMap::new();
         for file in files {
             let (folder, name) = split(&file.path);
@@ -52,7 +66,8 @@ impl Docker {
                     let archive = archive_below(&missing, files, now).map_err(Failure::other)?;
                     self.put_archive(container, &existing, archive).await?;
                 }
-                put => put?,
+                Err(failure) => return Err(over_folder(failure, &files)),
+                Ok(()) => {}
             }
         }
         Ok(())
@@ -106,6 +121,26 @@ impl Docker {
     }
 }
 
+/// The failure to put files into a folder, in words where one of them has a folder's path.
+fn over_folder(failure: Failure, files: &[(String, FileBytes)]) -> Failure {
+    let message = failure.message();
+    if !message.contains("cannot overwrite directory") {
+        return failure;
+    }
+    // The engine names the path as its machine has it.
+    let named = |file: &FileBytes| message.contains(&format!("{}\"", file.path));
+    let mut paths = files.iter().map(|(_, file)| file);
+    match paths.find(|file| named(file)).or(match files {
+        [(_, only)] => Some(only),
+        _ => None,
+    }) {
+        Some(file) => Failure::other(OverFolder {
+            path: file.path.clone(),
+        }),
+        None => failure,
+    }
+}
+
 /// The folder and the last name of an absolute path.
 pub(super) fn split(path: &str) -> (&str, &str) {
     match path.trim_end_matches('/').rsplit_once('/') {
@@ -133,22 +168,23 @@ fn archive_below(
 
 fn archive(folders: &[String], files: &[(String, FileBytes)], now: u64) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    let header = |mode: u32, kind: tar::EntryType, size: u64| {
+    let header = |mode: u32, (user, group): (u64, u64), kind: tar::EntryType, size: u64| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
         header.set_size(size);
         header.set_mtime(now);
-        header.set_uid(0);
-        header.set_gid(0);
+        header.set_uid(user);
+        header.set_gid(group);
         header
     };
     for folder in folders {
-        let mut header = header(0o755, tar::EntryType::Directory, 0);
+        let mut header = header(0o755, (0, 0), tar::EntryType::Directory, 0);
         archive.append_data(&mut header, Path::new(folder), io::empty())?;
     }
     for (path, file) in files {
-        let mut header = header(file.mode, tar::EntryType::Regular, file.bytes.len() as u64);
+        let size = file.bytes.len() as u64;
+        let mut header = header(file.mode, file.owner.ids(), tar::EntryType::Regular, size);
         archive.append_data(&mut header, Path::new(path), file.bytes.as_slice())?;
     }
     archive.into_inner()
@@ -175,6 +211,7 @@ mod tests {
         let file = |mode| FileBytes {
             path: "/etc/a/b/c.conf".to_owned(),
             mode,
+            owner: FileOwner::Ids(7, 8),
             bytes: vec![1, 2],
         };
         let missing = ["a".to_owned(), "b".to_owned()];
@@ -194,7 +231,7 @@ mod tests {
                 )
             })
             .collect();
-        let expected = [("a", 0o755, 0), ("a/b", 0o755, 0), ("a/b/c.conf", 0o600, 0)];
+        let expected = [("a", 0o755, 0), ("a/b", 0o755, 0), ("a/b/c.conf", 0o600, 7)];
         assert_eq!(
             entries,
             expected.map(|(path, mode, uid)| (path.to_owned(), mode, uid))

@@ -27,14 +27,10 @@ impl Docker {
             .await
             .map_err(|failure| self.error(failure, action()))?;
         let mut observed = listed.into_observed().remove(app).unwrap_or_default();
-        let runs = |container: &ObservedContainer| container.state != State::Created;
-        let running = observed
-            .containers
-            .iter_mut()
-            .filter(|container| runs(container));
-        futures_util::stream::iter(running.map(Ok))
+        futures_util::stream::iter(observed.containers.iter_mut().map(Ok))
             .try_for_each_concurrent(AT_ONCE, async |container| {
                 if let Some(now) = self.inspect(&container.id).await? {
+                    container.limits = self.limits(&now).await?;
                     container.started_ms = started_ms(&now);
                     container.restarts = restarts(&now);
                     container.exit_code = exit_code_of(&now);
@@ -60,11 +56,15 @@ impl Docker {
         &self,
         container: &str,
     ) -> Result<Option<ObservedContainer>, Error> {
-        let found = self
-            .inspect(container)
-            .await
-            .map_err(|failure| self.error(failure, format!("look at {container}")))?;
-        Ok(found.and_then(|found| self.inspected(&found)))
+        let error = |failure| self.error(failure, format!("look at {container}"));
+        let Some(found) = self.inspect(container).await.map_err(error)? else {
+            return Ok(None);
+        };
+        let Some(observed) = self.inspected(&found) else {
+            return Ok(None);
+        };
+        let limits = self.limits(&found).await.map_err(error)?;
+        Ok(Some(ObservedContainer { limits, ..observed }))
     }
 
     /// The engine's own description of a container; nothing if it does not exist.
@@ -124,6 +124,7 @@ impl Docker {
             restarts: restarts(found),
             exit_code: exit_code_of(found),
             image: config.image.clone().unwrap_or_default(),
+            limits: None,
         })
     }
 
@@ -241,6 +242,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         restarts: 0,
         exit_code: None,
         image: found.image.clone().unwrap_or_default(),
+        limits: None,
     })
 }
 

@@ -1,13 +1,8 @@
 //! Limits that the engine may not raise on this machine (it lacks the capability
 //! `SYS_RESOURCE`): found out only when the container starts.
 
-use super::files::FileBytes;
-use super::{CHANGE, Docker, Failure, label};
+use super::{Docker, Failure, label};
 use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkingConfig};
-use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
-use bytes::BytesMut;
-use futures_util::TryStreamExt as _;
-use std::io::{ErrorKind, Read as _};
 
 /// The limit that a refusal is about, by the engine's name for it. The text comes
 /// from runc and has the number of `setrlimit(2)`.
@@ -93,26 +88,6 @@ impl Docker {
         self.remove(&id).await?;
         self.rename(&unfinished, container).await?;
         Ok(true)
-    }
-
-    /// A file of a container, with its permissions.
-    async fn read_file(&self, container: &str, path: String) -> Result<FileBytes, Failure> {
-        let options = DownloadFromContainerOptionsBuilder::default()
-            .path(&path)
-            .build();
-        let pieces = self
-            .client
-            .download_from_container(container, Some(options));
-        let archive: BytesMut = self.within(CHANGE, pieces.try_collect()).await?;
-        let mut archive = tar::Archive::new(archive.as_ref());
-        let entry = archive.entries().map_err(Failure::other)?.next();
-        let mut entry = entry
-            .unwrap_or_else(|| Err(ErrorKind::UnexpectedEof.into()))
-            .map_err(Failure::other)?;
-        let mode = entry.header().mode().map_err(Failure::other)?;
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(Failure::other)?;
-        Ok(FileBytes { path, mode, bytes })
     }
 }
 

@@ -9,6 +9,7 @@ use doprax_core::blueprint::{Container as Spec, Content};
 use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State as Doing};
 use doprax_core::plan::Act;
+use doprax_core::resources::Resources;
 use doprax_core::text::Text;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,7 +149,7 @@ impl State {
             Act::BuildImage {
                 reference,
                 source,
-                dockerfile,
+                recipe,
             } => {
                 if self.images.contains_key(reference) {
                     return Ok(Outcome::AlreadyDone);
@@ -159,7 +160,7 @@ impl State {
                     .ok_or_else(|| Error::NoMaterial {
                         name: format!("source {source}"),
                     })?;
-                let image = build::build(archive, dockerfile, &self.images, progress)?;
+                let image = build::build(archive, &recipe.dockerfile, &self.images, progress)?;
                 self.images.insert(reference.clone(), image);
             }
             Act::PullImage { reference } => {
@@ -194,6 +195,20 @@ impl State {
                     return Ok(Outcome::AlreadyDone);
                 }
                 self.start(container)?;
+            }
+            Act::UpdateContainer {
+                container,
+                resources,
+            } => {
+                let found = self.find(container)?;
+                let limited = Resources {
+                    disk: found.spec.resources.disk,
+                    ..*resources
+                };
+                if found.spec.resources == limited {
+                    return Ok(Outcome::AlreadyDone);
+                }
+                found.spec.resources = limited;
             }
             Act::RestartContainer { container, .. } => self.start(container)?,
             Act::RenameContainer { from, to } => return self.rename(from, to),
@@ -439,6 +454,7 @@ impl State {
             };
             if !in_full {
                 (seen.started_ms, seen.restarts) = (None, 0);
+                seen.limits = None;
             }
             let app = self.containers[&name].app.clone();
             apps.entry(app).or_default().containers.push(seen);
@@ -467,6 +483,12 @@ impl State {
                 _ => None,
             },
             image: found.spec.image.reference().to_owned(),
+            limits: Some(observed::Limits {
+                memory: found.spec.resources.memory,
+                millicpus: found.spec.resources.millicpus,
+                machine_millicpus: 2000,
+                usual: true,
+            }),
         })
     }
 

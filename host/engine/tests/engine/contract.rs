@@ -5,7 +5,9 @@ use doprax_core::blueprint::{Content, Env, File};
 use doprax_core::name::AppName;
 use doprax_core::observed::State;
 use doprax_core::plan::Act;
+use doprax_core::resources::Resources;
 use doprax_core::secret::SecretName;
+use doprax_core::source::Recipe;
 use doprax_core::spec::VolumeMount;
 use doprax_core::text::{Part, Text};
 use doprax_engine::{Error, Event, Exec, LogRequest, Outcome};
@@ -251,6 +253,7 @@ pub(crate) async fn secrets_and_files_are_filled_in(stage: Arc<Stage>) {
         path: "/opt/new/folder/pass.conf".to_owned(),
         mode: 0o640,
         content: Content::Text(text),
+        owner: None,
     }];
     match stage.apply(&stage.create(&redis)).await {
         Err(Error::NoMaterial { name }) => assert_eq!(name, secret.as_str()),
@@ -413,7 +416,49 @@ pub(crate) async fn every_app_is_seen_by_its_own_instance(stage: Arc<Stage>) {
     assert_eq!(all[&leftover].volumes.len(), 1);
     let shop = &all[&stage.app];
     assert_eq!((shop.containers.len(), shop.network.is_some()), (1, true));
-    assert_eq!(shop.containers, stage.observe().await.containers);
+    let mut in_full = stage.observe().await.containers;
+    in_full[0].limits = None;
+    assert_eq!(shop.containers, in_full);
+}
+
+pub(crate) async fn limits_change_while_a_container_runs(stage: Arc<Stage>) {
+    stage.network().await;
+    let mut redis = container("redis", REDIS);
+    redis.resources.memory = Some(64 << 20);
+    let name = stage.start(&redis).await;
+    let before = stage.container(&name).await;
+    assert!(before.limits.unwrap().hold(&redis.resources));
+    let wanted = [
+        (Some(128 << 20), Some(500)),
+        (Some(32 << 20), Some(1000)),
+        (None, None),
+        (Some(64 << 20), Some(500)),
+    ];
+    for (memory, millicpus) in wanted {
+        let resources = Resources {
+            memory,
+            millicpus,
+            ..Resources::default()
+        };
+        let update = Act::UpdateContainer {
+            container: name.clone(),
+            resources,
+        };
+        stage.must(update.clone()).await;
+        let now = stage.container(&name).await;
+        let limits = now.limits.unwrap();
+        assert!(limits.hold(&resources), "{limits:?}");
+        assert_eq!(now.started_ms, before.started_ms);
+        assert_eq!(stage.apply(&update).await.unwrap(), Outcome::AlreadyDone);
+    }
+    let nobody = Act::UpdateContainer {
+        container: stage.name("nobody"),
+        resources: Resources::default(),
+    };
+    assert!(matches!(
+        stage.apply(&nobody).await,
+        Err(Error::NoContainer { .. })
+    ));
 }
 
 pub(crate) async fn changes_are_hinted_at(stage: Arc<Stage>) {
@@ -529,12 +574,11 @@ pub(crate) fn build_of(
     let mut material = stage.material.clone();
     material.sources.insert(source.clone(), path);
     let reference = stage.instance.image(&stage.app, &source);
-    let dockerfile = "Dockerfile".to_owned();
     (
         Act::BuildImage {
             reference,
             source,
-            dockerfile,
+            recipe: Recipe::default(),
         },
         material,
         folder,

@@ -5,7 +5,7 @@ use crate::contract::build_of;
 use crate::proxy::Proxy;
 use crate::stage::{DEBIAN, REDIS, Stage, command_of, container, hash, literal, until, volume};
 use bollard::query_parameters::ListVolumesOptions;
-use doprax_core::blueprint::{Container, Content, File};
+use doprax_core::blueprint::{Container, Content, File, Image, Owner};
 use doprax_core::name::{AppName, Instance};
 use doprax_core::observed::State;
 use doprax_core::plan::Act;
@@ -29,6 +29,7 @@ pub(crate) fn file(path: &str, mode: u32, text: &str) -> File {
         path: path.to_owned(),
         mode,
         content: Content::Text(Text::literal(text)),
+        owner: None,
     }
 }
 
@@ -225,6 +226,230 @@ pub(crate) async fn files_leave_the_folders_of_the_image_alone(stage: Arc<Stage>
     );
     let long = format!("/etc/{}/e.conf", "long".repeat(40));
     assert_eq!(stage.output_of(&name, &["cat", &long]).await, "e");
+}
+
+pub(crate) async fn a_file_is_whose_it_shall_be(stage: Arc<Stage>) {
+    stage.network().await;
+    let owned = |path: &str, owner: Owner| File {
+        owner: Some(owner),
+        ..file(path, 0o600, "key")
+    };
+    let named = |name: &str| Owner::Named(name.to_owned());
+    let files = vec![
+        owned("/etc/keys/own", Owner::Process),
+        owned("/etc/keys/daemon", named("daemon")),
+        owned("/etc/keys/adm", named("65534:adm")),
+        owned("/etc/keys/number", named("4711")),
+    ];
+    let stat = async |name: &str| {
+        let script = "cd /etc/keys && stat -c '%n %a %u:%g' *";
+        let out = stage.output_of(name, &["sh", "-c", script]).await;
+        out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut nobody = idle("nobody");
+    nobody.user = Some("nobody".to_owned());
+    nobody.files.clone_from(&files);
+    let name = stage.start(&nobody).await;
+    let expected = [
+        "adm 600 65534:4",
+        "daemon 600 1:1",
+        "number 600 4711:0",
+        "own 600 65534:65534",
+    ];
+    assert_eq!(stat(&name).await, expected);
+    assert_eq!(
+        stage.output_of(&name, &["cat", "/etc/keys/own"]).await,
+        "key"
+    );
+
+    // One that begins as root and gives that up is known by the folder of its data.
+    let mut database = idle("database");
+    database.image = Image::Pull {
+        reference: "doprax-test/postgresql:15".to_owned(),
+    };
+    database.entrypoint = Some(vec!["sleep".to_owned()]);
+    database.command = Some(vec!["infinity".to_owned()]);
+    database.mounts = vec![VolumeMount {
+        name: volume("data"),
+        path: "/var/lib/postgresql/data".to_owned(),
+    }];
+    database.files = files[..1].to_vec();
+    let name = stage.start(&database).await;
+    assert_eq!(stat(&name).await, ["own 600 999:999"]);
+
+    let mut stranger = idle("stranger");
+    stranger.files = vec![owned("/etc/keys/own", named("nemo"))];
+    let refused = stage.apply(&stage.create(&stranger)).await.unwrap_err();
+    let text = format!("{:#}", Chain(&refused));
+    assert!(text.contains("no user nemo"), "{text}");
+}
+
+/// An error with its causes.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut error = Some(self.0);
+        while let Some(cause) = error {
+            write!(f, "{cause}: ")?;
+            error = cause.source();
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn a_file_in_the_place_of_a_folder_is_named(stage: Arc<Stage>) {
+    stage.network().await;
+    let mut wrong = idle("wrong");
+    wrong.files = vec![
+        file("/etc/motd", 0o644, "fine"),
+        file("/etc/apt", 0o644, "a folder there"),
+    ];
+    let refused = stage.apply(&stage.create(&wrong)).await.unwrap_err();
+    let text = format!("{}", Chain(&refused));
+    assert!(
+        text.contains("a folder at /etc/apt") && text.contains("/etc/apt/NAME"),
+        "{text}"
+    );
+}
+
+pub(crate) async fn a_volume_that_its_user_cannot_write_is_noted(stage: Arc<Stage>) {
+    stage.network().await;
+    let mut worker = idle("worker");
+    worker.user = Some("nobody".to_owned());
+    let mount = |name: &str, path: &str| VolumeMount {
+        name: volume(name),
+        path: path.to_owned(),
+    };
+    worker.mounts = vec![mount("data", "/data"), mount("scratch", "/tmp")];
+    stage.start(&worker).await;
+    let events = stage.events.lock().unwrap().clone();
+    let notes: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Note(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    // What the image lets everybody write to is taken over by a new volume.
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    for part in ["worker runs as user nobody", "volume data at /data"] {
+        assert!(notes[0].contains(part), "{notes:?}");
+    }
+}
+
+pub(crate) async fn an_init_passes_signals_on_and_buries_orphans(stage: Arc<Stage>) {
+    stage.network().await;
+    let mut deaf = idle("deaf");
+    deaf.stop_grace_ms = 30_000;
+    let name = stage.start(&deaf).await;
+    // An orphan whose parent has gone before it.
+    let orphan = &["sh", "-c", "(sleep 0.1 &) & wait"];
+    stage.output_of(&name, orphan).await;
+    let zombies = "grep -l '^State:.Z' /proc/[0-9]*/status || true";
+    until("the orphan's end", async || {
+        let running = stage
+            .output_of(&name, &["sh", "-c", "cat /proc/[0-9]*/comm"])
+            .await;
+        (running.matches("sleep").count() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(stage.output_of(&name, &["sh", "-c", zombies]).await, "");
+    let begin = Instant::now();
+    stage
+        .must(Act::StopContainer {
+            container: name.clone(),
+            grace_ms: 30_000,
+        })
+        .await;
+    assert!(begin.elapsed() < Duration::from_secs(15));
+
+    let mut own = idle("own");
+    own.init = Some(false);
+    let name = stage.start(&own).await;
+    let first = stage.output_of(&name, &["cat", "/proc/1/comm"]).await;
+    assert_eq!(first.trim(), "sleep");
+    // What starts with an init of its own gets none.
+    let (built, material, _folder) = build_of(
+        &stage,
+        &format!("FROM {DEBIAN}\nRUN cp /bin/sleep /init\nENTRYPOINT [\"/init\", \"infinity\"]\n"),
+    );
+    stage
+        .engine
+        .apply(&stage.app, &built, &material, &stage.progress)
+        .await
+        .unwrap();
+    let Act::BuildImage { reference, .. } = built else {
+        unreachable!()
+    };
+    let mut brings = container("brings", &reference);
+    brings.stop_grace_ms = 0;
+    let name = stage.start(&brings).await;
+    let first = stage.output_of(&name, &["cat", "/proc/1/comm"]).await;
+    assert_eq!(first.trim(), "init");
+}
+
+pub(crate) async fn an_image_says_what_signal_ends_it(stage: Arc<Stage>) {
+    stage.network().await;
+    let (built, material, _folder) = build_of(
+        &stage,
+        &format!(
+            "FROM {DEBIAN}\nSTOPSIGNAL SIGUSR1\n\
+             CMD [\"sh\", \"-c\", \"trap 'exit 7' USR1; trap 'exit 8' TERM; touch /ready; while :; do sleep 0.1; done\"]\n"
+        ),
+    );
+    let done = stage
+        .engine
+        .apply(&stage.app, &built, &material, &stage.progress);
+    done.await.unwrap();
+    let Act::BuildImage { reference, .. } = built else {
+        unreachable!()
+    };
+    let mut worker = container("worker", &reference);
+    let mut other = container("other", &reference);
+    worker.stop_grace_ms = 20_000;
+    other.stop_signal = Some("SIGTERM".to_owned());
+    for (spec, code) in [(worker, 7), (other, 8)] {
+        let name = stage.start(&spec).await;
+        until("its traps", async || {
+            let ready = command_of(&["test", "-e", "/ready"]);
+            (stage.run_in(&name, ready, "").await.0 == 0).then_some(())
+        })
+        .await;
+        stage
+            .must(Act::StopContainer {
+                container: name.clone(),
+                grace_ms: 20_000,
+            })
+            .await;
+        assert_eq!(stage.container(&name).await.state, State::Exited(code));
+    }
+}
+
+pub(crate) async fn a_stage_is_built_with_arguments(stage: Arc<Stage>) {
+    stage.network().await;
+    let dockerfile = format!(
+        "FROM {DEBIAN} AS small\nARG WHO=nobody\nRUN echo \"$WHO\" >/who\nEXPOSE 1\nFROM small\nRUN exit 9\n"
+    );
+    let (mut built, material, _folder) = build_of(&stage, &dockerfile);
+    let Act::BuildImage {
+        reference, recipe, ..
+    } = &mut built
+    else {
+        unreachable!()
+    };
+    let reference = reference.clone();
+    recipe.target = Some("small".to_owned());
+    recipe.args = [("WHO".to_owned(), "me & you".to_owned())].into();
+    let done = stage
+        .engine
+        .apply(&stage.app, &built, &material, &stage.progress);
+    assert_eq!(done.await.unwrap(), Outcome::Done);
+    let mut small = idle("small");
+    small.image = Image::Pull { reference };
+    let name = stage.start(&small).await;
+    let who = stage.output_of(&name, &["cat", "/who"]).await;
+    assert_eq!(who.trim(), "me & you");
 }
 
 pub(crate) async fn a_creation_cut_short_is_never_taken_for_done(stage: Arc<Stage>) {

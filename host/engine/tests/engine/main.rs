@@ -57,6 +57,7 @@ on_both! {
     a_log_is_read_from_its_end
     a_crash_is_seen_and_restarted
     every_app_is_seen_by_its_own_instance
+    limits_change_while_a_container_runs
     changes_are_hinted_at
     an_image_is_built_from_source
     a_failed_build_shows_the_step_and_its_last_lines
@@ -67,6 +68,12 @@ on_docker! { real, docker_only:
     two_apps_do_not_reach_each_other
     a_container_is_hardened_and_limited
     files_leave_the_folders_of_the_image_alone
+    a_file_is_whose_it_shall_be
+    a_file_in_the_place_of_a_folder_is_named
+    a_volume_that_its_user_cannot_write_is_noted
+    an_init_passes_signals_on_and_buries_orphans
+    an_image_says_what_signal_ends_it
+    a_stage_is_built_with_arguments
     a_creation_cut_short_is_never_taken_for_done
     a_refused_ulimit_is_left_out_and_noted
     only_volumes_without_a_name_go_with_the_container

@@ -241,7 +241,7 @@ pub(crate) fn command_of(command: &[&str]) -> Exec {
 }
 
 pub(crate) fn hash(spec: &Container) -> String {
-    spec.hash(&BTreeMap::new())
+    spec.made_from(&BTreeMap::new())
 }
 
 pub(crate) fn volume(name: &str) -> VolumeName {
@@ -285,5 +285,6 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         stop_signal: None,
         stop_grace_ms: 1_000,
         outputs: BTreeMap::new(),
+        init: None,
     }
 }

@@ -12,6 +12,7 @@ mod domain;
 mod guestbook;
 mod hardening;
 mod isolation;
+mod keys;
 mod limits;
 mod logs;
 mod machine;
