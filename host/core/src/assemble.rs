@@ -165,6 +165,7 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
         volumes,
         containers,
         front,
+        drain: input.spec.main.drain.unwrap_or_default(),
         domains: host_names(&input.spec.domains),
         secrets,
         revisions,

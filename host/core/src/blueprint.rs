@@ -9,7 +9,7 @@ use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
 use crate::service::Ulimit;
 use crate::source::Recipe;
-use crate::spec::{Strategy, VolumeMount};
+use crate::spec::{Drain, Strategy, VolumeMount};
 use crate::text::Text;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub struct Blueprint {
     /// no requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<Front>,
+    /// For how long a copy that was replaced goes on with what it has begun.
+    #[serde(default, skip_serializing_if = "Drain::is_default")]
+    pub drain: Drain,
     /// Host names beside the free subdomain, `www.` names included.
     #[serde(default)]
     pub domains: Domains,

@@ -10,7 +10,7 @@ use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
 use crate::observed::Observed;
 use crate::plan::{Act, Plan, Step};
-use crate::spec::Strategy;
+use crate::spec::{Drain, Strategy};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,9 @@ pub struct Diff {
     pub volumes: Vec<VolumeDiff>,
     /// What the ingress talks to.
     pub front: Option<FrontDiff>,
+    /// For how long a copy that was replaced goes on with what it has begun, if that changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainDiff>,
     /// Host names beside the free subdomain, by name.
     pub domains: Vec<DomainDiff>,
     /// Remarks.
@@ -144,6 +147,15 @@ pub struct FrontDiff {
     pub reason: String,
 }
 
+/// For how long a copy that was replaced goes on with what it has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainDiff {
+    /// Before.
+    pub before: Drain,
+    /// From now on.
+    pub after: Drain,
+}
+
 /// What becomes of a host name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainDiff {
@@ -199,11 +211,18 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
         }),
         volumes: volumes(previous, next, &touched),
         front,
+        drain: drain(previous, next),
         domains: domains(previous, next),
         notes: next.notes.clone(),
         kept: Vec::new(),
         dropped: Vec::new(),
     }
+}
+
+fn drain(previous: Option<&Blueprint>, next: &Blueprint) -> Option<DrainDiff> {
+    let before = previous.map_or_else(Drain::default, |previous| previous.drain);
+    let after = next.drain;
+    (before != after).then_some(DrainDiff { before, after })
 }
 
 /// What the removal of an app changes. Its volumes stay.
@@ -247,6 +266,7 @@ pub fn removal(app: &AppName, last: Option<&Blueprint>, observed: &Observed, pla
         }),
         volumes: volumes.collect(),
         front: None,
+        drain: None,
         domains: domains
             .map(|(name, domain)| DomainDiff {
                 name: name.clone(),
@@ -278,6 +298,7 @@ impl Diff {
             && self.volumes.iter().all(|volume| unchanged(volume.kind))
             && self.domains.iter().all(|domain| unchanged(domain.kind))
             && !self.front_changes()
+            && self.drain.is_none()
             && self.dropped.is_empty()
     }
 

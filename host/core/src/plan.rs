@@ -4,6 +4,7 @@ use crate::blueprint::Container;
 use crate::name::{ServiceName, VolumeName};
 use crate::resources::Resources;
 use crate::source::Recipe;
+use crate::spec::Drain;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -58,9 +59,9 @@ pub enum Step {
         /// The command.
         command: Vec<String>,
     },
-    /// Wait until the requests that were begun before now have ended, within a
-    /// bounded time.
-    Drain,
+    /// Wait until the requests and upgraded connections that were begun before now have
+    /// ended, at most as long as each may take.
+    Drain(Drain),
 }
 
 /// An act on the engine. Doing it again when it is done already is no error.
@@ -156,7 +157,8 @@ impl fmt::Display for Step {
             }
             Self::RetireConnections => f.write_str("retire kept connections"),
             Self::Reload { service, .. } => write!(f, "reload {service}"),
-            Self::Drain => f.write_str("wait for requests under way"),
+            Self::Drain(drain) if drain.is_default() => f.write_str("wait for requests under way"),
+            Self::Drain(drain) => write!(f, "wait for what is under way ({drain})"),
         }
     }
 }

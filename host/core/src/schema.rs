@@ -129,6 +129,21 @@ fn main_properties() -> Map<String, Value> {
         },
         "additionalProperties": false,
     }));
+    properties.insert("drain".to_owned(), json!({
+        "description": "For how long a copy that was replaced goes on with what it has begun, before it is told to end: requests (30s where nothing is said), and upgraded connections such as WebSockets (0s: they go on until it has ended). A duration alone is that of requests.",
+        "oneOf": [
+            { "$ref": "#/$defs/duration" },
+            {
+                "type": ["object", "null"],
+                "properties": {
+                    "requests": described("#/$defs/duration", "Requests under way.", json!(["30s"])),
+                    "upgraded": described("#/$defs/duration", "Upgraded connections, such as WebSockets.", json!(["5m"])),
+                },
+                "additionalProperties": false,
+            },
+        ],
+        "examples": ["10s", { "upgraded": "5m" }],
+    }));
     properties
 }
 

@@ -8,9 +8,11 @@ use crate::secret::{SecretName, SecretSource};
 use crate::service::{AppContext, DescribeRequest};
 use crate::source::Recipe;
 use crate::text::Template;
+use crate::unit::format_duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// An app as its owner wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +88,9 @@ pub struct MainSpec {
     /// How to find out whether main serves; else a TCP connection to its port.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub health: Option<Health>,
+    /// For how long a copy that was replaced goes on with what it has begun.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drain: Option<Drain>,
 }
 
 /// How main's image is built.
@@ -265,6 +270,44 @@ pub struct Health {
     pub interval_ms: u32,
     /// How long main may take to become ready, in milliseconds.
     pub timeout_ms: u32,
+}
+
+/// For how long a copy that was replaced goes on with what it has begun, before it is told
+/// to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// Requests, in milliseconds.
+    pub requests_ms: u32,
+    /// Connections that were upgraded, such as WebSockets, in milliseconds. They go on after
+    /// that until the copy has ended.
+    pub upgraded_ms: u32,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            requests_ms: 30_000,
+            upgraded_ms: 0,
+        }
+    }
+}
+
+impl Drain {
+    /// Whether it is what holds where nobody says otherwise.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Drain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "requests {}", format_duration(self.requests_ms.into()))?;
+        if self.upgraded_ms > 0 {
+            let upgraded = format_duration(self.upgraded_ms.into());
+            write!(f, ", upgraded connections {upgraded}")?;
+        }
+        Ok(())
+    }
 }
 
 /// A host name of the app.

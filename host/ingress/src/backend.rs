@@ -37,6 +37,8 @@ pub(crate) struct Backend {
     /// Of the app.
     pub(crate) counters: Arc<Counters>,
     flights: AtomicUsize,
+    /// Those that have become something else than a request.
+    upgraded: AtomicUsize,
     ended: Notify,
 }
 
@@ -53,6 +55,7 @@ impl Backend {
             generation,
             counters,
             flights: AtomicUsize::new(0),
+            upgraded: AtomicUsize::new(0),
             ended: Notify::new(),
         })
     }
@@ -63,6 +66,7 @@ impl Backend {
         // Dropping the flight takes the count back.
         let flight = Flight {
             backend: Arc::clone(self),
+            upgraded: false,
         };
         (before & CLOSED == 0).then_some(flight)
     }
@@ -72,22 +76,48 @@ impl Backend {
         self.flights.fetch_or(CLOSED, Ordering::SeqCst);
     }
 
-    /// Number of requests that have not ended.
-    pub(crate) fn in_flight(&self) -> usize {
+    /// Number of requests that have not ended, without those that were upgraded.
+    pub(crate) fn requests(&self) -> usize {
         self.flights.load(Ordering::SeqCst) & !CLOSED
     }
 
-    /// Waits until every request of the closed backend has ended.
+    /// Number of connections that are something else than HTTP now, such as WebSockets.
+    pub(crate) fn upgraded(&self) -> usize {
+        self.upgraded.load(Ordering::SeqCst)
+    }
+
+    /// Number of both.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.requests() + self.upgraded()
+    }
+
+    /// Waits until every request of the closed backend has ended or was upgraded.
     pub(crate) async fn ended(&self) {
+        self.until(|| self.requests() == 0).await;
+    }
+
+    /// The same for those that were upgraded.
+    pub(crate) async fn upgraded_ended(&self) {
+        self.until(|| self.upgraded() == 0).await;
+    }
+
+    async fn until(&self, over: impl Fn() -> bool) {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             // Enabled before the count is read, so that no end is missed in between.
             ended.as_mut().enable();
-            if self.in_flight() == 0 {
+            if over() {
                 return;
             }
             ended.await;
+        }
+    }
+
+    /// A request is one no more.
+    fn leave(&self) {
+        if self.flights.fetch_sub(1, Ordering::SeqCst) == CLOSED | 1 {
+            self.ended.notify_waiters();
         }
     }
 }
@@ -96,6 +126,7 @@ impl Backend {
 #[derive(Debug)]
 pub(crate) struct Flight {
     backend: Arc<Backend>,
+    upgraded: bool,
 }
 
 impl Flight {
@@ -103,11 +134,23 @@ impl Flight {
     pub(crate) fn backend(&self) -> &Backend {
         &self.backend
     }
+
+    /// It is something else than a request from now on, such as a WebSocket.
+    pub(crate) fn upgrade(&mut self) {
+        if !self.upgraded {
+            self.upgraded = true;
+            // Counted twice for a moment rather than not at all.
+            self.backend.upgraded.fetch_add(1, Ordering::SeqCst);
+            self.backend.leave();
+        }
+    }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        if self.backend.flights.fetch_sub(1, Ordering::SeqCst) == CLOSED | 1 {
+        if !self.upgraded {
+            self.backend.leave();
+        } else if self.backend.upgraded.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.backend.ended.notify_waiters();
         }
     }
@@ -134,6 +177,19 @@ mod tests {
         assert!(backend.enter().is_none());
         assert_eq!(backend.in_flight(), 1);
         drop(flight);
+        assert_eq!(backend.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_upgraded_is_counted_apart() {
+        let backend = backend();
+        let mut flight = backend.enter().unwrap();
+        backend.close();
+        flight.upgrade();
+        assert_eq!((backend.requests(), backend.upgraded()), (0, 1));
+        backend.ended().await;
+        drop(flight);
+        backend.upgraded_ended().await;
         assert_eq!(backend.in_flight(), 0);
     }
 

@@ -26,7 +26,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 mod access;
 mod account;
@@ -88,6 +88,24 @@ pub struct Start {
     pub routes: Routes,
     /// The certificates that are served; whoever obtains some puts them here.
     pub certificates: Arc<Certificates>,
+}
+
+/// For how long a drain waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainLimits {
+    /// For requests.
+    pub requests: Duration,
+    /// For connections that were upgraded, such as WebSockets.
+    pub upgraded: Duration,
+}
+
+/// What had not ended when a drain did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undrained {
+    /// Requests.
+    pub requests: usize,
+    /// Connections that were upgraded.
+    pub upgraded: usize,
 }
 
 /// A running ingress.
@@ -198,7 +216,7 @@ impl Ingress {
             .renew(app, Some(Instant::now() + settling));
     }
 
-    /// Number of the app's requests, tunnels included, that have not ended.
+    /// Number of the app's requests that have not ended, upgraded connections included.
     pub fn in_flight(&self, app: &AppName) -> usize {
         self.shared
             .table
@@ -219,21 +237,31 @@ impl Ingress {
         }
     }
 
-    /// Waits until every request of the app that began before this call has ended, at
-    /// most for `deadline`. Returns the number of those that have not.
+    /// Waits until every request of the app that began before this call has ended, and
+    /// every connection that was upgraded before it (a WebSocket is one), each for at most
+    /// as long as `limits` say from now. Returns the numbers of those that have not ended.
     ///
     /// Requests that begin later are not waited for: to let a container go, publish
     /// the new routes first.
-    pub async fn drain(&self, app: &AppName, deadline: Duration) -> usize {
+    pub async fn drain(&self, app: &AppName, limits: DrainLimits) -> Undrained {
         let replaced = self.shared.table.renew(app, None);
-        let ended = async {
+        let requests = async {
             for backend in &replaced {
                 backend.ended().await;
             }
         };
-        match tokio::time::timeout(deadline, ended).await {
-            Ok(()) => 0,
-            Err(_) => replaced.iter().map(|backend| backend.in_flight()).sum(),
+        let upgraded = async {
+            for backend in &replaced {
+                backend.upgraded_ended().await;
+            }
+        };
+        let begin = Instant::now();
+        // Those that were upgraded meanwhile are waited for as well.
+        let _ = timeout_at(begin + limits.requests, requests).await;
+        let _ = timeout_at(begin + limits.upgraded, upgraded).await;
+        Undrained {
+            requests: replaced.iter().map(|backend| backend.requests()).sum(),
+            upgraded: replaced.iter().map(|backend| backend.upgraded()).sum(),
         }
     }
 

@@ -31,15 +31,16 @@ pub(crate) struct Quiet {
 
 /// Carries bytes both ways, from the container those first that have arrived already,
 /// until both sides have closed, or nothing has passed for as
-/// long as `quiet` allows (at most for twice as long). Counts as one request of the
-/// app and as an open connection of the client until then.
+/// long as `quiet` allows (at most for twice as long). Counts as an upgraded connection of
+/// the app and as an open connection of the client until then.
 pub(crate) async fn run(
     client: OnUpgrade,
     container: (TcpStream, Bytes),
     quiet: Quiet,
-    flight: Flight,
+    mut flight: Flight,
     admission: Arc<Admission>,
 ) {
+    flight.upgrade();
     let client = match client.await {
         Ok(client) => client,
         Err(error) => return tracing::debug!(%error, "a tunnel could not begin"),

@@ -12,7 +12,9 @@ use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::plan::{Plan, Step};
 use doprax_core::route::Target;
+use doprax_core::unit::format_duration;
 use doprax_engine::{Event, Exec, Material, Progress};
+use doprax_ingress::DrainLimits;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -23,9 +25,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Acts on the engine at the same time. More make an engine slower, not faster.
 const ACTS_AT_ONCE: usize = 8;
-
-/// Longest wait for requests that still run in a container that was replaced.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// Longest run of a reload command.
 const RELOAD: Duration = Duration::from_secs(30);
@@ -207,18 +206,29 @@ impl Host {
                 }
                 Ok(())
             }
-            Step::Drain => {
+            Step::Drain(drain) => {
                 // A process that served before this one still sends those who were there
                 // to the containers that it knew.
-                let drained = self.ingress().drain(&run.app, DRAIN);
+                let limits = DrainLimits {
+                    requests: Duration::from_millis(drain.requests_ms.into()),
+                    upgraded: Duration::from_millis(drain.upgraded_ms.into()),
+                };
+                let drained = self.ingress().drain(&run.app, limits);
                 let (left, alone) = tokio::join!(drained, self.is_alone());
                 if !alone {
                     let text = "the process that served before goes on serving".to_owned();
                     (run.emit)(What::Note { text });
                 }
-                if left > 0 {
-                    let seconds = DRAIN.as_secs();
-                    let text = format!("{left} requests had not ended after {seconds} s");
+                if left.requests > 0 {
+                    let limit = format_duration(drain.requests_ms.into());
+                    let text = format!("{} requests had not ended after {limit}", left.requests);
+                    (run.emit)(What::Note { text });
+                }
+                if left.upgraded > 0 {
+                    let text = format!(
+                        "{} upgraded connections (WebSockets) go on until the old copy has ended",
+                        left.upgraded
+                    );
                     (run.emit)(What::Note { text });
                 }
                 Ok(())

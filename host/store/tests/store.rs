@@ -11,7 +11,7 @@ use doprax_core::domain::{Domain, Domains, host_names};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::secret::SecretName;
-use doprax_core::spec::{AppSpec, DomainSpec, EnvValue, MainSpec};
+use doprax_core::spec::{AppSpec, DomainSpec, Drain, EnvValue, MainSpec};
 use doprax_core::text::Template;
 use doprax_store::{Build, Claimed, EventRecord, NewRelease, OwnedDomain, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +52,7 @@ fn blueprint() -> Blueprint {
             port: 80,
             reason: String::new(),
         }),
+        drain: Drain::default(),
         domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),

@@ -99,6 +99,10 @@ impl Diff {
                 &format!("{}{} {reason}", clean(&before), clean(after)),
             );
         }
+        if let Some(drain) = &self.drain {
+            let text = format!("{} → {}", drain.before, drain.after);
+            page.entry(Kind::Changed, "drain", &text);
+        }
         for domain in self
             .domains
             .iter()

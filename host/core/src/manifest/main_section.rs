@@ -3,16 +3,18 @@
 use super::app::Secrets;
 use super::reader::{At, Reader};
 use super::{build, container, hint, unit};
-use crate::spec::{Health, MainSpec, Strategy};
+use crate::spec::{Drain, Health, MainSpec, Strategy};
 use crate::yaml::Kind;
 
-pub(super) const KEYS: [&str; 3 + container::KEYS.len()] =
-    container::with_shared(["build", "strategy", "health"]);
+pub(super) const KEYS: [&str; 4 + container::KEYS.len()] =
+    container::with_shared(["build", "strategy", "health", "drain"]);
 
 /// Pause between two tries where the file names none, in milliseconds.
 const INTERVAL_MS: u32 = 100;
 /// How long main may take to become ready where the file says nothing, in milliseconds.
 const TIMEOUT_MS: u32 = 60_000;
+/// How long a deploy may wait for what an old copy has begun, in milliseconds.
+const LONGEST_DRAIN_MS: u32 = 86_400_000;
 
 /// Main from the keys below `section`, or from those that stand `at_top`; not both.
 pub(super) fn read<'a>(
@@ -46,6 +48,7 @@ pub(super) fn read<'a>(
             "build" => main.build = build::read(reader, &at),
             "strategy" => main.strategy = strategy(reader, &at),
             "health" => main.health = health(reader, &at),
+            "drain" => main.drain = drain(reader, &at),
             _ => container::read(reader, &["main"], key, &at, &mut main.container, secrets),
         }
     }
@@ -62,6 +65,22 @@ fn strategy(reader: &mut Reader<'_>, at: &At<'_>) -> Strategy {
     let help = "write `rolling` (the new copy runs beside the old one until it is ready) or `recreate` (the old one ends first)";
     reader.error(at.value_span(), &at.path, "this is no strategy", help);
     Strategy::default()
+}
+
+fn drain<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Drain> {
+    let mut drain = Drain::default();
+    if let Kind::Scalar { .. } = at.node.kind {
+        drain.requests_ms = unit::duration(reader, at, 0, LONGEST_DRAIN_MS)?;
+        return Some(drain);
+    }
+    let fields = reader.fields(at, &["requests", "upgraded"])?;
+    if let Some(at) = fields.get("requests") {
+        drain.requests_ms = unit::duration(reader, at, 0, LONGEST_DRAIN_MS)?;
+    }
+    if let Some(at) = fields.get("upgraded") {
+        drain.upgraded_ms = unit::duration(reader, at, 0, LONGEST_DRAIN_MS)?;
+    }
+    Some(drain)
 }
 
 fn health<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Health> {

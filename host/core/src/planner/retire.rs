@@ -57,7 +57,7 @@ pub(super) fn retire(
         grace_ms: UNKNOWN_GRACE_MS,
     }));
     if ending.iter().any(|copy| copy.running) {
-        last = vec![draft.step(Step::Drain, &last)];
+        last = vec![draft.step(Step::Drain(blueprint.drain), &last)];
     }
     let mut old_main = Vec::new();
     for copy in ending {

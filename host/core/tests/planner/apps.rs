@@ -5,7 +5,7 @@ use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Limits, Observed, ObservedContainer, State};
 use doprax_core::resources::Resources;
 use doprax_core::source::Recipe;
-use doprax_core::spec::{Strategy, VolumeMount};
+use doprax_core::spec::{Drain, Strategy, VolumeMount};
 use doprax_core::text::Text;
 use std::collections::BTreeMap;
 
@@ -101,6 +101,7 @@ pub(crate) fn app(containers: impl IntoIterator<Item = Container>, front: &str) 
             port: 80,
             reason: String::new(),
         }),
+        drain: Drain::default(),
         domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),

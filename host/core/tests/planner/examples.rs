@@ -64,7 +64,7 @@ fn text(plan: &Plan) -> String {
             Step::PublishRoute { container, port } => format!("route to {container}:{port}"),
             Step::RetireConnections => "retire connections".to_owned(),
             Step::Reload { container, .. } => format!("reload {container}"),
-            Step::Drain => "drain".to_owned(),
+            Step::Drain(_) => "drain".to_owned(),
         };
         text.push_str(&format!("{index:>2} {what} {:?}\n", planned.after));
     }

@@ -125,7 +125,7 @@ impl<'a> Sim<'a> {
                     Err(format!("{container} does not run"))
                 }
             }
-            Step::RetireConnections | Step::Drain => Ok(()),
+            Step::RetireConnections | Step::Drain(_) => Ok(()),
         }
     }
 

@@ -79,7 +79,7 @@ async fn after_a_drain_the_old_copy_is_never_asked_again() {
         if turn % 3 == 0 {
             rig.ingress.retire_connections(&app(), Duration::ZERO);
         }
-        assert_eq!(rig.ingress.drain(&app(), LONG).await, 0);
+        assert_eq!(rig.drain(LONG).await, 0);
         old.gone.store(true, Ordering::SeqCst);
         assert_eq!(old.busy.load(Ordering::SeqCst), 0, "in turn {turn}");
         let before = served.load(Ordering::Relaxed);
@@ -123,14 +123,11 @@ async fn a_drain_waits_for_requests_begun_before_it_and_for_no_others() {
         rig.ingress.in_flight(&app()) == 1
     })
     .await;
-    assert_eq!(
-        rig.ingress.drain(&app(), Duration::from_millis(20)).await,
-        1
-    );
+    assert_eq!(rig.drain(Duration::from_millis(20)).await, 1);
 
     let draining = {
         let rig = Arc::clone(&rig);
-        tokio::spawn(async move { rig.ingress.drain(&app(), LONG).await })
+        tokio::spawn(async move { rig.drain(LONG).await })
     };
     tokio::task::yield_now().await;
     let second = slow(&rig);

@@ -316,7 +316,7 @@ async fn no_request_fails_while_the_route_moves() {
         if turn % 3 == 0 {
             rig.ingress.retire_connections(&app(), Duration::ZERO);
         }
-        assert_eq!(rig.ingress.drain(&app(), LONG).await, 0);
+        assert_eq!(rig.drain(LONG).await, 0);
         let before = served.load(Ordering::Relaxed);
         until("requests go on", || {
             served.load(Ordering::Relaxed) > before + 8

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use doprax_core::name::AppName;
 use doprax_core::route::{Route, Routes, Target};
-use doprax_ingress::{Config, Ingress, Limits};
+use doprax_ingress::{Config, DrainLimits, Ingress, Limits};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
@@ -89,6 +89,16 @@ impl Rig {
 
     pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// What has not ended after so long a drain.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        let limits = DrainLimits {
+            requests: limit,
+            upgraded: limit,
+        };
+        let left = self.ingress.drain(&app(), limits).await;
+        left.requests + left.upgraded
     }
 
     /// Everything that comes back for these bytes until the connection is closed.

@@ -1,6 +1,7 @@
 //! WebSockets, by a real library at both ends, and other protocols.
 
 use crate::rig::{Origin, Rig, app, read_all, read_head, soon, until};
+use doprax_ingress::DrainLimits;
 use futures_util::{SinkExt, StreamExt};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,21 +54,24 @@ async fn a_websocket_carries_messages_of_all_sizes_both_ways() {
 }
 
 #[tokio::test]
-async fn a_drain_gives_a_websocket_its_time() {
+async fn a_drain_waits_for_no_websocket_unless_it_is_to() {
     let origin = echo_socket().await;
     let rig = Rig::new(origin.target());
     let mut socket = open(&rig).await;
-    assert_eq!(
-        rig.ingress.drain(&app(), Duration::from_millis(30)).await,
-        1
-    );
+    let limits = DrainLimits {
+        requests: crate::rig::PATIENCE * 2,
+        upgraded: Duration::ZERO,
+    };
+    let left = soon("the drain", rig.ingress.drain(&app(), limits)).await;
+    assert_eq!((left.requests, left.upgraded), (0, 1));
+    assert_eq!(rig.drain(Duration::from_millis(30)).await, 1);
     socket.send(Message::text("still here")).await.unwrap();
     assert_eq!(
         soon("the echo", socket.next()).await.unwrap().unwrap(),
         Message::text("still here")
     );
     drop(socket);
-    assert_eq!(rig.ingress.drain(&app(), crate::rig::PATIENCE).await, 0);
+    assert_eq!(rig.drain(crate::rig::PATIENCE).await, 0);
 }
 
 #[tokio::test]

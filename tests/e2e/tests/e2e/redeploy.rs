@@ -96,6 +96,20 @@ fn behind_nginx_no_request_goes_to_a_main_that_goes_at_once() {
 }
 
 #[test]
+fn a_deploy_waits_for_no_websocket() {
+    let app = App::copy("soak");
+    app.write("doprax.yaml", "app: soak\nhealth: { path: /up }\n");
+    let Some(host) = deployed(&app) else { return };
+    let mut socket = host.site("soak").open_websocket("/ws");
+    assert_eq!(socket.echo("before"), "before");
+    app.write("release.txt", "second\n");
+    let up = host.cli().ok(["up", app.path(), "--yes"]);
+    up.says(&["1 upgraded connection"])
+        .says_none(&["had not ended"]);
+    assert_eq!(host.docker.names("container", "soak").len(), 1);
+}
+
+#[test]
 fn a_strategy_of_recreate_never_runs_two_copies() {
     let app = App::tiny("tiny", "main:\n  strategy: recreate\n");
     let Some(host) = deployed(&app) else { return };
