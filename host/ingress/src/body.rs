@@ -2,12 +2,14 @@
 
 mod arriving;
 mod container;
+mod incoming;
 mod request;
 mod response;
 mod rewind;
 
 pub(crate) use arriving::decline;
 pub(crate) use container::ContainerBody;
+pub(crate) use incoming::Incoming;
 pub(crate) use request::{Progress, RequestBody};
 pub(crate) use response::ResponseBody;
 pub(crate) use rewind::{Rewound, Tape};

@@ -1,5 +1,6 @@
 //! One client connection, from accept to close.
 
+use crate::body::Incoming;
 use crate::fields::Origin;
 use crate::gate::{Facts, Gate};
 use crate::http2;
@@ -7,8 +8,10 @@ use crate::limiter::{Admission, Refused};
 use crate::proxy::Client;
 use crate::proxy_header::{self, Source};
 use crate::tls::{Secured, Shown, Tls};
+use crate::upstream::Own;
 use crate::wire::Wire;
 use crate::worker::Local;
+use http::{Request, Version};
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -124,9 +127,16 @@ impl Accepted {
             .max_buf_size(limits.head_bytes + BUFFER_RESERVE);
         let client = self.client(Wire::Http1(Arc::clone(&facts)), shown);
         let answering = Arc::clone(&client);
-        let service = service_fn(move |request| {
+        let seen = Arc::clone(&facts);
+        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             let client = Arc::clone(&answering);
-            async move { Ok::<_, Infallible>(client.answer(request).await) }
+            // HTTP/1.0 knows of no answers before the answer.
+            let told = request.version() == Version::HTTP_11;
+            let interim = told.then(|| Arc::clone(facts.interim()));
+            async move {
+                let request = request.map(Incoming::Http1);
+                Ok::<_, Infallible>(client.answer(request, interim).await)
+            }
         });
         let mut connection = builder
             .serve_connection(TokioIo::new(gate), service)
@@ -152,7 +162,7 @@ impl Accepted {
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a client's connection broke");
         }
-        if !facts.http2() {
+        if !seen.http2() {
             return None;
         }
         let Parts { io, service, .. } = connection.into_parts()?;
@@ -170,6 +180,7 @@ impl Accepted {
         let trusted = trusted.iter().any(|net| net.contains(&address));
         Arc::new(Client {
             origin: Origin::new(address, trusted, shown.is_some()),
+            own: Own::new(&self.local),
             local: self.local,
             wire,
             shown,

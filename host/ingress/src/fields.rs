@@ -1,21 +1,28 @@
 //! Header fields that end here, and those that say on whose behalf a request comes.
 
+use crate::gate::{Refusal, is_token};
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderName, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, DATE, EXPECT, EXPIRES, Entry, FORWARDED, HOST, HeaderName, LOCATION,
+    MAX_FORWARDS, PRAGMA, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, RETRY_AFTER, SET_COOKIE,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Uri};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// CGI programs find it in their environment as `HTTP_PROXY`, and take it for the proxy that
+/// they are to use.
+const PROXY: HeaderName = HeaderName::from_static("proxy");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Removes the fields that concern only this connection (RFC 9110 section 7.6.1) and
+/// Removes the fields that concern only this connection (RFC 9110 section 7.6.1), and
+/// `Proxy`, which no client has a use for, and
 /// returns the protocol that the message offers or accepts to switch to.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
     let mut said = headers.get_all(CONNECTION).iter();
@@ -42,6 +49,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
         }
     }
     headers.remove(KEEP_ALIVE);
+    headers.remove(PROXY);
     headers.remove(PROXY_CONNECTION);
     if headers.remove(TRANSFER_ENCODING).is_some() {
         headers.remove(CONTENT_LENGTH);
@@ -58,7 +66,13 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+        "connection"
+            | "keep-alive"
+            | "proxy"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
     )
 }
 
@@ -66,11 +80,6 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 pub(crate) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);
-}
-
-/// The ingress has met the expectation itself.
-pub(crate) fn remove_expectation(headers: &mut HeaderMap) {
-    headers.remove(EXPECT);
 }
 
 fn options(value: &HeaderValue) -> impl Iterator<Item = &str> {
@@ -190,10 +199,55 @@ pub(crate) fn has_claims(headers: &HeaderMap) -> bool {
     names.any(|name| is_claim(name) || name.contains('_'))
 }
 
+/// Bytes that fields take, as HTTP/1 writes them.
+pub(crate) fn bytes(headers: &HeaderMap) -> usize {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    headers.iter().map(field).sum()
+}
+
+/// Gives a whole URL the path that it leaves out before its query (RFC 9112 section 3.2.2).
+pub(crate) fn complete_path(uri: &mut Uri) {
+    let Some(query) = uri.path_and_query().map(PathAndQuery::as_str) else {
+        return;
+    };
+    if uri.authority().is_some() && query.starts_with('?') {
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = PathAndQuery::from_maybe_shared(format!("/{query}")).ok();
+        if let Ok(complete) = Uri::from_parts(parts) {
+            *uri = complete;
+        }
+    }
+}
+
+/// What is malformed about fields that came by HTTP/2 (RFC 9113 section 8.2.1).
+pub(crate) fn malformed(headers: &HeaderMap) -> Option<Refusal> {
+    headers.iter().find_map(|(name, value)| {
+        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        let value = value.as_bytes();
+        if !is_token(name.as_str().as_bytes()) {
+            Some(Refusal::FieldName)
+        } else if blank(value.first()) || blank(value.last()) {
+            Some(Refusal::FieldValue)
+        } else {
+            None
+        }
+    })
+}
+
+/// Drops what may not come after a body.
+pub(crate) fn retain_trailers(trailers: &mut HeaderMap) {
+    let barred = |name: &&HeaderName| !may_trail(name);
+    let barred: Vec<HeaderName> = trailers.keys().filter(barred).cloned().collect();
+    for name in barred {
+        trailers.remove(name);
+    }
+}
+
 /// Whether a field may come after a body (RFC 9110 section 6.5.1): what frames or routes
 /// a message, or says who sends it, may not. Some servers make one list of both.
 pub(crate) fn may_trail(name: &HeaderName) -> bool {
-    const NEVER: [HeaderName; 14] = [
+    const NEVER: [HeaderName; 30] = [
+        AGE,
         AUTHORIZATION,
         CACHE_CONTROL,
         CONNECTION,
@@ -202,12 +256,27 @@ pub(crate) fn may_trail(name: &HeaderName) -> bool {
         CONTENT_RANGE,
         CONTENT_TYPE,
         COOKIE,
+        DATE,
         EXPECT,
+        EXPIRES,
         HOST,
+        KEEP_ALIVE,
+        LOCATION,
+        MAX_FORWARDS,
+        PRAGMA,
+        PROXY,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        PROXY_CONNECTION,
+        RANGE,
+        RETRY_AFTER,
+        SET_COOKIE,
         TE,
         TRAILER,
         TRANSFER_ENCODING,
         UPGRADE,
+        VARY,
+        WWW_AUTHENTICATE,
     ];
     !NEVER.contains(name) && !is_claim(&name.as_str().replace('_', "-"))
 }

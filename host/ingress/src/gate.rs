@@ -20,10 +20,13 @@ mod deadline;
 mod head;
 mod refusal;
 mod sending;
+mod target;
 
 pub(crate) use deadline::Deadline;
+pub(crate) use head::is_token;
 pub(crate) use refusal::Refusal;
 
+use crate::interim::Interim;
 use crate::limits::Limits;
 use head::{Bounds, Framing, Head};
 use sending::Linger;
@@ -49,9 +52,15 @@ pub(crate) struct Facts {
     forwarded: AtomicBool,
     tunnel: AtomicBool,
     http2: AtomicBool,
+    interim: Arc<Interim>,
 }
 
 impl Facts {
+    /// What the client is told before the answer.
+    pub(crate) fn interim(&self) -> &Arc<Interim> {
+        &self.interim
+    }
+
     /// Why the request is refused; a later part of its body may be the reason.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.refusal.get().copied()
@@ -114,6 +123,8 @@ pub(crate) struct Gate<S> {
     reading: Deadline,
     writing: Deadline,
     lingering: Linger,
+    /// Of an interim answer, as much as the socket has not taken.
+    telling: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -147,6 +158,7 @@ impl<S> Gate<S> {
             reading: Deadline::default(),
             writing: Deadline::default(),
             lingering: Linger::No,
+            telling: Vec::new(),
         }
     }
 
@@ -186,6 +198,22 @@ impl<S> Gate<S> {
         }
     }
 
+    /// Looks at the target of a whole head. Returns the head that is handed on in its place
+    /// if hyper would not read it.
+    fn readable(&self, bytes: &[u8], head: &Head) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(at) = head.odd_target.clone() else {
+            return Ok(None);
+        };
+        let Some(target) = target::readable(&bytes[at.clone()])? else {
+            return Ok(None);
+        };
+        let readable = [&bytes[..at.start], &target, &bytes[at.end..head.bytes]].concat();
+        if readable.len() > self.limits.bounds.bytes {
+            return Err(Refusal::TargetTooLong);
+        }
+        Ok(Some(readable))
+    }
+
     /// A whole head is about to be handed on.
     fn accept(&mut self, head: &Head) {
         self.facts.upgrade.store(head.upgrade, Ordering::Relaxed);
@@ -216,6 +244,10 @@ impl<S> Gate<S> {
             Expected::Preface => true,
             _ => false,
         }
+    }
+
+    fn is_before_head(&self) -> bool {
+        matches!(self.expected, Expected::Head(_)) && !self.head_has_begun()
     }
 
     /// How many of `bytes` belong to the body that is expected.
@@ -265,10 +297,17 @@ impl<S> Gate<S> {
         if let Expected::Head(scanner) = &mut self.expected {
             match scanner.read(&held, self.limits.bounds) {
                 Ok(None) => {}
-                Ok(Some(head)) => {
-                    self.accept(&head);
-                    self.released = head.bytes;
-                }
+                Ok(Some(head)) => match self.readable(&held, &head) {
+                    Ok(readable) => {
+                        self.accept(&head);
+                        self.released = head.bytes;
+                        if let Some(readable) = readable {
+                            self.released = readable.len();
+                            held.splice(..head.bytes, readable);
+                        }
+                    }
+                    Err(refusal) => return self.refuse_head(refusal),
+                },
                 Err(refusal) => return self.turn_away(refusal, held),
             }
         } else {
@@ -290,10 +329,26 @@ impl<S> Gate<S> {
         if let Expected::Head(scanner) = &mut self.expected {
             match scanner.read(&buf.filled()[before..], self.limits.bounds) {
                 Ok(None) => {}
-                Ok(Some(head)) => {
-                    self.accept(&head);
-                    kept += head.bytes;
-                }
+                Ok(Some(head)) => match self.readable(&buf.filled()[before..], &head) {
+                    Ok(None) => {
+                        self.accept(&head);
+                        kept += head.bytes;
+                    }
+                    Ok(Some(readable)) => {
+                        self.accept(&head);
+                        self.released = readable.len();
+                        self.held = readable;
+                        let rest = &buf.filled()[before + head.bytes..];
+                        self.held.extend_from_slice(rest);
+                        buf.set_filled(before);
+                        return Ok(());
+                    }
+                    Err(refusal) => {
+                        buf.set_filled(before);
+                        self.refuse_head(refusal);
+                        return Ok(());
+                    }
+                },
                 Err(refusal) => {
                     let head = buf.filled()[before..].to_vec();
                     buf.set_filled(before);
@@ -407,6 +462,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 return Poll::Ready(Ok(()));
             }
             let begun = gate.head_has_begun();
+            let before_head = gate.is_before_head();
             if !gate.held.is_empty() && !begun {
                 gate.release();
                 if gate.released > 0 || gate.held.is_empty() {
@@ -425,8 +481,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 Poll::Ready(false) => return Poll::Ready(Ok(())),
                 Poll::Pending => ready!(gate.poll_slowness(cx))?,
             }
-            // Each part of a body earns more time, a part of a head does not.
-            if !gate.head_has_begun() || !begun {
+            // Each part of a body earns more time, and so does the beginning of a head; a
+            // further part of one does not, nor do empty lines before it.
+            let begins = gate.head_has_begun() && !begun;
+            if begins || !(begun || before_head && gate.is_before_head()) {
                 gate.reading.clear();
             }
         }

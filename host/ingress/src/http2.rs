@@ -1,32 +1,33 @@
 //! HTTP/2 from clients (RFC 9113).
 //!
-//! hyper reads the frames. Here is what it leaves to its user: how long a connection
-//! may be idle, a client may keep a response or its socket waiting, and how often it
+//! h2 reads and writes the frames; each request is a task of its own (`stream`). hyper's
+//! server, which does that too, has no interim answers. Here is how long a connection may
+//! be idle or lost, a client may keep a response or its socket waiting, and how often it
 //! may ask and cancel.
 
+mod date;
 mod paced;
+mod pings;
+mod stream;
 mod streams;
 
-use crate::body::ResponseBody;
 use crate::gate::Deadline;
 use crate::limits::Limits;
 use crate::proxy::Client;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::server::Connection;
 use paced::Paced;
-use std::convert::Infallible;
+use pings::Pings;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use stream::Stream;
 use streams::Streams;
-pub(crate) use streams::{note_given, note_waiting};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::time::timeout;
 
 /// Bytes of a request's body that arrive before a container takes them, at most: of
 /// one request, and of all requests of a connection.
@@ -55,22 +56,12 @@ where
     let _admission = Arc::clone(&client.admission);
     let streams = Streams::new(limits.stall_timeout);
     let socket = Paced::new(stream, streams.clone(), limits.stall_timeout);
-    let service = {
-        let streams = streams.clone();
-        service_fn(move |request: Request<Incoming>| {
-            let client = Arc::clone(&client);
-            let asked = streams.asked();
-            async move {
-                let response = client.answer(request).await;
-                asked.answered();
-                Ok::<_, Infallible>(response)
-            }
-        })
-    };
-    let connection = builder(limits, streams.clone());
-    let connection =
-        connection.serve_connection::<_, _, ResponseBody>(TokioIo::new(socket.clone()), service);
-    let mut connection = Box::pin(connection);
+    let mut connection = timeout(limits.head_timeout, handshake(limits, &socket))
+        .await
+        .unwrap_or_else(|_| Err(Error::Socket(io::ErrorKind::TimedOut.into())))?;
+    let mut pings = connection
+        .ping_pong()
+        .map(|pings| Pings::new(pings, limits));
     let mut stop = pin!(local.stopping.wait());
     let mut idle = Deadline::default();
     let mut patience = limits.head_timeout;
@@ -84,14 +75,25 @@ where
                 leaving = true;
                 idle.clear();
                 patience = FAREWELL;
-                connection.as_mut().graceful_shutdown();
+                connection.graceful_shutdown();
             }
         }
         loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                // What was to be said at the end, as far as it leaves at once.
-                let _ = socket.poll_release(cx);
-                return Poll::Ready(ended.map_err(Error::Broken));
+            if pings.as_mut().is_some_and(|pings| pings.is_lost(cx)) {
+                return Poll::Ready(Err(Error::Lost));
+            }
+            while let Poll::Ready(accepted) = connection.poll_accept(cx) {
+                match accepted {
+                    Some(Ok((request, respond))) => {
+                        tokio::spawn(Stream::new(&client, &streams, request, respond));
+                    }
+                    ended => {
+                        // What was to be said at the end, as far as it leaves at once.
+                        let _ = socket.poll_release(cx);
+                        let ended = ended.map_or(Ok(()), |ended| ended.map(drop));
+                        return Poll::Ready(ended.map_err(Error::Broken));
+                    }
+                }
             }
             if let Poll::Ready(Err(error)) = socket.poll_release(cx) {
                 return Poll::Ready(Err(Error::Socket(error)));
@@ -117,7 +119,7 @@ where
                     if patience.is_zero() {
                         leaving = true;
                         patience = FAREWELL;
-                        connection.as_mut().graceful_shutdown();
+                        connection.graceful_shutdown();
                     }
                 }
             }
@@ -127,9 +129,28 @@ where
     drop(connection);
     if ended.is_ok() {
         // It may be longer than the time allows; then the client has had its chance.
-        let _ = tokio::time::timeout(LINGER, linger(socket)).await;
+        let _ = timeout(LINGER, linger(socket)).await;
     }
     ended
+}
+
+async fn handshake<S>(
+    limits: &Limits,
+    socket: &Paced<S>,
+) -> Result<Connection<Paced<S>, Bytes>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let handshake = builder(limits).handshake(socket.clone());
+    let mut handshake = pin!(handshake);
+    poll_fn(|cx| {
+        let shaken = handshake.as_mut().poll(cx).map_err(Error::Broken);
+        if let Poll::Ready(Err(error)) = socket.poll_release(cx) {
+            return Poll::Ready(Err(Error::Socket(error)));
+        }
+        shaken
+    })
+    .await
 }
 
 /// Reads what a client has sent before it knew of the end: to close a socket with unread
@@ -144,19 +165,17 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Paced<S>) {
     }
 }
 
-fn builder(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(streams);
+fn builder(limits: &Limits) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
     builder
-        .timer(TokioTimer::new())
         .max_concurrent_streams(at_most_u32(limits.http2_streams))
-        .max_header_list_size(at_most_u32(limits.head_bytes))
+        // What is larger still gets an answer without a word from below.
+        .max_header_list_size(at_most_u32(limits.head_bytes.saturating_mul(2)))
         .max_pending_accept_reset_streams(limits.http2_pending_resets)
-        .max_local_error_reset_streams(limits.http2_errors)
-        .keep_alive_interval(limits.http2_ping_interval)
-        .keep_alive_timeout(limits.http2_ping_timeout)
-        .initial_stream_window_size(STREAM_WINDOW)
+        .max_local_error_reset_streams(Some(limits.http2_errors))
+        .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER_BYTES);
+        .max_send_buffer_size(SEND_BUFFER_BYTES);
     builder
 }
 
@@ -168,7 +187,9 @@ fn at_most_u32(number: usize) -> u32 {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("it broke")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] h2::Error),
+    #[error("the client answers no pings")]
+    Lost,
     #[error("the client takes nothing")]
     Socket(#[source] io::Error),
     #[error("the client cancels too many requests")]

@@ -41,6 +41,7 @@ mod fields;
 mod gate;
 mod host;
 mod http2;
+mod interim;
 mod interner;
 mod limiter;
 pub mod limits;

@@ -3,10 +3,11 @@
 use crate::access::{self, AccessRecord};
 use crate::account::Account;
 use crate::backend::Flight;
-use crate::body::{self, ContainerBody, RequestBody, ResponseBody};
+use crate::body::{self, ContainerBody, Incoming, RequestBody, ResponseBody};
 use crate::fields::{self, Origin};
 use crate::gate::{Facts, Refusal};
 use crate::host::Host;
+use crate::interim::Interim;
 use crate::limiter::Admission;
 use crate::multiplexed;
 use crate::page::{Format, Page};
@@ -19,10 +20,11 @@ use crate::wire::Wire;
 use crate::worker::Local;
 use bytes::Bytes;
 use doprax_core::route::Target;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, STRICT_TRANSPORT_SECURITY};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, STRICT_TRANSPORT_SECURITY,
+};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,12 +45,20 @@ enum Leg {
     },
 }
 
+/// A request, and whom to tell what comes before its answer.
+struct Asked {
+    request: Request<Incoming>,
+    interim: Option<Arc<Interim>>,
+}
+
 /// A client's connection, as its requests need to know it.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) local: Arc<Local>,
     pub(crate) wire: Wire,
     pub(crate) origin: Origin,
+    /// Connections to containers that are for it alone.
+    pub(crate) own: upstream::Own,
     /// What it was shown if the connection is encrypted.
     pub(crate) shown: Option<Shown>,
     pub(crate) admission: Arc<Admission>,
@@ -56,17 +66,28 @@ pub(crate) struct Client {
 
 impl Client {
     /// Answers a request; never fails, for there is a page for every failure.
-    pub(crate) async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
+    /// `interim` is told what comes before the answer, if the client can be told.
+    pub(crate) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        interim: Option<Arc<Interim>>,
+    ) -> Response<ResponseBody> {
         let format = Format::of(request.headers());
         let mut account = self.account(&request);
         let mut hsts = None;
+        // Of what is declined below nothing more is read.
+        let mut unread = !request.body().is_end_stream();
         let answer = match self.route(&mut request, &mut account, &mut hsts) {
             Ok(Leg::Container {
                 host,
                 flight,
                 address,
             }) => {
-                self.forward(request, &host, flight, address, &account)
+                let asked = Asked {
+                    request,
+                    interim: interim.clone(),
+                };
+                self.forward(asked, &host, flight, address, &account, &mut unread)
                     .await
             }
             Ok(Leg::Answered(response)) => {
@@ -79,6 +100,10 @@ impl Client {
             }
         };
         let mut response = answer.unwrap_or_else(|page| page.response(format, &mut account));
+        if let Some(interim) = interim {
+            // What was not sent yet comes too late.
+            interim.take();
+        }
         account.answered(response.status().as_u16());
         if let Some(hsts) = hsts {
             let fields = response.headers_mut();
@@ -87,7 +112,7 @@ impl Client {
         if let Wire::Http2 = self.wire {
             // Frames say what this field says (RFC 9113 section 8.2.2).
             response.headers_mut().remove(CONNECTION);
-        } else if self.local.stopping.is_patient()
+        } else if (unread || self.local.stopping.is_patient())
             && response.status() != StatusCode::SWITCHING_PROTOCOLS
         {
             let close = HeaderValue::from_static("close");
@@ -141,10 +166,17 @@ impl Client {
         if let Some(refusal) = self.wire.refusal() {
             return Err(Page::refused(refusal));
         }
+        if let Wire::Http1(_) = self.wire {
+            fields::complete_path(request.uri_mut());
+        }
         let host = self.wire.host(request).map_err(Page::refused)?;
         if let Wire::Http2 = self.wire {
             fields::join_cookies(request.headers_mut());
-            if request.headers().len() > self.local.shared.config.limits.head_fields {
+            let limits = &self.local.shared.config.limits;
+            let target = request.uri().path_and_query();
+            let target = target.map_or(0, |target| target.as_str().len());
+            let bytes = fields::bytes(request.headers()) + target;
+            if request.headers().len() > limits.head_fields || bytes > limits.head_bytes {
                 return Err(Page::refused(Refusal::HeadTooLarge));
             }
         }
@@ -241,15 +273,20 @@ impl Client {
 
     async fn forward(
         &self,
-        mut request: Request<Incoming>,
+        asked: Asked,
         host: &HeaderValue,
         flight: Flight,
         address: SocketAddr,
         account: &Account,
+        unread: &mut bool,
     ) -> Result<Response<ResponseBody>, Page> {
         let limits = &self.local.shared.config.limits;
-        let tunnel = self.rewrite(&mut request, host);
+        let Asked {
+            mut request,
+            interim,
+        } = asked;
         let grpc = matches!(self.wire, Wire::Http2) && fields::is_grpc(request.headers());
+        let tunnel = self.rewrite(&mut request, host, interim.is_some() && !grpc);
         let stall = match self.wire {
             // The gate measures it.
             Wire::Http1(_) => None,
@@ -264,8 +301,14 @@ impl Client {
             // Most requests are none, and should not have to find room for it.
             Box::pin(multiplexed::send(&self.local, &flight, address, request)).await
         } else {
-            upstream::send(&self.local, &flight, address, request, account.start()).await
+            let now = account.start();
+            let (local, own) = (&self.local, &self.own);
+            upstream::send(local, own, &flight, address, request, interim, now).await
         };
+        // The connection ends with the response unless the rest of the request can be read.
+        *unread = progress
+            .as_ref()
+            .is_some_and(|progress| !progress.has_ended());
         let mut response = match answer {
             Ok(answer) => answer,
             Err(failure) => {
@@ -313,20 +356,31 @@ impl Client {
             // It says to which protocol (RFC 9110 section 15.5.22).
             fields::set_upgrade(response.headers_mut(), protocol);
         }
+        if matches!(
+            response.status(),
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) {
+            // There are clients that wait for as much, and HTTP/2 calls it malformed.
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         *response.version_mut() = Version::HTTP_11;
         Ok(response.map(|body| ResponseBody::streamed(body, flight, limits.quiet_timeout)))
     }
 
     /// Makes the request one of the ingress. Returns the client's side of a tunnel if
-    /// the request offers to become one.
+    /// the request offers to become one. With `continues`, the client can be told to go on.
     fn rewrite(
         &self,
         request: &mut Request<Incoming>,
         host: &HeaderValue,
+        continues: bool,
     ) -> Option<(OnUpgrade, &Facts)> {
         let claims = self.wire.claims(request.headers());
         let protocol = fields::strip_hop_by_hop(request.headers_mut());
-        fields::remove_expectation(request.headers_mut());
+        if request.body().is_end_stream() || !continues {
+            // The ingress has met the expectation itself.
+            request.headers_mut().remove(EXPECT);
+        }
         self.origin.write(request.headers_mut(), host, claims);
         *request.version_mut() = Version::HTTP_11;
         if request.uri().authority().is_some() {

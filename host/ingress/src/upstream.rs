@@ -21,15 +21,16 @@ mod upload;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use patience::answered;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Own, Pool};
 
 use crate::backend::Flight;
 use crate::body::{BoxError, ContainerBody, RequestBody};
+use crate::interim::Interim;
 use crate::worker::Local;
 use exchange::Home;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
-use pool::Link;
+use pool::{Fit, Link};
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
@@ -80,12 +81,15 @@ impl Failure {
 }
 
 /// Sends `request` to the container at `address` and waits for the head of its
-/// response. The exchange goes on with the rest. `now` may be a moment ago.
+/// response. The exchange goes on with the rest. `interim` is told what the container says
+/// before its answer. `now` may be a moment ago.
 pub(crate) async fn send(
     local: &Arc<Local>,
+    own: &Own,
     flight: &Flight,
     address: SocketAddr,
     mut request: Request<RequestBody>,
+    interim: Option<Arc<Interim>>,
     now: Instant,
 ) -> Result<Response<ContainerBody>, Failure> {
     let limits = &local.shared.config.limits;
@@ -108,11 +112,20 @@ pub(crate) async fn send(
 
     let home = Home {
         local: Arc::clone(local),
+        owner: own.owner(),
         address,
         generation,
     };
-    let mut exchange = Box::new(Exchange::new(home, request));
-    let kept = age.and_then(|age| local.pool.take(address, generation, age, now));
+    let mut exchange = Box::new(Exchange::new(home, request, interim));
+    let kept = age.and_then(|age| {
+        let fit = Fit {
+            address,
+            generation,
+            age,
+            now,
+        };
+        local.pool.take(own.owner(), fit)
+    });
     if let Some(mut link) = kept {
         link.deadline.set(now + limits.response_timeout);
         exchange.begin(link);

@@ -3,7 +3,7 @@
 use crate::fields;
 use crate::gate::{Facts, Refusal};
 use http::header::{CONTENT_LENGTH, HOST};
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use std::sync::Arc;
 
@@ -53,8 +53,9 @@ impl Wire {
             Self::Http1(_) => http1_host(request.uri(), request.headers())?,
             Self::Http2 => http2_host(request.uri(), request.headers())?,
         };
-        let path = request.uri().path();
-        if path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS) {
+        let target = request.uri().path_and_query();
+        let target = target.map_or("/", PathAndQuery::as_str);
+        if target.starts_with('/') || (target == "*" && request.method() == Method::OPTIONS) {
             Ok(host)
         } else {
             Err(Refusal::Target)
@@ -79,6 +80,12 @@ fn http1_host(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
 /// the same (RFC 9113 section 8.3.1). What is passed on as HTTP/1 must not have
 /// two lengths.
 fn http2_host(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+    if let Some(refusal) = fields::malformed(headers) {
+        return Err(refusal);
+    }
+    if uri.scheme_str().is_some_and(str::is_empty) {
+        return Err(Refusal::Scheme);
+    }
     if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
         return Err(Refusal::ContentLength);
     }

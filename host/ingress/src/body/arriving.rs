@@ -1,9 +1,9 @@
 //! The body of a request as it comes from a client.
 
+use super::{BoxError, Incoming};
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Frame, SizeHint};
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -42,19 +42,19 @@ impl Arriving {
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.incoming {
-            Some(incoming) => Pin::new(incoming).poll_frame(cx),
+            Some(incoming) => incoming.poll_frame(cx),
             None => Poll::Ready(None),
         }
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let hint = self.incoming.as_ref().map(Body::size_hint);
+        let hint = self.incoming.as_ref().map(Incoming::size_hint);
         hint.unwrap_or_else(|| SizeHint::with_exact(0))
     }
 }
@@ -74,7 +74,7 @@ impl Drop for Arriving {
 async fn hear_out(mut incoming: Incoming) {
     let mut heard = 0;
     while heard < LINGER_BYTES
-        && let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await
+        && let Some(Ok(frame)) = poll_fn(|cx| incoming.poll_frame(cx)).await
     {
         heard += frame.data_ref().map_or(0, Bytes::len);
     }

@@ -1,6 +1,7 @@
 //! The body of a response as it comes from a container.
 
 use super::BoxError;
+use crate::fields;
 use crate::upstream::Exchange;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -18,6 +19,17 @@ pub(crate) enum ContainerBody {
         /// Counted by the connection until it is dropped.
         share: Option<Arc<()>>,
     },
+}
+
+/// Without what may not come after a body.
+fn barred(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            fields::retain_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(data) => data,
+    }
 }
 
 impl ContainerBody {
@@ -40,7 +52,7 @@ impl ContainerBody {
                 if frame.is_ready() && incoming.is_end_stream() {
                     *share = None;
                 }
-                frame.map(|frame| frame.map(|frame| frame.map_err(BoxError::from)))
+                frame.map(|frame| Some(frame?.map(barred).map_err(BoxError::from)))
             }
         }
     }

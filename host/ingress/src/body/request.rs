@@ -1,12 +1,14 @@
 //! The body of a request on its way to a container.
 
-use super::BoxError;
 use super::arriving::Arriving;
+use super::{BoxError, Incoming};
 use crate::account::{Account, Meter};
+use crate::fields;
 use crate::gate::{Deadline, Refusal};
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub(crate) enum RequestBody {
 pub(crate) struct Progress {
     /// Since when it is the container's turn.
     turn: Mutex<Option<Instant>>,
+    ended: AtomicBool,
     failure: OnceLock<Refusal>,
 }
 
@@ -39,6 +42,7 @@ impl Progress {
     fn new() -> Self {
         Self {
             turn: Mutex::new(Some(Instant::now())),
+            ended: AtomicBool::new(false),
             failure: OnceLock::new(),
         }
     }
@@ -47,6 +51,11 @@ impl Progress {
     /// client who has to send.
     pub(crate) fn containers_turn(&self) -> Option<Instant> {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all of it has arrived.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// What the client did wrong, if the body ended by that.
@@ -115,13 +124,23 @@ impl Body for RequestBody {
         {
             meter.received(data.len());
         }
+        let by_http2 = limit.is_some();
         match (frame, limit) {
             (Poll::Ready(frame), _) => {
                 quiet.clear();
+                // The gate has read those of HTTP/1.
+                if let (true, Some(Ok(frame))) = (by_http2, &frame)
+                    && let Some(refusal) = frame.trailers_ref().and_then(fields::malformed)
+                {
+                    progress.fail(refusal);
+                    return Poll::Ready(Some(Err("the trailers are malformed".into())));
+                }
+                let ended = frame.is_none() || arriving.is_end_stream();
+                progress.ended.store(ended, Ordering::Relaxed);
                 if let Some(Err(_)) = &frame {
                     progress.fail(Refusal::BodyBroken);
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+                Poll::Ready(frame)
             }
             (Poll::Pending, Some(limit)) if quiet.passed(cx, *limit) => {
                 progress.fail(Refusal::BodyTimeout);

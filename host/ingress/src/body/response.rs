@@ -4,7 +4,6 @@ use super::{BoxError, ContainerBody};
 use crate::account::Account;
 use crate::backend::Flight;
 use crate::gate::Deadline;
-use crate::http2;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -75,7 +74,6 @@ impl Content {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Page(page) => {
-                http2::note_given();
                 let page = std::mem::take(page);
                 Poll::Ready((!page.is_empty()).then(|| Ok(Frame::data(page))))
             }
@@ -94,18 +92,13 @@ impl Content {
                         // What came before it is sent first.
                         *broken = Some(error);
                         cx.waker().wake_by_ref();
-                        http2::note_waiting();
                         Poll::Pending
                     }
                     Poll::Ready(frame) => {
                         quiet.clear();
-                        if frame.is_some() {
-                            http2::note_given();
-                        }
                         Poll::Ready(frame)
                     }
                     Poll::Pending => {
-                        http2::note_waiting();
                         if quiet.passed(cx, *limit) {
                             Poll::Ready(Some(Err("the container stopped sending".into())))
                         } else {

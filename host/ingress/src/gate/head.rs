@@ -2,7 +2,12 @@
 //! implementations might read in two ways is refused.
 
 use super::refusal::Refusal;
-use memchr::{memchr, memchr3};
+use super::target;
+use memchr::memchr;
+use std::ops::Range;
+
+/// Bytes that hyper has room for in a field's name.
+const LONGEST_NAME: usize = u16::MAX as usize;
 
 /// How the body of a request is delimited (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +19,14 @@ pub(crate) enum Framing {
 }
 
 /// What the gate learnt about a request from its head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Bytes of the head, the empty line included.
     pub(crate) bytes: usize,
     /// How its body is delimited.
     pub(crate) framing: Framing,
+    /// Where its target stands, if that is to be looked at more closely.
+    pub(crate) odd_target: Option<Range<usize>>,
     /// It asks for another protocol.
     pub(crate) upgrade: bool,
     /// It has fields that say on whose behalf it was sent, or names that some
@@ -42,13 +49,40 @@ pub(crate) struct Scanner {
     /// No LF is between `line` and here.
     searched: usize,
     request_line: bool,
+    odd_target: Option<Range<usize>>,
     old_version: bool,
     fields: usize,
     length: Option<u64>,
-    chunked: bool,
+    codings: Codings,
     hosts: usize,
     upgrade: bool,
     forwarded: bool,
+}
+
+/// The transfer codings of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Codings {
+    #[default]
+    None,
+    /// `chunked` alone.
+    Chunked,
+    /// Something else, and `chunked` after it.
+    BelowChunked,
+    /// The last is not `chunked`: nothing says where the body ends.
+    Endless,
+}
+
+impl Codings {
+    /// Goes on with the list in one more field.
+    fn add(&mut self, list: &[u8]) {
+        for coding in list.split(|byte| *byte == b',') {
+            *self = match (*self, is(trim(coding), b"chunked")) {
+                (Self::None, true) => Self::Chunked,
+                (_, true) => Self::BelowChunked,
+                (_, false) => Self::Endless,
+            };
+        }
+    }
 }
 
 impl Scanner {
@@ -60,19 +94,20 @@ impl Scanner {
             if end >= bounds.bytes {
                 break;
             }
-            let line = &head[self.line..end];
+            let start = self.line;
+            let line = &head[start..end];
             self.line = end + 1;
             self.searched = self.line;
             let Some(line) = line.strip_suffix(b"\r") else {
                 return Err(Refusal::ControlByte);
             };
-            if memchr3(b'\r', 0, 0x7f, line).is_some() {
+            if has_control(line) {
                 return Err(Refusal::ControlByte);
             }
             match (self.request_line, line.is_empty()) {
                 // Section 2.2: empty lines before the request line are ignored.
                 (false, true) => {}
-                (false, false) => self.request_line(line)?,
+                (false, false) => self.request_line(line, start)?,
                 (true, false) => self.field(line, bounds)?,
                 (true, true) => return self.end().map(Some),
             }
@@ -88,15 +123,22 @@ impl Scanner {
         })
     }
 
-    fn request_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+    fn request_line(&mut self, line: &[u8], start: usize) -> Result<(), Refusal> {
         let mut parts = line.split(|b| *b == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(Refusal::RequestLine);
         };
-        if !is_token(method) || target.is_empty() || target.iter().any(|b| *b < b' ') {
+        if !is_token(method) || target.is_empty() || memchr(b'\t', target).is_some() {
             return Err(Refusal::RequestLine);
+        }
+        if target.len() > target::MOST_BYTES {
+            return Err(Refusal::TargetTooLong);
+        }
+        if target::is_odd(target) {
+            let at = start + method.len() + 1;
+            self.odd_target = Some(at..at + target.len());
         }
         match version {
             b"HTTP/1.1" => {}
@@ -124,7 +166,7 @@ impl Scanner {
             return Err(Refusal::FieldName);
         };
         let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if !is_token(name) {
+        if !is_token(name) || name.len() > LONGEST_NAME {
             return Err(Refusal::FieldName);
         }
         // A look at the first letter spares most fields the comparisons.
@@ -140,10 +182,7 @@ impl Scanner {
                 if self.old_version {
                     return Err(Refusal::TwoLengths);
                 }
-                if self.chunked || !is(trim(value), b"chunked") {
-                    return Err(Refusal::TransferEncoding);
-                }
-                self.chunked = true;
+                self.codings.add(value);
             }
             b'u' if is(name, b"upgrade") => self.upgrade = true,
             b'f' if is(name, b"forwarded") => self.forwarded = true,
@@ -157,21 +196,24 @@ impl Scanner {
         Ok(())
     }
 
-    fn end(&self) -> Result<Head, Refusal> {
+    fn end(&mut self) -> Result<Head, Refusal> {
         if self.hosts > 1 {
             return Err(Refusal::SeveralHosts);
         }
         if self.hosts == 0 {
             return Err(Refusal::NoHost);
         }
-        let framing = match (self.length, self.chunked) {
-            (Some(_), true) => return Err(Refusal::TwoLengths),
-            (None, true) => Framing::Chunked,
-            (length, false) => Framing::Length(length.unwrap_or(0)),
+        let framing = match (self.length, self.codings) {
+            (length, Codings::None) => Framing::Length(length.unwrap_or(0)),
+            (Some(_), _) => return Err(Refusal::TwoLengths),
+            (None, Codings::Chunked) => Framing::Chunked,
+            (None, Codings::BelowChunked) => return Err(Refusal::TransferEncoding),
+            (None, Codings::Endless) => return Err(Refusal::NoEnd),
         };
         Ok(Head {
             bytes: self.line,
             framing,
+            odd_target: self.odd_target.take(),
             upgrade: self.upgrade && !self.old_version,
             forwarded: self.forwarded,
         })
@@ -181,6 +223,13 @@ impl Scanner {
     pub(crate) fn has_begun(&self) -> bool {
         self.request_line || self.searched > self.line
     }
+}
+
+/// Whether a control character stands in a line, other than a tab.
+fn has_control(line: &[u8]) -> bool {
+    // Without a way out, so that many bytes are looked at at once.
+    let control = |byte: u8| (byte < b' ' && byte != b'\t') | (byte == 0x7f);
+    line.iter().fold(false, |any, byte| any | control(*byte))
 }
 
 fn is(text: &[u8], lower: &[u8]) -> bool {
@@ -218,7 +267,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// Whether `text` is a token (RFC 9110 section 5.6.2).
-fn is_token(text: &[u8]) -> bool {
+pub(crate) fn is_token(text: &[u8]) -> bool {
     const TOKEN: [bool; 256] = {
         let mut table = [false; 256];
         let mut byte = 0;

@@ -15,12 +15,16 @@ pub(crate) enum Refusal {
     FoldedField,
     /// A field's name is not a token, or blanks stand before its colon.
     FieldName,
+    /// Blanks stand around a field's value.
+    FieldValue,
     /// Content-Length is no number or is there more than once.
     ContentLength,
     /// Content-Length and Transfer-Encoding together.
     TwoLengths,
-    /// A transfer coding other than one `chunked`.
+    /// A transfer coding below `chunked`, which nobody here undoes.
     TransferEncoding,
+    /// The last transfer coding is not `chunked` (RFC 9112 section 6.3).
+    NoEnd,
     /// The chunks of the body are malformed.
     Chunk,
     /// No Host field.
@@ -35,6 +39,8 @@ pub(crate) enum Refusal {
     Misdirected,
     /// The target is no path and no URL.
     Target,
+    /// No scheme.
+    Scheme,
     /// CONNECT: this is no forward proxy.
     Connect,
     /// The request line is longer than allowed.
@@ -74,9 +80,11 @@ impl Refusal {
             }
             Self::FoldedField => "A header field continues on a second line.",
             Self::FieldName => "The name of a header field is malformed.",
+            Self::FieldValue => "Blanks stand around the value of a header field.",
             Self::ContentLength => "Content-Length is not one number.",
             Self::TwoLengths => "Content-Length and Transfer-Encoding exclude each other.",
             Self::TransferEncoding => "The only transfer coding understood here is chunked.",
+            Self::NoEnd => "The last transfer coding is not chunked: the body has no end.",
             Self::Chunk => "The chunks of the body are malformed.",
             Self::NoHost => "The request has no Host field.",
             Self::SeveralHosts => "The request has more than one Host field.",
@@ -86,6 +94,7 @@ impl Refusal {
                 "The certificate of this connection is for other hosts; a connection of its own is needed."
             }
             Self::Target => "The target of the request is neither a path nor a URL.",
+            Self::Scheme => "The scheme of the request is empty.",
             Self::Connect => "CONNECT is for forward proxies; this server is none.",
             Self::TargetTooLong => "The address of the request is too long.",
             Self::HeadTooLarge => {

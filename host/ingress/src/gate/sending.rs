@@ -1,6 +1,7 @@
 //! The way out: how long a client may take to read, and how its connection ends.
 
 use super::{Expected, Gate};
+use http::{HeaderMap, StatusCode};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -42,11 +43,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
         }
     }
 
+    /// Writes interim answers, those that have begun and, with `more`, those that wait.
+    fn poll_tell(&mut self, cx: &mut Context<'_>, more: bool) -> Poll<io::Result<()>> {
+        if more && self.telling.is_empty() {
+            self.telling = written(self.facts.interim().take());
+        }
+        while !self.telling.is_empty() {
+            let written = Pin::new(&mut self.socket).poll_write(cx, &self.telling);
+            match ready!(self.poll_stalled(cx, written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                bytes => drop(self.telling.drain(..bytes)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Whether the client may still be sending what nobody will read.
     fn is_cut_short(&self) -> bool {
         self.facts.refusal().is_some()
             || matches!(self.expected, Expected::Body(_) | Expected::Chunks(_))
     }
+}
+
+/// Interim answers as HTTP/1.1 writes them. hyper's server has none.
+fn written(answers: Vec<(StatusCode, HeaderMap)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (status, fields) in answers {
+        let reason = status.canonical_reason().unwrap_or_default();
+        let line = format!("HTTP/1.1 {} {reason}\r\n", status.as_str());
+        bytes.extend_from_slice(line.as_bytes());
+        for (name, value) in &fields {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
@@ -55,6 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_tell(cx, false))?;
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.poll_stalled(cx, written)
     }
@@ -64,6 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_tell(cx, false))?;
         // A head and a small body are copied together sooner than the kernel gathers them.
         let mut small = [0; SMALL_WRITE];
         let bytes: usize = bufs.iter().map(|part| part.len()).sum();
@@ -85,6 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes once it has written all that it has: nothing is torn apart.
+        ready!(self.poll_tell(cx, true))?;
         // Only TLS holds bytes back: what it has encrypted and the socket does not take.
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
         self.poll_stalled(cx, flushed)

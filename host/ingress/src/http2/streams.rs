@@ -1,44 +1,10 @@
-//! The requests of one HTTP/2 connection: how many there are, and which of them the
-//! client has left standing.
-//!
-//! hyper runs each as a task of its own, on the executor that it is given, which is
-//! here. A task waits either for the container or for the client; the body that is
-//! being sent notes which ([`note_given`], [`note_waiting`]).
+//! The requests of one HTTP/2 connection: how many there are, and how often the client has
+//! cancelled one.
 
-use crate::gate::Deadline;
-use hyper::rt::Executor;
-use pin_project_lite::pin_project;
-use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
-
-thread_local! {
-    /// The task that runs has a part of a body that its client has not taken.
-    static SENDING: Cell<Sending> = const { Cell::new(Sending::Nothing) };
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sending {
-    Nothing,
-    /// The same part as when the task ran before.
-    Same,
-    New,
-}
-
-/// A part of a body was given to hyper, to be sent.
-pub(crate) fn note_given() {
-    SENDING.set(Sending::New);
-}
-
-/// hyper has sent what it was given, and waits for more.
-pub(crate) fn note_waiting() {
-    SENDING.set(Sending::Nothing);
-}
 
 /// The requests of one connection.
 #[derive(Debug, Clone)]
@@ -83,6 +49,17 @@ impl Streams {
         Asked(Some(self.clone()))
     }
 
+    /// Counts a request as open.
+    pub(super) fn open(&self) -> Open {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+
+    /// How long a client may leave a response standing.
+    pub(super) fn stall(&self) -> Duration {
+        self.0.stall
+    }
+
     /// Whether there was no request so far.
     pub(crate) fn none_yet(&self) -> bool {
         self.0.asked.load(Ordering::Relaxed) == 0
@@ -110,7 +87,7 @@ impl Streams {
     }
 
     /// Whether the network was what kept responses from going out, lately.
-    fn is_congested(&self) -> bool {
+    pub(super) fn is_congested(&self) -> bool {
         let congested = self.moments().congested;
         congested.is_some_and(|moment| moment.elapsed() < self.0.stall)
     }
@@ -129,7 +106,7 @@ pub(crate) struct Asked(Option<Streams>);
 
 impl Asked {
     /// The head of its response is there.
-    pub(crate) fn answered(mut self) {
+    pub(crate) fn answered(&mut self) {
         self.0 = None;
     }
 }
@@ -142,70 +119,19 @@ impl Drop for Asked {
     }
 }
 
-impl<F> Executor<F> for Streams
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.open.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(Task {
-            future,
-            open: Open(self.clone()),
-            sending: Sending::Nothing,
-            standing: Deadline::default(),
-        });
+/// Counts a request as open until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Open(Streams);
+
+impl Open {
+    pub(super) fn streams(&self) -> &Streams {
+        &self.0
     }
 }
-
-/// Counts a request as open until it is dropped.
-struct Open(Streams);
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.moments().idle = Instant::now();
         self.0.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-pin_project! {
-    /// What hyper does for one request. Ends early, and with it the request, when the
-    /// client takes nothing of the response although the network would.
-    struct Task<F> {
-        #[pin]
-        future: F,
-        open: Open,
-        sending: Sending,
-        standing: Deadline,
-    }
-}
-
-impl<F: Future<Output = ()>> Future for Task<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let task = self.project();
-        SENDING.set(*task.sending);
-        if task.future.poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        match SENDING.get() {
-            Sending::Nothing => {
-                *task.sending = Sending::Nothing;
-                task.standing.clear();
-                return Poll::Pending;
-            }
-            Sending::New => task.standing.clear(),
-            Sending::Same => {}
-        }
-        *task.sending = Sending::Same;
-        let Open(streams) = task.open;
-        while task.standing.passed(cx, streams.0.stall) {
-            if !streams.is_congested() {
-                tracing::debug!("a client leaves a response standing");
-                return Poll::Ready(());
-            }
-            task.standing.clear();
-        }
-        Poll::Pending
     }
 }

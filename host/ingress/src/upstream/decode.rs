@@ -1,6 +1,7 @@
 //! Cuts the body of a response out of what arrives.
 
 use super::exchange::Broken;
+use crate::fields::may_trail;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Status;
@@ -118,7 +119,7 @@ impl Decoder {
                         };
                     }
                     Ok(Status::Partial) if arrived.len() < CHUNK_LINE_BYTES => return Ok(None),
-                    _ => return Err(Broken::Nonsense("the response has a malformed chunk")),
+                    _ => return Err(Broken::nonsense("the response has a malformed chunk")),
                 },
                 Next::ChunkEnd => match &arrived[..] {
                     [b'\r', b'\n', ..] => {
@@ -126,7 +127,7 @@ impl Decoder {
                         self.0 = Next::ChunkLine;
                     }
                     [b'\r'] => return Ok(None),
-                    _ => return Err(Broken::Nonsense("the response has a malformed chunk")),
+                    _ => return Err(Broken::nonsense("the response has a malformed chunk")),
                 },
                 Next::Trailers => {
                     let Some(trailers) = trailers(arrived)? else {
@@ -148,7 +149,7 @@ fn cut(arrived: &mut BytesMut, left: u64) -> (Frame<Bytes>, u64) {
 }
 
 fn trailers(arrived: &mut BytesMut) -> Result<Option<HeaderMap>, Broken> {
-    let nonsense = || Broken::Nonsense("the response has malformed trailers");
+    let nonsense = || Broken::nonsense("the response has malformed trailers");
     let mut fields = [httparse::EMPTY_HEADER; TRAILER_FIELDS];
     let (length, fields) = match httparse::parse_headers(arrived, &mut fields) {
         Ok(Status::Complete(read)) => read,
@@ -159,7 +160,9 @@ fn trailers(arrived: &mut BytesMut) -> Result<Option<HeaderMap>, Broken> {
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| nonsense())?;
         let value = HeaderValue::from_bytes(field.value).map_err(|_| nonsense())?;
-        trailers.append(name, value);
+        if may_trail(&name) {
+            trailers.append(name, value);
+        }
     }
     arrived.advance(length);
     Ok(Some(trailers))

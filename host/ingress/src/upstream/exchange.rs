@@ -8,21 +8,26 @@ use super::Failure;
 use super::decode::Decoder;
 use super::head::{Head, Scanner};
 use super::patience::{Patience, answered};
-use super::pool::Link;
+use super::pool::{Link, Owner};
 use super::upload::Upload;
 use crate::backend::Generation;
 use crate::body::{BoxError, RequestBody};
+use crate::fields::strip_hop_by_hop;
+use crate::gate::Deadline;
+use crate::interim::Interim;
 use crate::worker::Local;
 use bytes::{Bytes, BytesMut};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::io::poll_read_buf;
@@ -31,6 +36,10 @@ use tokio_util::io::poll_read_buf;
 const HEAD_READ: usize = 8 * 1024;
 /// With less room than that, more is made before something is read.
 const LEAST_READ: usize = 4 * 1024;
+
+/// For how long a container may leave it open whether it wants a body. Clients wait for as
+/// long if nobody answers them (RFC 9110 section 10.1.1 bids them not to wait for ever).
+const WANTED: Duration = Duration::from_secs(1);
 
 /// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +55,16 @@ pub(crate) enum Broken {
     #[error("the response ended too early")]
     Ended,
     #[error("{0}")]
-    Nonsense(&'static str),
+    Nonsense(Cow<'static, str>),
     #[error("the body of the request broke off")]
     Body(#[source] BoxError),
 }
 
 impl Broken {
+    pub(super) fn nonsense(what: &'static str) -> Self {
+        Self::Nonsense(what.into())
+    }
+
     /// Whether the request may be sent once more: nobody has read it, or it is
     /// `repeatable` and nobody has answered.
     pub(super) fn may_repeat(&self, repeatable: bool) -> bool {
@@ -66,6 +79,8 @@ impl Broken {
 #[derive(Debug)]
 pub(super) struct Home {
     pub(super) local: Arc<Local>,
+    /// For whom the request is.
+    pub(super) owner: Owner,
     pub(super) address: SocketAddr,
     pub(super) generation: Generation,
 }
@@ -85,6 +100,12 @@ pub(crate) struct Exchange {
     arrived: BytesMut,
     body: Decoder,
     keeps: bool,
+    /// See [`Link::owned`].
+    owned: bool,
+    /// For how long a container is waited for to say that it wants the body.
+    wanted: Deadline,
+    /// Whom to tell what comes before the answer.
+    interim: Option<Arc<Interim>>,
 }
 
 /// What the response arrives by.
@@ -99,11 +120,16 @@ enum Socket {
 
 impl Exchange {
     /// A request that is to be sent.
-    pub(super) fn new(home: Home, request: Request<RequestBody>) -> Self {
+    pub(super) fn new(
+        home: Home,
+        request: Request<RequestBody>,
+        interim: Option<Arc<Interim>>,
+    ) -> Self {
         let closes = request.headers().get(CONNECTION);
         let limit = home.local.shared.config.limits.response_timeout;
         let keeps = closes.is_none_or(|option| option != "close");
         let head_only = request.method() == Method::HEAD;
+        let owned = head_only || !matches!(request.body(), RequestBody::Empty);
         let (upload, mut fields) = Upload::new(request, &home.local.pool.writing);
         fields.clear();
         Self {
@@ -111,6 +137,9 @@ impl Exchange {
             patience: Patience::new(limit, upload.body.progress()),
             socket: Socket::None,
             keeps,
+            owned,
+            wanted: Deadline::default(),
+            interim,
             head_only,
             fields,
             upload: Some(upload),
@@ -123,6 +152,7 @@ impl Exchange {
     /// Sends it by this connection; a second time only after [`Broken::may_repeat`].
     pub(super) fn begin(&mut self, link: Link) {
         self.socket = Socket::Whole(link.stream);
+        self.owned |= link.owned;
         self.patience.deadline = link.deadline;
         if let Some(upload) = &mut self.upload {
             upload.rewind();
@@ -139,16 +169,20 @@ impl Exchange {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Broken>> {
-        if let (Socket::Whole(stream), Some(upload)) = (&mut self.socket, &mut self.upload)
-            && let Poll::Ready(Err(error)) = upload.poll(cx, stream)
-        {
-            return Poll::Ready(Err(Broken::Body(error)));
-        }
         loop {
+            if let (Socket::Whole(stream), Some(upload)) = (&mut self.socket, &mut self.upload)
+                && let Poll::Ready(Err(error)) = upload.poll(cx, stream)
+            {
+                return Poll::Ready(Err(Broken::Body(error)));
+            }
             if let Some(head) = self.next_head()? {
                 let switches = head.response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                // Others are for this hop, or were asked for by nobody behind us.
                 if head.response.status().is_informational() && !switches {
+                    if self.tell(head.response) {
+                        // It is written while this task waits.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     continue;
                 }
                 self.body = head.body;
@@ -158,6 +192,14 @@ impl Exchange {
                     self.go_home();
                 }
                 return Poll::Ready(Ok(head.response));
+            }
+            if let Some(upload) = &mut self.upload
+                && upload.is_waiting()
+                && self.wanted.passed(cx, WANTED)
+            {
+                // Old servers say nothing.
+                upload.held = false;
+                continue;
             }
             let unsent = self.upload.as_ref().is_some_and(|upload| upload.unsent);
             match ready!(self.poll_read(cx, HEAD_READ)) {
@@ -169,6 +211,26 @@ impl Exchange {
                 Err(error) => return Poll::Ready(Err(Broken::Failed { unsent, error })),
             }
         }
+    }
+
+    /// Takes what the container says before its answer. Returns whether the client is told.
+    fn tell(&mut self, response: Response<()>) -> bool {
+        if response.status() == StatusCode::CONTINUE {
+            // The client hears of it as soon as its body is asked for.
+            if let Some(upload) = &mut self.upload {
+                upload.held = false;
+            }
+            return false;
+        }
+        let Some(interim) = &self.interim else {
+            return false;
+        };
+        let (head, ()) = response.into_parts();
+        let mut fields = head.headers;
+        strip_hop_by_hop(&mut fields);
+        fields.remove(CONTENT_LENGTH);
+        interim.tell(head.status, fields);
+        true
     }
 
     fn next_head(&mut self) -> Result<Option<Head>, Broken> {
@@ -235,6 +297,10 @@ impl Exchange {
             return;
         }
         self.keeps = false;
+        // It does not want the body.
+        if upload.is_waiting() {
+            return;
+        }
         if let Socket::Whole(stream) = std::mem::replace(&mut self.socket, Socket::None) {
             let (receiving, mut sending) = stream.into_split();
             self.socket = Socket::Half(receiving);
@@ -264,8 +330,13 @@ impl Exchange {
             let home = &self.home;
             let mut deadline = std::mem::take(&mut self.patience.deadline);
             deadline.clear();
-            let link = Link { stream, deadline };
-            home.local.pool.put(home.address, home.generation, link);
+            let link = Link {
+                stream,
+                deadline,
+                owned: self.owned,
+            };
+            let pool = &home.local.pool;
+            pool.put(home.owner, home.address, home.generation, link);
         }
     }
 

@@ -9,11 +9,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use httparse::{ParserConfig, Status};
 use hyper::body::Body as _;
 use memchr::memchr;
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-/// Bytes and fields of the head of a response, at most.
+/// Bytes and fields of the head of a response, at most, and the fields that most make do
+/// with.
 const HEAD_BYTES: usize = 128 * 1024;
-const HEAD_FIELDS: usize = 128;
+const HEAD_FIELDS: usize = 1024;
+const USUAL_FIELDS: usize = 128;
+
+/// Bytes that are shown of a line that was not understood.
+const SHOWN_BYTES: usize = 60;
 
 /// How the body of a request is delimited (RFC 9112 section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +101,7 @@ impl Scanner {
         head_only: bool,
         fields: &mut HeaderMap,
     ) -> Result<Option<Head>, Broken> {
-        let too_large = Err(Broken::Nonsense("the head of the response is too large"));
+        let too_large = Err(Broken::nonsense("the head of the response is too large"));
         while let Some(at) = memchr(b'\n', &arrived[self.searched..]) {
             let line = self.searched + at + 1;
             if line > HEAD_BYTES {
@@ -125,18 +131,20 @@ impl Scanner {
 
 /// Reads a whole head. `headers` are empty, and spare the room for new ones.
 fn read(head: &Bytes, head_only: bool, mut headers: HeaderMap) -> Result<Head, Broken> {
-    let nonsense = || Broken::Nonsense("the head of the response is none");
+    let nonsense = || Broken::Nonsense(fault(head));
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+    let mut many = Vec::new();
     let mut response = httparse::Response::new(&mut []);
-    let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS];
-    let parsed = ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        head,
-        &mut fields,
-    );
+    let config = lenient();
+    let mut parsed = config.parse_response_with_uninit_headers(&mut response, head, &mut usual);
+    if parsed == Err(httparse::Error::TooManyHeaders) {
+        many.resize(HEAD_FIELDS, MaybeUninit::uninit());
+        parsed = config.parse_response_with_uninit_headers(&mut response, head, &mut many);
+    }
     match parsed {
         Ok(Status::Complete(length)) if length == head.len() => {}
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Broken::Nonsense("the response has too many fields"));
+            return Err(Broken::nonsense("the response has too many fields"));
         }
         _ => return Err(nonsense()),
     }
@@ -148,11 +156,15 @@ fn read(head: &Bytes, head_only: bool, mut headers: HeaderMap) -> Result<Head, B
     headers.reserve(response.headers.len());
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| nonsense())?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
+        let value = if memchr(b'\n', field.value).is_some() {
+            HeaderValue::from_bytes(&unfolded(field.value))
+        } else {
+            HeaderValue::from_maybe_shared(head.slice_ref(field.value))
+        };
         headers.append(name, value.map_err(|_| nonsense())?);
     }
     let mut keeps = keeps(&headers, old);
-    let body = body(&headers, status, head_only, old, &mut keeps)?;
+    let body = body(&mut headers, status, head_only, old, &mut keeps)?;
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = if old {
@@ -166,6 +178,66 @@ fn read(head: &Bytes, head_only: bool, mut headers: HeaderMap) -> Result<Head, B
         body,
         keeps,
     })
+}
+
+/// What old servers write and everybody reads: blanks before a colon, which a proxy has to
+/// remove (RFC 9112 section 5.1), and fields that go on in a second line.
+fn lenient() -> ParserConfig {
+    let mut config = ParserConfig::default();
+    config
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true);
+    config
+}
+
+/// A value of several lines in one (RFC 9112 section 5.2).
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    let blank = |byte: &u8| {
+        if matches!(byte, b'\r' | b'\n') {
+            b' '
+        } else {
+            *byte
+        }
+    };
+    value.iter().map(blank).collect()
+}
+
+/// What is wrong with a head that was not understood, for whoever reads the log.
+fn fault(head: &[u8]) -> Cow<'static, str> {
+    let lines = head.split(|byte| *byte == b'\n');
+    let mut lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let first = lines.next().unwrap_or_default();
+    if httparse::Response::new(&mut [])
+        .parse(&[first, b"\r\n\r\n"].concat())
+        .is_err()
+    {
+        return format!("the response begins with {}", shown(first)).into();
+    }
+    for line in lines.filter(|line| !line.starts_with(b" ") && !line.starts_with(b"\t")) {
+        let field = [line, b"\r\n\r\n"].concat();
+        let mut fields = [httparse::EMPTY_HEADER];
+        let line = shown(line);
+        match httparse::parse_headers(&field, &mut fields) {
+            Ok(_) => {}
+            Err(httparse::Error::HeaderName) => {
+                return format!("the response has a field with a malformed name: {line}").into();
+            }
+            Err(_) => {
+                return format!("a field of the response has a malformed value: {line}").into();
+            }
+        }
+    }
+    "the head of the response is malformed".into()
+}
+
+/// The beginning of a line, quoted.
+fn shown(line: &[u8]) -> String {
+    let (line, more) = match line.get(..SHOWN_BYTES) {
+        Some(beginning) if beginning.len() < line.len() => (beginning, "…"),
+        _ => (line, ""),
+    };
+    format!("\"{}{more}\"", line.escape_ascii())
 }
 
 /// Whether the connection stays open (RFC 9112 section 9.3).
@@ -182,40 +254,48 @@ fn keeps(headers: &HeaderMap, old: bool) -> bool {
     }
 }
 
-/// How long the body is (RFC 9112 section 6.3).
+/// Whether the body comes in chunks. Another coding would have to be undone: the client was
+/// not asked whether it can (RFC 9112 section 7.4), and does not get to read of it.
+fn is_chunked(headers: &HeaderMap) -> Result<bool, Broken> {
+    let lists = headers.get_all(TRANSFER_ENCODING).iter();
+    let codings = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+    // No coding, by an old name (RFC 2616 section 3.6).
+    let none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+    let mut codings = codings
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !none(coding));
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(false),
+        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(true),
+        _ => Err(Broken::nonsense(
+            "the response has a Transfer-Encoding other than chunked",
+        )),
+    }
+}
+
+/// How long the body is (RFC 9112 section 6.3). A length that is said several times is said
+/// once from then on.
 fn body(
-    headers: &HeaderMap,
+    headers: &mut HeaderMap,
     status: StatusCode,
     head_only: bool,
     old: bool,
     keeps: &mut bool,
 ) -> Result<Decoder, Broken> {
+    let chunked = is_chunked(headers)?;
+    let length = if chunked { None } else { length(headers)? };
+    if status == StatusCode::NO_CONTENT && (chunked || length.is_some_and(|length| length > 0)) {
+        // It may send what it announces.
+        *keeps = false;
+    }
     let none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
     if head_only || none || status.is_informational() {
         return Ok(Decoder::empty());
     }
-    let lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(last) = codings.next_back() {
+    if chunked {
         // Whoever says both, or says it in HTTP/1.0, may have meant something else.
-        *keeps &= lengths.count() == 0 && !old;
-        let last = last.as_bytes().rsplit(|byte| *byte == b',').next();
-        let last = last.unwrap_or_default().trim_ascii();
-        return Ok(if last.eq_ignore_ascii_case(b"chunked") {
-            Decoder::chunked()
-        } else {
-            *keeps = false;
-            Decoder::until_the_end()
-        });
-    }
-    let mut length = None;
-    for value in lengths {
-        let digits = value.to_str().ok().filter(|text| !text.starts_with('+'));
-        let read = digits.and_then(|text| text.parse().ok());
-        if read.is_none() || length.is_some_and(|length| Some(length) != read) {
-            return Err(Broken::Nonsense("the response has no clear length"));
-        }
-        length = read;
+        *keeps &= !headers.contains_key(CONTENT_LENGTH) && !old;
+        return Ok(Decoder::chunked());
     }
     Ok(match length {
         Some(length) => Decoder::length(length),
@@ -224,4 +304,33 @@ fn body(
             Decoder::until_the_end()
         }
     })
+}
+
+/// The length that a response says it has.
+fn length(headers: &mut HeaderMap) -> Result<Option<u64>, Broken> {
+    let values = headers.get_all(CONTENT_LENGTH).iter();
+    let mut lengths = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let Some(first) = lengths.next() else {
+        return Ok(None);
+    };
+    let unclear = || Broken::nonsense("the response has no clear Content-Length");
+    let length = decimal(first).ok_or_else(unclear)?;
+    let mut several = false;
+    for other in lengths {
+        several = true;
+        if decimal(other) != Some(length) {
+            return Err(unclear());
+        }
+    }
+    if several {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Ok(Some(length))
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let digits = digits.trim_ascii();
+    let all = digits.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(digits).ok().filter(|_| all)?;
+    text.parse().ok()
 }

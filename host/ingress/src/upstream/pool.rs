@@ -1,11 +1,19 @@
 //! Connections that are kept for the next request.
+//!
+//! A container that answers before it has read a request's body may take the rest for a
+//! further request, and answer that one as well. So a connection that has carried a body
+//! is used again only for the client who sent it: nobody else can get such an answer.
 
 use super::room::Room;
 use crate::backend::Generation;
 use crate::gate::Deadline;
+use crate::worker::Local;
+use socket2::SockRef;
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -17,11 +25,52 @@ const KEPT_PER_ADDRESS: usize = 4_096;
 /// The kept connections of one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    kept: Mutex<HashMap<SocketAddr, Vec<Kept>>>,
+    kept: Mutex<AllKept>,
+    owners: AtomicU64,
     /// For heads of requests.
     pub(super) writing: Room,
     /// For small responses.
     pub(super) reading: Room,
+}
+
+#[derive(Debug, Default)]
+struct AllKept {
+    /// For whoever comes.
+    shared: ByAddress,
+    /// That have carried a body, by whose it was.
+    own: HashMap<Owner, ByAddress>,
+}
+
+type ByAddress = HashMap<SocketAddr, Vec<Kept>>;
+
+/// A client's connection, as the one whose bodies a connection to a container has carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Owner(u64);
+
+/// Held by a client's connection, with what is kept for it.
+#[derive(Debug)]
+pub(crate) struct Own {
+    local: Arc<Local>,
+    owner: Owner,
+}
+
+impl Own {
+    pub(crate) fn new(local: &Arc<Local>) -> Self {
+        Self {
+            local: Arc::clone(local),
+            owner: local.pool.owner(),
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.local.pool.forget(self.owner);
+    }
 }
 
 /// A connection to a container.
@@ -30,6 +79,9 @@ pub(super) struct Link {
     pub(super) stream: TcpStream,
     /// For answers on it; its timer outlives them.
     pub(super) deadline: Deadline,
+    /// More may be said on it than was asked: it has carried a body, or a response
+    /// whose body was not to be sent.
+    pub(super) owned: bool,
 }
 
 impl Link {
@@ -37,6 +89,7 @@ impl Link {
         Self {
             stream,
             deadline: Deadline::default(),
+            owned: false,
         }
     }
 }
@@ -48,34 +101,48 @@ struct Kept {
     since: Instant,
 }
 
+/// Which of the kept connections a request can do with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fit {
+    pub(super) address: SocketAddr,
+    pub(super) generation: Generation,
+    /// How long ago it may have been in use.
+    pub(super) age: Duration,
+    pub(super) now: Instant,
+}
+
 impl Pool {
-    /// The connection used last, if it was in use within `age`.
-    pub(super) fn take(
-        &self,
-        address: SocketAddr,
-        generation: Generation,
-        age: Duration,
-        now: Instant,
-    ) -> Option<Link> {
-        let mut all = self.kept();
-        let kept = all.get_mut(&address)?;
-        while let Some(last) = kept.pop() {
-            if last.generation != generation || is_over(&last.link.stream) {
-                continue;
-            }
-            if now.duration_since(last.since) > age {
-                // Those before it are older still.
-                kept.push(last);
-                return None;
-            }
-            return Some(last.link);
-        }
-        None
+    /// A new client's connection.
+    fn owner(&self) -> Owner {
+        Owner(self.owners.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn put(&self, address: SocketAddr, generation: Generation, link: Link) {
+    /// Closes what was kept for a client who is gone.
+    fn forget(&self, owner: Owner) {
+        self.kept().own.remove(&owner);
+    }
+
+    /// The connection used last that fits and that this client may use.
+    pub(super) fn take(&self, owner: Owner, fit: Fit) -> Option<Link> {
+        let all = &mut *self.kept();
+        let own = all.own.get_mut(&owner).and_then(|own| fit.take(own));
+        own.or_else(|| fit.take(&mut all.shared))
+    }
+
+    pub(super) fn put(
+        &self,
+        owner: Owner,
+        address: SocketAddr,
+        generation: Generation,
+        link: Link,
+    ) {
         let mut all = self.kept();
-        let kept = all.entry(address).or_default();
+        let kept = if link.owned {
+            all.own.entry(owner).or_default()
+        } else {
+            &mut all.shared
+        };
+        let kept = kept.entry(address).or_default();
         if kept.len() >= KEPT_PER_ADDRESS {
             kept.remove(0);
         }
@@ -89,23 +156,106 @@ impl Pool {
     /// Closes connections that have not been used for `age`.
     pub(crate) fn sweep(&self, age: Duration) {
         let now = Instant::now();
-        self.kept().retain(|_, kept| {
-            kept.retain(|kept| {
-                now.duration_since(kept.since) <= age && !is_over(&kept.link.stream)
-            });
-            kept.shrink_to(kept.len() * 2);
-            !kept.is_empty()
+        let mut all = self.kept();
+        sweep(&mut all.shared, age, now);
+        all.own.retain(|_, own| {
+            sweep(own, age, now);
+            !own.is_empty()
         });
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<Kept>>> {
+    fn kept(&self) -> MutexGuard<'_, AllKept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the container has closed the connection, or speaks unasked. Costs no call
-/// into the kernel unless something has arrived.
+impl Fit {
+    fn take(self, kept: &mut ByAddress) -> Option<Link> {
+        let kept = kept.get_mut(&self.address)?;
+        while let Some(last) = kept.pop() {
+            if last.generation != self.generation || is_over(&last.link.stream) {
+                continue;
+            }
+            if self.now.duration_since(last.since) > self.age {
+                // Those before it are older still.
+                kept.push(last);
+                return None;
+            }
+            return Some(last.link);
+        }
+        None
+    }
+}
+
+fn sweep(kept: &mut ByAddress, age: Duration, now: Instant) {
+    kept.retain(|_, kept| {
+        kept.retain(|kept| now.duration_since(kept.since) <= age && !is_over(&kept.link.stream));
+        kept.shrink_to(kept.len() * 2);
+        !kept.is_empty()
+    });
+}
+
+/// Whether the container has closed the connection, or speaks unasked. The kernel is
+/// asked: the runtime hears of what has arrived only once its tasks wait.
 fn is_over(stream: &TcpStream) -> bool {
-    let read = stream.try_read(&mut [0; 1]);
-    !read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    let seen = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    !seen.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use tokio::net::TcpListener;
+
+    /// A connection to nobody in particular, and its other side.
+    async fn connected(listener: &TcpListener) -> (Link, std::net::TcpStream) {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (other, _) = listener.accept().await.unwrap();
+        let other = other.into_std().unwrap();
+        (Link::new(stream.unwrap()), other)
+    }
+
+    fn fit(listener: &TcpListener) -> Fit {
+        let now = Instant::now();
+        Fit {
+            address: listener.local_addr().unwrap(),
+            generation: Generation {
+                number: 1,
+                settled: now,
+            },
+            age: Duration::from_secs(60),
+            now,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_something_waits_unread_is_not_handed_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::default();
+        let (owner, fit) = (pool.owner(), fit(&listener));
+        let (link, mut other) = connected(&listener).await;
+        pool.put(owner, fit.address, fit.generation, link);
+        // The runtime does not get to hear of it in between.
+        other.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        assert!(pool.take(owner, fit).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_carried_a_body_is_used_again_only_for_who_sent_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::default();
+        let (one, other, fit) = (pool.owner(), pool.owner(), fit(&listener));
+        let (link, _container) = connected(&listener).await;
+        let link = Link {
+            owned: true,
+            ..link
+        };
+        pool.put(one, fit.address, fit.generation, link);
+        assert!(pool.take(other, fit).is_none());
+        let link = pool.take(one, fit).unwrap();
+        pool.put(one, fit.address, fit.generation, link);
+        pool.forget(one);
+        assert!(pool.take(one, fit).is_none());
+    }
 }

@@ -5,7 +5,8 @@ use super::room::Room;
 use crate::body::{BoxError, RequestBody};
 use crate::fields;
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Request};
+use http::header::EXPECT;
+use http::{HeaderMap, HeaderValue, Request};
 use hyper::body::{Body as _, Frame};
 use std::fmt::Write as _;
 use std::io::IoSlice;
@@ -37,6 +38,8 @@ pub(super) struct Upload {
     framing: Framing,
     /// Whether there is more of the body.
     more: bool,
+    /// The container has not yet said that it wants the body (RFC 9110 section 10.1.1).
+    pub(super) held: bool,
     pub(super) body: RequestBody,
     /// Nothing of it was written.
     pub(super) unsent: bool,
@@ -50,6 +53,7 @@ impl Upload {
         let mut out = room.with(HEAD_BYTES, 4 * HEAD_BYTES);
         let framing = write_request(&mut out, &request);
         let more = framing != Framing::Length(0);
+        let held = more && request.headers().get(EXPECT).is_some_and(is_continue);
         let (head, body) = request.into_parts();
         let upload = Self {
             out: out.split(),
@@ -58,6 +62,7 @@ impl Upload {
             part_end: b"",
             framing,
             more,
+            held,
             body,
             unsent: true,
             deaf: false,
@@ -70,6 +75,12 @@ impl Upload {
         self.written = 0;
         self.unsent = true;
         self.deaf = false;
+    }
+
+    /// Whether all was written that the container has to see before it says that it wants
+    /// the body.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.held && !self.deaf && self.waiting() == 0
     }
 
     /// Whether there is nothing more to write, or nobody who takes it.
@@ -89,7 +100,10 @@ impl Upload {
         socket: &mut S,
     ) -> Poll<Result<(), BoxError>> {
         while !self.is_over() {
-            if self.more && self.part.is_empty() && self.waiting() < ENOUGH {
+            if self.is_waiting() {
+                return Poll::Pending;
+            }
+            if self.more && !self.held && self.part.is_empty() && self.waiting() < ENOUGH {
                 match Pin::new(&mut self.body).poll_frame(cx) {
                     Poll::Ready(Some(frame)) => self.add(frame?)?,
                     Poll::Ready(None) => self.end()?,
@@ -188,4 +202,9 @@ impl Upload {
             self.written = 0;
         }
     }
+}
+
+fn is_continue(expectation: &HeaderValue) -> bool {
+    let expectation = expectation.as_bytes();
+    expectation.eq_ignore_ascii_case(b"100-continue")
 }

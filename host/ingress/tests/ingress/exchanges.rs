@@ -2,6 +2,7 @@
 
 use crate::rig::{Fed, Origin, Rig, empty, read_all, read_head, request, soon, until};
 use bytes::Bytes;
+use doprax_ingress::AccessLog;
 use http_body_util::{BodyExt, Full};
 use hyper::StatusCode;
 use hyper::body::Frame;
@@ -67,6 +68,19 @@ async fn every_framing_of_a_response_is_understood_in_whatever_parts_it_comes() 
             "GET",
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
         ),
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok"),
+        (
+            "GET",
+            "HTTP/1.1  200  OK\r\nContent-Type : text/plain\r\nContent-Length\t: 2\r\n\r\nok",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\na: b\r\n folded\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok",
+        ),
         ("GET", &many),
     ] {
         for step in [1, 7, answer.len()] {
@@ -87,6 +101,11 @@ async fn every_framing_of_a_response_is_understood_in_whatever_parts_it_comes() 
             304,
         ),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", 204),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n",
+            204,
+        ),
         ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
     ] {
         let got = got(method, answer.as_bytes(), 7).await;
@@ -97,13 +116,17 @@ async fn every_framing_of_a_response_is_understood_in_whatever_parts_it_comes() 
 #[tokio::test]
 async fn a_response_without_one_meaning_is_a_bad_gateway() {
     let wide = format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "b".repeat(200_000));
-    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(2000));
     for answer in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-        "HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n",
+        "HTTP/1.1 200 OK\r\na b: c\r\n\r\n",
+        "HTTP/1.1 200 OK\r\na: b\x01c\r\n\r\n",
         "HTTP/2 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
         "\r\n\r\n",
@@ -112,6 +135,162 @@ async fn a_response_without_one_meaning_is_a_bad_gateway() {
     ] {
         let (status, body) = got("GET", answer.as_bytes(), 4096).await;
         assert_eq!(status, 502, "{body:?} for {answer:.80}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_what_is_wrong_with_a_response() {
+    let long = format!("{}x y: z", "long-".repeat(20));
+    for (line, expected) in [
+        ("X-Ok: 1", None),
+        ("no colon", Some("malformed name: \"no colon\"")),
+        ("X Y: 1", Some("malformed name: \"X Y: 1\"")),
+        ("X-Bell: \x07", Some("malformed value: \"X-Bell: \\x07\"")),
+        (&long, Some("malformed name: \"long-long-")),
+        ("Content-Length: 1, 2", Some("no clear Content-Length")),
+        (
+            "Transfer-Encoding: br",
+            Some("a Transfer-Encoding other than chunked"),
+        ),
+    ] {
+        let origin = says(format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n").into(), 4096).await;
+        let (records, mut log) = tokio::sync::mpsc::channel(1);
+        let rig = Rig::of(origin.target(), |config| {
+            config.access_log = Some(AccessLog {
+                records,
+                health_checks: true,
+            });
+        });
+        rig.get("shop.localhost", "/", "").await;
+        let said = soon("a record", log.recv()).await.unwrap().error;
+        match expected {
+            None => assert_eq!(said, None),
+            Some(expected) => {
+                let said = said.unwrap();
+                assert!(said.contains(expected) && said.len() < 200, "{said}");
+            }
+        }
+    }
+}
+
+/// What a client gets for such an answer before and with the answer itself.
+async fn said_before(answer: &[u8], step: usize) -> String {
+    let origin = says(answer.to_vec(), step).await;
+    let rig = Rig::new(origin.target());
+    rig.get("shop.localhost", "/", "").await
+}
+
+#[tokio::test]
+async fn a_response_may_have_many_fields() {
+    let fields = "a: b\r\n".repeat(900);
+    let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
+    let said = said_before(answer.as_bytes(), 4096).await;
+    assert_eq!(said.matches("a: b\r\n").count(), 900);
+    assert!(said.ends_with("\r\n\r\nok"));
+}
+
+#[tokio::test]
+async fn lengths_that_say_the_same_are_one() {
+    for lengths in [
+        "Content-Length: 2\r\nContent-Length: 2",
+        "Content-Length: 2, 2",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok");
+        let said = said_before(answer.as_bytes(), 4096).await;
+        assert_eq!(said.matches("content-length: 2\r\n").count(), 1, "{said}");
+    }
+    for status in [204, 304] {
+        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n");
+        let said = said_before(answer.as_bytes(), 4096).await;
+        assert!(!said.contains("content-length"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_come_after_a_body_does_not() {
+    let trailers = "Content-Length: 9\r\nSet-Cookie: a=1\r\nDigest: abc\r\n";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nTrailer: digest\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nok\r\n0\r\n{trailers}\r\n"
+    );
+    let origin = says(answer.into_bytes(), 4096).await;
+    let rig = Rig::new(origin.target());
+    let said = rig.get("shop.localhost", "/", "TE: trailers\r\n").await;
+    assert!(
+        said.ends_with("2\r\nok\r\n0\r\ndigest: abc\r\n\r\n"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn interim_answers_are_passed_on() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nKeep-Alive: x\r\n\r\n";
+    let answer = format!(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n{hints}\
+         HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    );
+    for step in [1, 50, answer.len()] {
+        let said = said_before(answer.as_bytes(), step).await;
+        let expected = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\
+             link: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n";
+        assert!(said.starts_with(expected) && said.ends_with("ok"), "{said}");
+    }
+    let origin = says(answer.into_bytes(), 4096).await;
+    let rig = Rig::new(origin.target());
+    let said = rig
+        .exchange(b"GET / HTTP/1.0\r\nHost: shop.localhost\r\n\r\n")
+        .await;
+    assert!(said.starts_with("HTTP/1.0 200 OK\r\n"), "{said}");
+}
+
+const EXPECTING: &[u8] = b"PUT / HTTP/1.1\r\nHost: shop.localhost\r\nContent-Length: 4\r\n\
+    Expect: 100-continue\r\n\r\n";
+
+#[tokio::test]
+async fn an_app_refuses_an_upload_before_it_is_sent() {
+    for status in ["413 Content Too Large", "417 Expectation Failed"] {
+        let origin = Origin::raw(move |mut stream| async move {
+            let head = read_head(&mut stream).await;
+            assert!(head.contains("expect: 100-continue\r\n"), "{head}");
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nno");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            let _ = stream.read(&mut [0]).await;
+        })
+        .await;
+        let rig = Rig::new(origin.target());
+        let answer = rig.exchange(EXPECTING).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {} ", &status[..3])),
+            "{answer}"
+        );
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert!(answer.ends_with("no"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_once_an_app_wants_it_or_says_nothing() {
+    for interim in ["HTTP/1.1 100 Continue\r\n\r\n", ""] {
+        let origin = Origin::raw(move |mut stream| async move {
+            read_head(&mut stream).await;
+            stream.write_all(interim.as_bytes()).await.unwrap();
+            let mut body = [0; 4];
+            stream.read_exact(&mut body).await.unwrap();
+            let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", &body[..]].concat();
+            stream.write_all(&answer).await.unwrap();
+            let _ = stream.read(&mut [0]).await;
+        })
+        .await;
+        let rig = Rig::new(origin.target());
+        let mut stream = rig.connect().await;
+        stream.write_all(EXPECTING).await.unwrap();
+        assert_eq!(
+            read_head(&mut stream).await,
+            "HTTP/1.1 100 Continue\r\n\r\n"
+        );
+        stream.write_all(b"body").await.unwrap();
+        let answer = read_head(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
 }
 

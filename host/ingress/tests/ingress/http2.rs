@@ -86,6 +86,7 @@ async fn a_container_is_asked_by_http1_and_told_the_same() {
             "body: 5",
             "content-length: 5",
             "cookie: a=1; b=2; c=3",
+            "expect: 100-continue",
             "forwarded: for=127.0.0.1;host=\"shop.localhost\";proto=https",
             "host: shop.localhost",
             "x-forwarded-for: 127.0.0.1",
@@ -326,5 +327,129 @@ async fn no_request_fails_while_the_route_moves() {
     over.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
         client.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_standard_calls_malformed_is_refused() {
+    let origin = Origin::echo().await;
+    let (rig, authority) = rig(origin.target(), |_| {});
+    let mut client = client(&rig, &authority).await;
+    for (uri, name, value) in [
+        ("https://shop.localhost?x=y", "x-a", "1"),
+        ("https://shop.localhost/", "x-a", " 1"),
+        ("https://shop.localhost/", "x-a", "1\t"),
+    ] {
+        let request = Request::builder()
+            .uri(uri)
+            .header(name.as_bytes(), value)
+            .body(empty());
+        client.ready().await.unwrap();
+        let response = client.send_request(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), 400, "{uri} {name}: {value:?}");
+        assert!(response.headers().contains_key("x-request-id"));
+    }
+}
+
+#[tokio::test]
+async fn trailers_that_are_malformed_break_a_request() {
+    let origin = Origin::echo().await;
+    let (rig, authority) = rig(origin.target(), |_| {});
+    let mut client = client(&rig, &authority).await;
+    let (feed, fed) = mpsc::channel(2);
+    let trailers = HeaderMap::from_iter([(
+        http::HeaderName::from_static("digest"),
+        http::HeaderValue::from_static(" abc"),
+    )]);
+    feed.try_send(Frame::data(Bytes::from_static(b"x")))
+        .unwrap();
+    feed.try_send(Frame::trailers(trailers)).unwrap();
+    drop(feed);
+    let response = client.send_request(request("POST", "/", Fed(fed))).await;
+    assert_eq!(response.unwrap().status(), 400);
+}
+
+/// What comes before the answer, and the answer, to a request whose body waits until it is
+/// wanted.
+async fn told(rig: &Rig) -> (Vec<u16>, u16) {
+    let stream = rig.connect().await;
+    let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method("PUT")
+        .uri(format!("http://{NAME}/"))
+        .header("expect", "100-continue")
+        .body(())
+        .unwrap();
+    let (mut response, mut body) = sender.send_request(request, false).unwrap();
+    let mut before = Vec::new();
+    let answer = std::future::poll_fn(|cx| {
+        while let std::task::Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
+            if interim.status() == 100 {
+                body.send_data(Bytes::from_static(b"body"), true).unwrap();
+            }
+            before.push(interim.status().as_u16());
+        }
+        std::future::Future::poll(std::pin::Pin::new(&mut response), cx)
+    });
+    let answer = soon("the answer", answer).await.unwrap();
+    (before, answer.status().as_u16())
+}
+
+#[tokio::test]
+async fn interim_answers_are_passed_on() {
+    for (before, after, expected) in [
+        (
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            (vec![103, 100], 200),
+        ),
+        (
+            "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n",
+            "",
+            (vec![], 413),
+        ),
+    ] {
+        let origin = Origin::raw(move |mut stream| async move {
+            let head = read_head(&mut stream).await;
+            assert!(head.contains("expect: 100-continue\r\n"), "{head}");
+            stream.write_all(before.as_bytes()).await.unwrap();
+            let mut body = [0; 4];
+            if tokio::io::AsyncReadExt::read(&mut stream, &mut body)
+                .await
+                .unwrap_or(0)
+                > 0
+            {
+                stream.write_all(after.as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        assert_eq!(told(&Rig::new(origin.target())).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_stand_in_a_response_by_http2_does_not() {
+    for (answer, fields) in [
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", ""),
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", ""),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+            "2",
+        ),
+    ] {
+        let origin = Origin::raw(move |mut stream| async move {
+            read_head(&mut stream).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let (rig, authority) = rig(origin.target(), |_| {});
+        let mut client = client(&rig, &authority).await;
+        let response = client.send_request(request("GET", "/", empty())).await;
+        let response = response.unwrap();
+        let lengths = response.headers().get_all("content-length").iter();
+        let lengths: Vec<_> = lengths.map(|length| length.to_str().unwrap()).collect();
+        assert_eq!(lengths.concat(), fields);
+        response.into_body().collect().await.unwrap();
     }
 }

@@ -23,8 +23,9 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
-const RESET: u8 = 3;
+
 pub const SETTINGS: u8 = 4;
+pub const RST_STREAM: u8 = 3;
 pub const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_STREAM_AND_HEADERS: u8 = 5;
@@ -181,7 +182,7 @@ async fn a_client_that_cancels_what_was_not_looked_at_is_closed() {
     let mut frames = Vec::new();
     for number in 0..40 {
         frames.extend(get(2 * number + 1, &[]));
-        frames.extend(frame(RESET, 0, 2 * number + 1, &[0, 0, 0, 8]));
+        frames.extend(frame(RST_STREAM, 0, 2 * number + 1, &[0, 0, 0, 8]));
     }
     let _ = stream.write_all(&frames).await;
     assert!(kinds(&mut stream).await.contains(&GOAWAY));
@@ -324,7 +325,7 @@ async fn an_upload_that_is_answered_early_is_heard_out_and_not_reset() {
             kind == DATA && flags & END_STREAM != 0
         });
         let kinds = soon("the answer", answered).await;
-        assert!(!kinds.contains(&RESET), "{kinds:?}");
+        assert!(!kinds.contains(&RST_STREAM), "{kinds:?}");
         if last {
             // What is still sent is taken, up to its end.
             let end = frame(DATA, END_STREAM, 1, &[0; 1000]);
@@ -335,15 +336,15 @@ async fn an_upload_that_is_answered_early_is_heard_out_and_not_reset() {
             let next = kinds_until(&mut stream, |kind, _| kind == HEADERS);
             let kinds = soon("the next answer", next).await;
             assert_eq!(
-                (kinds.last(), kinds.contains(&RESET)),
+                (kinds.last(), kinds.contains(&RST_STREAM)),
                 (Some(&HEADERS), false)
             );
         } else {
             // But not for ever. That the container has gone shows when it is written to.
             let parts = part.repeat(100);
             stream.write_all(&parts).await.unwrap();
-            let reset = kinds_until(&mut stream, |kind, _| kind == RESET);
-            assert_eq!(soon("the reset", reset).await.last(), Some(&RESET));
+            let reset = kinds_until(&mut stream, |kind, _| kind == RST_STREAM);
+            assert_eq!(soon("the reset", reset).await.last(), Some(&RST_STREAM));
         }
     }
 }

@@ -49,6 +49,36 @@ async fn a_head_earns_no_time_by_arriving_byte_by_byte() {
     assert_eq!(status(&answer), "408", "{answer}");
 }
 
+/// Empty lines before a request are ignored (RFC 9112 section 2.2), and earn no time.
+#[tokio::test]
+async fn empty_lines_earn_no_time() {
+    let origin = Origin::echo().await;
+    for before in ["", "GET / HTTP/1.1\r\nHost: shop.localhost\r\n\r\n"] {
+        let rig = Rig::with(origin.target(), |limits| {
+            limits.head_timeout = SHORT;
+            limits.idle_timeout = SHORT;
+        });
+        let mut stream = rig.connect().await;
+        stream.write_all(before.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = stream.split();
+        let drip = async {
+            let mut pause = tokio::time::interval(SHORT / 10);
+            loop {
+                pause.tick().await;
+                if writer.write_all(b"\r\n").await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let mut answer = Vec::new();
+        tokio::select! {
+            () = drip => {}
+            // The end, or a reset by what has come after it.
+            read = soon("the end", reader.read_to_end(&mut answer)) => drop(read),
+        }
+    }
+}
+
 #[tokio::test]
 async fn connections_without_a_request_are_closed_without_a_word() {
     let origin = Origin::echo().await;

@@ -2,7 +2,7 @@
 
 use crate::grpc;
 use crate::http2::{NAME, request};
-use crate::http2_limits::{GOAWAY, HEADERS, PREFACE, SETTINGS, frame, get, kinds};
+use crate::http2_limits::{GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, get, kinds};
 use crate::pki::{Authority, BOTH};
 use crate::rig::{Origin, Rig, app, empty, read_all, soon, text, until};
 use http_body_util::BodyExt;
@@ -319,4 +319,35 @@ async fn what_comes_after_the_end_resets_nothing() {
     }
     drop(stream);
     assert_eq!(soon("the stop", stopping).await.unwrap(), 0);
+}
+
+/// Names that are no tokens, whatever reads them first.
+#[tokio::test]
+async fn a_field_with_a_malformed_name_reaches_no_container() {
+    let origin = Origin::echo().await;
+    let rig = Rig::new(origin.target());
+    for name in ["x\"a", "x a", "x(a", "X-A"] {
+        let mut stream = rig.connect().await;
+        let hello = [
+            PREFACE,
+            &frame(SETTINGS, 0, 0, &[]),
+            &get(1, &[(name, "1")]),
+        ]
+        .concat();
+        stream.write_all(&hello).await.unwrap();
+        let read = async {
+            let mut head = [0; 9];
+            while stream.read_exact(&mut head).await.is_ok() {
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut payload = vec![0; length as usize];
+                stream.read_exact(&mut payload).await.unwrap();
+                // An answer, a reset, or the end of the connection.
+                if matches!(head[3], HEADERS | RST_STREAM | GOAWAY) {
+                    return;
+                }
+            }
+        };
+        soon("a refusal", read).await;
+        assert_eq!(origin.accepted(), 0, "{name}");
+    }
 }

@@ -34,6 +34,87 @@ async fn connections_are_kept_and_used_again() {
     }
 }
 
+/// Takes the bodies of requests for requests: it never reads one before it answers.
+async fn reads_no_bodies() -> Origin {
+    Origin::raw(|mut stream| async move {
+        let mut bytes = Vec::new();
+        loop {
+            while let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+                bytes.drain(..end + 4);
+                let path = head.split(' ').nth(1).unwrap_or("none");
+                let length = path.len();
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{path}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                // Its next answer comes at some later moment.
+                tokio::task::yield_now().await;
+            }
+            if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_one_client_leaves_behind_is_no_other_clients_answer() {
+    let origin = reads_no_bodies().await;
+    let rig = Rig::new(origin.target());
+    let hidden = "GET /stolen HTTP/1.1\r\nHost: shop.localhost\r\n\r\n";
+    for _ in 0..50 {
+        let mut client = rig.client().await;
+        let body = http_body_util::Full::new(bytes::Bytes::from_static(hidden.as_bytes()));
+        let answer = client.send_request(request("POST", "/first", body)).await;
+        let body = answer.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), "/first");
+        let answer = rig.get("shop.localhost", "/second", "").await;
+        assert!(answer.ends_with("\r\n\r\n/second"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_carried_a_body_is_its_senders_alone() {
+    let origin = Origin::echo().await;
+    let rig = Rig::of(origin.target(), |config| {
+        config.threads = std::num::NonZeroUsize::MIN;
+    });
+    let post = async |client: &mut hyper::client::conn::http1::SendRequest<_>| {
+        client.ready().await.unwrap();
+        let body = http_body_util::Full::new(bytes::Bytes::from_static(b"x"));
+        let answer = client.send_request(request("POST", "/", body)).await;
+        answer.unwrap().into_body().collect().await.unwrap();
+    };
+    let (mut one, mut other) = (rig.client().await, rig.client().await);
+    for _ in 0..3 {
+        post(&mut one).await;
+    }
+    assert_eq!(origin.accepted(), 1);
+    for _ in 0..3 {
+        post(&mut other).await;
+    }
+    assert_eq!(origin.accepted(), 2);
+}
+
+/// A body that the client still sends will not be read: its connection ends, and it is told.
+#[tokio::test]
+async fn a_close_is_announced() {
+    let origin = Origin::raw(|mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(OK).await;
+        let _ = stream.read(&mut [0]).await;
+    })
+    .await;
+    let rig = Rig::new(origin.target());
+    for host in ["shop.localhost", "unknown.localhost"] {
+        let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\n\r\n");
+        let mut stream = rig.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_head(&mut stream).await;
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
+}
+
 /// Answers the first request of each connection, then reads the second and closes.
 async fn closes_on_the_second(asked: Arc<AtomicUsize>) -> Origin {
     Origin::raw(move |mut stream| {
