@@ -74,11 +74,15 @@ fn drain<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Drain> {
         return Some(drain);
     }
     let fields = reader.fields(at, &["requests", "upgraded"])?;
-    if let Some(at) = fields.get("requests") {
-        drain.requests_ms = unit::duration(reader, at, 0, LONGEST_DRAIN_MS)?;
-    }
-    if let Some(at) = fields.get("upgraded") {
-        drain.upgraded_ms = unit::duration(reader, at, 0, LONGEST_DRAIN_MS)?;
+    for (key, limit_ms) in [
+        ("requests", &mut drain.requests_ms),
+        ("upgraded", &mut drain.upgraded_ms),
+    ] {
+        if let Some(at) = fields.get(key)
+            && let Some(read) = unit::duration(reader, at, 0, LONGEST_DRAIN_MS)
+        {
+            *limit_ms = read;
+        }
     }
     Some(drain)
 }

@@ -29,6 +29,10 @@ pub(super) struct Stream {
     standing: Deadline,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a task has room of its own, and most come to send"
+)]
 enum State {
     Answering {
         answer: Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>,
