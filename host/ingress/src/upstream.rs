@@ -42,7 +42,7 @@ use tokio::time::{Instant, timeout};
 
 /// How long ago a connection may have been in use for a request that must not be
 /// sent twice. Servers close idle connections after two seconds and more.
-const RECENT: Duration = Duration::from_secs(1);
+pub(crate) const RECENT: Duration = Duration::from_secs(1);
 
 /// Bytes that the kernel takes from a container before they are read (it keeps as much
 /// again for itself). A container is near, and more would only pile up where a client reads

@@ -15,7 +15,7 @@ use crate::metrics::Counters;
 use crate::multiplexed;
 use crate::table::Table;
 use crate::tls::Tls;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, RECENT};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -177,6 +177,7 @@ async fn serve(
         tasks: TaskTracker::new(),
     });
     tokio::spawn(sweep(Arc::clone(&local), idle));
+    tokio::spawn(sweep_own(Arc::clone(&local)));
     let accepting = TaskTracker::new();
     for Listener { socket, tls } in listeners {
         match tokio::net::TcpListener::from_std(socket) {
@@ -208,6 +209,13 @@ async fn sweep(local: Arc<Local>, idle: Duration) {
         tokio::time::sleep(idle).await;
         local.pool.sweep(idle);
         local.multiplexed.sweep(idle);
+    }
+}
+
+async fn sweep_own(local: Arc<Local>) {
+    loop {
+        tokio::time::sleep(RECENT).await;
+        local.pool.sweep_own(RECENT);
     }
 }
 

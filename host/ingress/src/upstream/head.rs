@@ -8,6 +8,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use hyper::body::Body as _;
+use hyper::ext::ReasonPhrase;
 use memchr::memchr;
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -153,6 +154,7 @@ fn read(head: &Bytes, head_only: bool, mut headers: HeaderMap) -> Result<Head, B
         .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or_else(nonsense)?;
     let old = response.version == Some(0);
+    let reason = response.reason;
     headers.reserve(response.headers.len());
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| nonsense())?;
@@ -173,6 +175,11 @@ fn read(head: &Bytes, head_only: bool, mut headers: HeaderMap) -> Result<Head, B
         Version::HTTP_11
     };
     *response.headers_mut() = headers;
+    if let Some(reason) = reason.filter(|reason| Some(*reason) != status.canonical_reason())
+        && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
+    {
+        response.extensions_mut().insert(reason);
+    }
     Ok(Head {
         response,
         body,

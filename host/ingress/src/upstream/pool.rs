@@ -119,7 +119,12 @@ impl Pool {
 
     /// Closes what was kept for a client who is gone.
     fn forget(&self, owner: Owner) {
-        self.kept().own.remove(&owner);
+        let own = self.kept().own.remove(&owner);
+        for kept in own.iter().flat_map(HashMap::values).flatten() {
+            // Nothing is under way on it. Without this its port would be taken for a minute,
+            // and clients that come with one request each would use them all up.
+            let _ = SockRef::from(&kept.link.stream).set_linger(Some(Duration::ZERO));
+        }
     }
 
     /// The connection used last that fits and that this client may use.
@@ -158,7 +163,13 @@ impl Pool {
         let now = Instant::now();
         let mut all = self.kept();
         sweep(&mut all.shared, age, now);
-        all.own.retain(|_, own| {
+    }
+
+    /// The same for those that are for one client each: there may be as many as clients, and
+    /// servers that have a thread for each.
+    pub(crate) fn sweep_own(&self, age: Duration) {
+        let now = Instant::now();
+        self.kept().own.retain(|_, own| {
             sweep(own, age, now);
             !own.is_empty()
         });

@@ -190,6 +190,15 @@ async fn a_response_may_have_many_fields() {
 }
 
 #[tokio::test]
+async fn a_reason_is_passed_on() {
+    for line in ["200 OK", "299 Fine", "404 Nothing there", "599 "] {
+        let answer = format!("HTTP/1.1 {line}\r\nContent-Length: 2\r\n\r\nok");
+        let said = said_before(answer.as_bytes(), 4096).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {line}\r\n")), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn lengths_that_say_the_same_are_one() {
     for lengths in [
         "Content-Length: 2\r\nContent-Length: 2",
@@ -260,7 +269,7 @@ async fn an_app_refuses_an_upload_before_it_is_sent() {
         let rig = Rig::new(origin.target());
         let answer = rig.exchange(EXPECTING).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {} ", &status[..3])),
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
             "{answer}"
         );
         assert!(answer.contains("connection: close\r\n"), "{answer}");
