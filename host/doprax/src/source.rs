@@ -15,6 +15,7 @@ use doprax_api::wire;
 use doprax_core::diagnostic::{Diagnostic, Severity};
 use doprax_core::manifest::{Manifest, app_name_from_folder};
 use doprax_core::name::AppName;
+use doprax_core::source::DOCKERFILE;
 use std::path::{Path, PathBuf};
 
 /// The manifest's name.
@@ -48,6 +49,10 @@ impl Source {
             );
         }
         let manifest = manifest(&resolved)?;
+        // What only the Dockerfile's absence shows needs no host.
+        if !mentions_build(&manifest) {
+            dockerfile::read(&resolved, DOCKERFILE)?;
+        }
         let default_app = resolved
             .file_name()
             .and_then(|name| app_name_from_folder(&name.to_string_lossy()));
@@ -123,6 +128,12 @@ pub(crate) fn refused(diagnostics: Vec<Diagnostic>) -> Failure {
         diagnostics,
         ..wire::Failure::default()
     }))
+}
+
+/// Whether a manifest may name another Dockerfile than that at the root.
+fn mentions_build(manifest: &[u8]) -> bool {
+    let key = b"build";
+    manifest.windows(key.len()).any(|window| window == key)
 }
 
 /// The bytes of the manifest of `folder`.
