@@ -27,6 +27,9 @@ const RESERVED: Duration = Duration::from_secs(30);
 /// How often the end of a removal or creation that is under way is looked for.
 const REMOVAL_POLL: Duration = Duration::from_millis(50);
 
+/// How often a rename is tried on a container that crashes meanwhile.
+const RENAMES: usize = 5;
+
 /// The name is taken.
 #[derive(Debug, thiserror::Error)]
 enum Taken {
@@ -309,7 +312,47 @@ impl Docker {
         }
     }
 
+    /// Engine 20.10 cannot rename a container that is between two restarts: such a one
+    /// is stopped for that moment.
     pub(super) async fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
+        for _ in 0..RENAMES {
+            match self.rename_once(from, to).await {
+                Err(failure) if failure.is_no_sandbox() => {
+                    if let Some(renamed) = self.rename_restarting(from, to).await? {
+                        return Ok(renamed);
+                    }
+                }
+                renamed => return renamed,
+            }
+        }
+        self.rename_once(from, to).await
+    }
+
+    /// Renames a container that is between two restarts; nothing if it is not any more.
+    async fn rename_restarting(&self, from: &str, to: &str) -> Result<Option<()>, Failure> {
+        let state = self.inspect(from).await?.and_then(|found| found.state);
+        if !state.is_some_and(|state| state.restarting == Some(true)) {
+            return Ok(None);
+        }
+        let options = StopContainerOptionsBuilder::default().t(0).build();
+        let stopped = self.client.stop_container(from, Some(options));
+        match self.within(CHANGE, stopped).await {
+            Err(failure) if !failure.is(ALREADY.as_u16()) => return Err(failure),
+            _ => {}
+        }
+        let renamed = self.rename_once(from, to).await;
+        let name = if renamed.is_ok() { to } else { from };
+        let started = self
+            .client
+            .start_container(name, None::<StartContainerOptions>);
+        match self.within(CHANGE, started).await {
+            Err(failure) if !failure.is(ALREADY.as_u16()) => return Err(failure),
+            _ => {}
+        }
+        renamed.map(Some)
+    }
+
+    async fn rename_once(&self, from: &str, to: &str) -> Result<(), Failure> {
         let options = RenameContainerOptionsBuilder::default().name(to).build();
         self.within(CHANGE, self.client.rename_container(from, options))
             .await

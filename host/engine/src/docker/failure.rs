@@ -66,6 +66,12 @@ impl Failure {
                 .contains("no such container")
     }
 
+    /// Whether the engine misses the network of a container that is between two restarts.
+    pub(super) fn is_no_sandbox(&self) -> bool {
+        let message = self.message();
+        message.contains("sandbox") && message.contains("not found")
+    }
+
     /// The error that people see. `action` is what was tried, as in "create
     /// container main.shop.internal".
     pub(super) fn error(self, address: &str, action: impl Into<String>) -> Error {

@@ -400,6 +400,34 @@ pub(crate) async fn a_crash_is_seen_and_restarted(stage: Arc<Stage>) {
     ));
 }
 
+pub(crate) async fn one_that_crashes_again_and_again_can_be_renamed(stage: Arc<Stage>) {
+    stage.network().await;
+    let mut broken = container("broken", REDIS);
+    broken.entrypoint = Some(vec!["false".to_owned()]);
+    let mut name = stage.start(&broken).await;
+    // Between two restarts for longer each time.
+    until("a pause between restarts", async || {
+        let found = stage.container(&name).await;
+        (found.restarts > 2 && found.state == State::Restarting).then_some(())
+    })
+    .await;
+    for other in ["old", "older"] {
+        let to = stage.name(other);
+        stage
+            .must(Act::RenameContainer {
+                from: name.clone(),
+                to: to.clone(),
+            })
+            .await;
+        // It goes on as it did.
+        until("a restart", async || {
+            (stage.container(&to).await.restarts > 1).then_some(())
+        })
+        .await;
+        name = to;
+    }
+}
+
 pub(crate) async fn every_app_is_seen_by_its_own_instance(stage: Arc<Stage>) {
     stage.network().await;
     stage.must(stage.create(&container("redis", REDIS))).await;

@@ -56,6 +56,7 @@ on_both! {
     a_command_has_input_output_and_an_exit_code
     a_log_is_read_from_its_end
     a_crash_is_seen_and_restarted
+    one_that_crashes_again_and_again_can_be_renamed
     every_app_is_seen_by_its_own_instance
     limits_change_while_a_container_runs
     changes_are_hinted_at
