@@ -189,6 +189,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             exit_code: None,
             image: container.image.reference().to_owned(),
             limits: None,
+            healthcheck: None,
         });
     Observed {
         network: Some(Network {

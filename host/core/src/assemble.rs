@@ -21,6 +21,7 @@ mod container;
 mod error;
 mod fill;
 mod front;
+mod health;
 mod port;
 mod unkept;
 
@@ -109,7 +110,8 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
             Stage::Service
         };
         let ports = &ports[service.name];
-        let built = container::service(&around, service, stage, ports, &mut findings);
+        let front = front.as_ref();
+        let built = container::service(&around, service, stage, ports, front, &mut findings);
         let strategy = takeover(&built, &main);
         containers.insert(service.name.clone(), Container { strategy, ..built });
     }

@@ -143,6 +143,9 @@ pub struct Container {
     pub ready_timeout_ms: u32,
     /// Whether its plugin judges the observations.
     pub judged: bool,
+    /// Failures in a row after which it is restarted while it serves; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_after: Option<u32>,
     /// Command, run in it, that makes it take notice of moved neighbours.
     pub reload: Option<Vec<String>>,
     /// How a new copy takes over.
@@ -216,6 +219,14 @@ pub enum Content {
     },
 }
 
+impl Blueprint {
+    /// Whether the ingress talks to this container.
+    pub fn is_front(&self, service: &ServiceName) -> bool {
+        let front = self.front.as_ref();
+        front.is_some_and(|front| front.service == *service)
+    }
+}
+
 impl Container {
     /// The secrets that the container's environment, files and probes name.
     pub fn secrets(&self) -> BTreeSet<&SecretName> {
@@ -262,6 +273,7 @@ impl Container {
             probes: Vec::new(),
             ready_timeout_ms: 0,
             judged: false,
+            restart_after: None,
             reload: None,
             strategy: Strategy::Rolling,
             port: None,

@@ -18,6 +18,7 @@ pub mod ignore_file;
 pub mod manifest;
 pub mod merge;
 pub mod name;
+pub mod neighbour;
 pub mod observed;
 pub mod operation;
 pub mod plan;

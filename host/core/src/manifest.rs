@@ -21,6 +21,7 @@ mod config_file;
 mod container;
 mod domain;
 mod env;
+mod health;
 mod hint;
 mod image;
 mod main_section;

@@ -65,6 +65,9 @@ pub struct ObservedContainer {
     /// engine cannot keep any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// The check of its health that its image declares, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
 }
 
 /// Limits that the engine keeps for a container, and can change while it runs.
@@ -90,6 +93,21 @@ impl Limits {
         };
         self.usual && cpus && self.memory == wanted.memory
     }
+}
+
+/// A check that an image declares, and what came of it where the engine carries it out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Healthcheck {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Longest duration of one try, in milliseconds.
+    pub timeout_ms: u64,
+    /// How long a container may take to pass it, in milliseconds.
+    pub patience_ms: u64,
+    /// Whether it passed the last time, as far as the engine has tried.
+    pub passes: Option<bool>,
+    /// What it printed when it was last tried.
+    pub output: String,
 }
 
 /// What a container does.

@@ -39,6 +39,16 @@ pub enum Step {
         /// The engine's name for the copy at this moment.
         container: String,
     },
+    /// See that the container stays up and goes on passing its probes, before the copy
+    /// that it replaces is given up.
+    Settle {
+        /// Which container of the blueprint it is.
+        service: ServiceName,
+        /// The engine's name for the copy at this moment.
+        container: String,
+        /// For how long, in milliseconds.
+        ms: u32,
+    },
     /// Point the app's host names at the container of this name.
     PublishRoute {
         /// The engine's name for the front.
@@ -152,6 +162,7 @@ impl fmt::Display for Step {
         match self {
             Self::Engine(act) => act.fmt(f),
             Self::AwaitReady { service, .. } => write!(f, "wait until {service} is ready"),
+            Self::Settle { service, .. } => write!(f, "see that {service} stays ready"),
             Self::PublishRoute { container, port } => {
                 write!(f, "send requests to {container} port {port}")
             }

@@ -2,7 +2,7 @@
 //!
 //! Flow: images, network and volumes; then the services, main, and what stands in
 //! front of it, each stage started when the one before is ready; then the route
-//! moves, and what is left over goes.
+//! moves, what is new has to stay ready for a while, and what is left over goes.
 //!
 //! Guarantees, whatever is observed: the end of the plan is the blueprint, so that
 //! planning again gives an empty plan; any prefix of a plan leaves a state from
@@ -14,16 +14,19 @@
 //! tells truly which digest it was made from, and digests that begin alike (as far
 //! as they are part of a name) are equal.
 
-use crate::blueprint::{Blueprint, Image, Stage};
+use crate::blueprint::{Blueprint, Container, Image, Stage};
 use crate::name::{Instance, ServiceName, VolumeName};
 use crate::observed::{Observed, ObservedContainer, State};
 use crate::plan::{Act, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod draft;
+mod restart;
 mod retire;
 mod rollout;
 mod survey;
+
+pub use restart::restart;
 
 use draft::Draft;
 use survey::{Copies, Survey};
@@ -31,6 +34,12 @@ use survey::{Copies, Survey};
 /// How long a container may take to end of which no blueprint is at hand, in
 /// milliseconds. One that ends in good order ends sooner.
 const UNKNOWN_GRACE_MS: u32 = 30_000;
+
+/// How long a new copy must have stayed ready before it takes the place of one that
+/// serves, in milliseconds: servers that listen before they can work end soon after.
+const SETTLE_MS: u32 = 2_000;
+/// How long it must stay so after that, before the other one ends.
+const SETTLE_AGAIN_MS: u32 = 1_000;
 
 /// What planning needs to know beside blueprint and observed.
 #[derive(Debug, Clone, Copy)]
@@ -80,12 +89,17 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
 
     let mut rollouts = BTreeMap::new();
     let mut gate: Vec<usize> = halted.values().copied().collect();
-    for stage in [Stage::Service, Stage::Main, Stage::Front] {
+    let turns: BTreeSet<Turn> = blueprint
+        .containers
+        .values()
+        .map(|spec| Turn::of(spec, blueprint))
+        .collect();
+    for turn in turns {
         let mut done = Vec::new();
         for copies in survey
             .services
             .iter()
-            .filter(|copies| copies.spec.stage == stage)
+            .filter(|copies| Turn::of(copies.spec, blueprint) == turn)
         {
             let stopped = context.stopped.contains(&copies.spec.name);
             let rollout = rollout::roll_out(&mut draft, &ground, copies, &gate, stopped);
@@ -94,7 +108,7 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
         }
         gate.extend(done);
     }
-    let proxies = retire::proxies_to_reload(&survey, &rollouts, context.reloads);
+    let proxies = retire::proxies_to_reload(blueprint, &survey, &rollouts, context.reloads);
     retire::retire(
         &mut draft, blueprint, &survey, &rollouts, &proxies, &halted, &gate,
     );
@@ -130,6 +144,27 @@ pub fn removal(observed: &Observed, last: Option<&Blueprint>) -> Plan {
         draft.act(Act::RemoveNetwork, &removed);
     }
     draft.finish()
+}
+
+/// When a container starts. A proxy of the front's stage starts when what it may name is
+/// there: some resolve names at their start only, and end where one is unknown. The one
+/// that the ingress talks to comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    stage: Stage,
+    is_proxy: bool,
+    is_front: bool,
+}
+
+impl Turn {
+    fn of(spec: &Container, blueprint: &Blueprint) -> Self {
+        let is_proxy = spec.stage == Stage::Front && spec.reload.is_some();
+        Self {
+            stage: spec.stage,
+            is_proxy,
+            is_front: is_proxy && blueprint.is_front(&spec.name),
+        }
+    }
 }
 
 /// What every container's steps build on.

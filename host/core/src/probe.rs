@@ -2,6 +2,7 @@
 
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A check that the host repeats until it passes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,24 @@ pub struct Probe {
     pub interval_ms: u32,
     /// Longest duration of one try, in milliseconds.
     pub timeout_ms: u32,
+    /// Pause between two tries once it serves, in milliseconds.
+    #[serde(default = "steady_ms", skip_serializing_if = "is_steady")]
+    pub steady_ms: u32,
+}
+
+/// Pause between two tries on what serves where nobody says, in milliseconds.
+pub const STEADY_MS: u32 = 10_000;
+
+fn steady_ms() -> u32 {
+    STEADY_MS
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_steady(ms: &u32) -> bool {
+    *ms == STEADY_MS
 }
 
 /// What a probe tries.
@@ -27,13 +46,31 @@ pub enum Check {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         send: Option<String>,
     },
-    /// `GET path` answers with a status below 400, or with anything at all where a
-    /// plugin judges the answer.
+    /// A TCP connection is answered in whatever protocol the port speaks: HTTP, with any
+    /// status, else TLS, else nothing that is known.
+    Serves {
+        /// Port inside the container.
+        port: u16,
+        /// Host that is asked for; absent: a name that its visitors use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+    },
+    /// `GET path` answers with a status below 400 or one of those listed, or with
+    /// anything at all where a plugin judges the answer.
     Http {
         /// Port inside the container.
         port: u16,
         /// Absolute path with query.
         path: String,
+        /// Host that is asked for; absent: a name that its visitors use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// Further fields of the request, names in lower case.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
+        /// Statuses of a good answer, from and to; empty: all below 400.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        status: Vec<(u16, u16)>,
     },
     /// A command in the container exits with 0.
     Exec {
@@ -47,6 +84,19 @@ pub enum Check {
         /// The text looked for.
         contains: String,
     },
+}
+
+impl Check {
+    /// Whether it tells no more than that something listens: what the image itself
+    /// declares says more.
+    pub fn is_bare(&self) -> bool {
+        matches!(self, Self::Serves { .. } | Self::Tcp { send: None, .. })
+    }
+
+    /// Whether a text of it may name a secret.
+    pub fn needs_secrets(&self) -> bool {
+        matches!(self, Self::Exec { env, .. } if !env.is_empty())
+    }
 }
 
 /// What came of one try of a probe.

@@ -114,21 +114,6 @@ fn main_properties() -> Map<String, Value> {
         "description": "How a new copy takes over: `rolling` starts it beside the old one and ends that when the new one is ready; `recreate` ends the old one first.",
         "enum": ["rolling", "recreate"],
     }));
-    properties.insert("health".to_owned(), json!({
-        "description": "How to find out whether main serves; else a TCP connection to its port.",
-        "type": ["object", "null"],
-        "properties": {
-            "path": {
-                "description": "Path asked for by GET; an answer below 400 is a good one.",
-                "type": "string",
-                "pattern": "^/[!-\"$-~]*$",
-                "examples": ["/up"],
-            },
-            "interval": described("#/$defs/duration", "Pause between two tries.", json!(["2s"])),
-            "timeout": described("#/$defs/duration", "How long main may take to become ready.", json!(["60s"])),
-        },
-        "additionalProperties": false,
-    }));
     properties.insert("drain".to_owned(), json!({
         "description": "For how long a copy that was replaced goes on with what it has begun, before it is told to end: requests (30s where nothing is said), and upgraded connections such as WebSockets (0s: they go on until it has ended). A duration alone is that of requests.",
         "oneOf": [
@@ -194,6 +179,52 @@ fn container_properties() -> Map<String, Value> {
                 "cpus": { "description": "Processors.", "type": "number", "minimum": 0.01, "maximum": 1024, "examples": [0.5] },
                 "disk": described("#/$defs/size", "The container's own files, where the engine can limit them.", json!(["2GiB"])),
             },
+            "additionalProperties": false,
+        },
+        "health": {
+            "description": "How to find out whether the container serves; else what its plugin or its image's HEALTHCHECK says, else whether its port answers. It is asked before a new copy takes over and, less often, from then on.",
+            "type": ["object", "null"],
+            "properties": {
+                "path": {
+                    "description": "Path asked for by GET.",
+                    "type": "string",
+                    "pattern": "^/[!-\"$-~]*$",
+                    "examples": ["/up"],
+                },
+                "host": {
+                    "description": "Host that is asked for; else the app's first domain or its free name, and for a service that is not the front its own name.",
+                    "type": "string",
+                    "maxLength": 255,
+                    "pattern": "^[A-Za-z0-9.:_\\[\\]-]+$",
+                    "examples": ["www.example.com"],
+                },
+                "headers": {
+                    "description": "Further fields of the request. Needs a path.",
+                    "type": ["object", "null"],
+                    "maxProperties": 32,
+                    "propertyNames": { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "not": { "pattern": "^[Hh][Oo][Ss][Tt]$" } },
+                    "additionalProperties": { "type": ["string", "number", "boolean"] },
+                    "examples": [{ "Accept": "text/html" }],
+                },
+                "status": {
+                    "description": "Answers that are good: a status, a range, or a list of them; else all below 400. Needs a path.",
+                    "anyOf": [
+                        { "$ref": "#/$defs/status" },
+                        { "type": "array", "minItems": 1, "maxItems": 32, "items": { "$ref": "#/$defs/status" } },
+                    ],
+                    "examples": [200, "200-399", [200, 401]],
+                },
+                "interval": described("#/$defs/duration", "Pause between two tries; once it serves, never less than a second, and ten seconds where nothing is said.", json!(["2s"])),
+                "timeout": described("#/$defs/duration", "How long it may take to become ready.", json!(["60s"])),
+                "restart-after": {
+                    "description": "Failures in a row after which a container that served is restarted; else it is only shown as unhealthy.",
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 1000,
+                    "examples": [3],
+                },
+            },
+            "dependentRequired": { "headers": ["path"], "status": ["path"] },
             "additionalProperties": false,
         },
         "volumes": {
@@ -366,6 +397,12 @@ fn definitions() -> Value {
         "text": {
             "description": "A text as written; a number or truth value keeps its characters.",
             "type": ["string", "number", "boolean"],
+        },
+        "status": {
+            "type": ["string", "integer"],
+            "pattern": "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$",
+            "minimum": 200,
+            "maximum": 599,
         },
         "duration": {
             "type": "string",

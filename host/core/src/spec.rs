@@ -85,9 +85,6 @@ pub struct MainSpec {
     /// How a new copy takes over.
     #[serde(default)]
     pub strategy: Strategy,
-    /// How to find out whether main serves; else a TCP connection to its port.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub health: Option<Health>,
     /// For how long a copy that was replaced goes on with what it has begun.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub drain: Option<Drain>,
@@ -179,6 +176,9 @@ pub struct ContainerSpec {
     /// Whether an init runs as its first process; else as the host thinks right.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub init: Option<bool>,
+    /// How to find out whether it serves; else as its plugin, its image or its port says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub health: Option<Health>,
     /// Limits.
     #[serde(default)]
     pub resources: Resources,
@@ -261,15 +261,30 @@ pub enum Strategy {
     Recreate,
 }
 
-/// How to find out whether main serves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How to find out whether a container serves. What is absent is the host's choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// Path asked for by `GET`; absent: a TCP connection is enough.
+    /// Path asked for by `GET`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub path: Option<String>,
+    /// Host that is asked for; else a name that visitors use.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub host: Option<String>,
+    /// Further fields of the request, names in lower case.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub headers: BTreeMap<String, String>,
+    /// Statuses of a good answer, from and to; empty: all below 400.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub status: Vec<(u16, u16)>,
     /// Pause between two tries, in milliseconds.
-    pub interval_ms: u32,
-    /// How long main may take to become ready, in milliseconds.
-    pub timeout_ms: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interval_ms: Option<u32>,
+    /// How long it may take to become ready, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout_ms: Option<u32>,
+    /// Failures in a row after which it is restarted; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restart_after: Option<u32>,
 }
 
 /// For how long a copy that was replaced goes on with what it has begun, before it is told

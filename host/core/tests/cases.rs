@@ -285,6 +285,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
                 machine_millicpus: 2000,
                 usual: true,
             }),
+            healthcheck: None,
         };
         containers.insert(engine_name, copy);
     };

@@ -35,6 +35,7 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+mod healthcheck;
 mod hints;
 mod image;
 mod init;

@@ -5,10 +5,9 @@ use crate::journal::Live;
 use crate::propose::Images;
 use crate::request::Control;
 use crate::{Error, Host};
-use doprax_core::blueprint::{Blueprint, Stage};
 use doprax_core::name::ServiceName;
 use doprax_core::observed::Observed;
-use doprax_core::plan::{Act, Plan, PlannedStep, Step};
+use doprax_core::planner;
 use doprax_store::AppRecord;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,67 +82,14 @@ impl Host {
         if control == Control::Restart {
             let run = self.run_for(blueprint, emit).await?;
             let restarted = selected.intersection(&running).cloned().collect();
-            self.execute(&run, &self.restart_plan(blueprint, &restarted))
-                .await?;
+            let instance = &self.config().instance;
+            let plan = planner::restart(blueprint, instance, &restarted, &stopped);
+            self.execute(&run, &plan).await?;
         }
         self.store().set_last_error(app, None).await?;
         let front = blueprint.front.as_ref();
         let serves = front.is_some_and(|front| !stopped.contains(&front.service));
         Ok(serves.then(|| self.url(app)))
-    }
-
-    /// Restarts containers stage by stage, each stage when the one before is ready,
-    /// and lets those that stand in front of a restarted one take notice.
-    fn restart_plan(&self, blueprint: &Blueprint, selected: &BTreeSet<ServiceName>) -> Plan {
-        let instance = &self.config().instance;
-        let mut plan = Plan::default();
-        let mut add = |step, after: &[usize]| {
-            plan.steps.push(PlannedStep {
-                step,
-                after: after.to_vec(),
-            });
-            plan.steps.len() - 1
-        };
-        let mut gate = Vec::new();
-        for stage in [Stage::Service, Stage::Main, Stage::Front] {
-            let mut ready = Vec::new();
-            for spec in blueprint
-                .containers
-                .values()
-                .filter(|spec| spec.stage == stage)
-            {
-                let container = instance.container(&blueprint.app, &spec.name);
-                if !selected.contains(&spec.name) {
-                    if let (Some(command), false) = (&spec.reload, gate.is_empty()) {
-                        let (service, command) = (spec.name.clone(), command.clone());
-                        add(
-                            Step::Reload {
-                                service,
-                                container,
-                                command,
-                            },
-                            &gate,
-                        );
-                    }
-                    continue;
-                }
-                let grace_ms = spec.stop_grace_ms;
-                let restart = Act::RestartContainer {
-                    container: container.clone(),
-                    grace_ms,
-                };
-                let restarted = add(Step::Engine(restart), &gate);
-                let service = spec.name.clone();
-                ready.push(add(Step::AwaitReady { service, container }, &[restarted]));
-            }
-            gate.extend(ready);
-        }
-        if let (Some(front), false) = (&blueprint.front, gate.is_empty()) {
-            let container = instance.container(&blueprint.app, &front.service);
-            let port = front.port;
-            add(Step::PublishRoute { container, port }, &gate);
-        }
-        plan
     }
 }
 

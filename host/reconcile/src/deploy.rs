@@ -105,6 +105,7 @@ impl Host {
         if !record.stopped.is_empty() {
             self.store().set_stopped(&app, &BTreeSet::new()).await?;
         }
+        self.await_retired(&app, &blueprint).await;
         let observed = self.engine().observe(&app).await?;
         let running = BTreeSet::new();
         let plan = self.plan_to(&blueprint, observed, &images, &running, &record.reloads);
@@ -193,6 +194,9 @@ impl Host {
 
     /// Makes the app what it was before a deploy that failed.
     async fn go_back(&self, record: &AppRecord, emit: Emit) -> Result<(), Error> {
+        if let Some(release) = &record.release {
+            self.await_retired(&record.name, &release.blueprint).await;
+        }
         let observed = self.engine().observe(&record.name).await?;
         let Some(release) = &record.release else {
             let run = Run::for_images(&record.name, Material::default(), emit);
@@ -209,13 +213,14 @@ impl Host {
         self.store()
             .set_stopped(&record.name, &record.stopped)
             .await?;
-        let run = self.run_for(&release.blueprint, emit).await?;
+        let mut run = self.run_for(&release.blueprint, emit).await?;
+        run.goes_back = true;
         self.execute(&run, &plan).await
     }
 
     /// Removes what no release needs any more. Failing at it harms nothing: the next
     /// deploy tries again.
-    async fn clean_up(&self, app: &AppName, blueprint: &Blueprint) {
+    pub(crate) async fn clean_up(&self, app: &AppName, blueprint: &Blueprint) {
         let keep: Vec<String> = blueprint
             .containers
             .values()

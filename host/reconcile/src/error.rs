@@ -155,6 +155,16 @@ pub enum Error {
         /// The last lines of its log.
         log: Vec<String>,
     },
+    /// A container was ready and did not stay so until it could take another's place.
+    #[error("{container} was ready and did not stay so: {reason}")]
+    NotSettled {
+        /// The container.
+        container: ServiceName,
+        /// What was seen of it.
+        reason: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
     /// A container did not take notice of its moved neighbours.
     #[error("the reload of {container} ({command}) failed: {reason}")]
     Reload {
@@ -231,6 +241,9 @@ impl Error {
                 "look at the log above; where {container} only needs longer, raise its timeout \
                  (main: health: {{ timeout: 120s }})"
             ),
+            Self::NotSettled { container, .. } => format!(
+                "look at the log above; {container} listened before it could work, and the copy before it goes on serving"
+            ),
             Self::NotDeployed { .. } => "deploy it with doprax up".to_owned(),
             Self::Engine(Engine::Unreachable { .. }) => {
                 "is Docker running? doprax doctor tells more".to_owned()
@@ -249,7 +262,7 @@ impl Error {
     /// The last lines of the log or build that show why.
     pub fn log(&self) -> &[String] {
         match self {
-            Self::NotReady { log, .. } => log,
+            Self::NotReady { log, .. } | Self::NotSettled { log, .. } => log,
             Self::Engine(doprax_engine::Error::BuildFailed { output, .. }) => output,
             _ => &[],
         }

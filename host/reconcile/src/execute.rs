@@ -7,9 +7,11 @@
 //! Assumes: steps are idempotent, and nobody else works on the app meanwhile.
 
 use crate::report::What;
+use crate::retire::split;
 use crate::{Error, Host};
-use doprax_core::blueprint::Blueprint;
+use doprax_core::blueprint::{Blueprint, Container};
 use doprax_core::name::{AppName, ServiceName};
+use doprax_core::observed::{ObservedContainer, State};
 use doprax_core::plan::{Plan, Step};
 use doprax_core::route::Target;
 use doprax_core::unit::format_duration;
@@ -41,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) material: Material,
     pub(crate) emit: Emit,
     pub(crate) failed: CancellationToken,
+    /// Whether it is the way back: what ran before has settled already.
+    pub(crate) goes_back: bool,
     acts: Semaphore,
 }
 
@@ -60,8 +64,27 @@ impl Run {
             material,
             emit,
             failed: CancellationToken::new(),
+            goes_back: false,
             acts: Semaphore::new(ACTS_AT_ONCE),
         }
+    }
+}
+
+impl Run {
+    /// What goes on beside what comes after `run`, and tells nobody.
+    pub(crate) fn beside(run: &Self) -> Self {
+        Self {
+            blueprint: run.blueprint.clone(),
+            ..Self::for_images(&run.app, Material::default(), Arc::new(|_| {}))
+        }
+    }
+
+    /// What a container shall be, and the blueprint that it is of.
+    pub(crate) fn container(&self, service: &ServiceName) -> (&Blueprint, &Container) {
+        let blueprint = self.blueprint.as_ref();
+        blueprint
+            .and_then(|blueprint| Some((blueprint, blueprint.containers.get(service)?)))
+            .expect("a plan names only containers of its blueprint")
     }
 }
 
@@ -72,6 +95,7 @@ impl Host {
         if plan.steps.is_empty() {
             return Ok(());
         }
+        let (plan, ending) = split(plan);
         (run.emit)(What::Planned {
             steps: plan
                 .steps
@@ -81,18 +105,18 @@ impl Host {
         });
         // Written down before anything moves: what is done already asks for no reload
         // when the rest is planned anew after a crash or a failure.
-        let reloads = reloads(plan);
+        let reloads = reloads(&plan);
         if !reloads.is_empty() {
             self.store().set_reloads(&run.app, &reloads).await?;
         }
-        self.carry_out_steps(run, plan).await?;
+        self.carry_out_steps(run, &plan).await?;
         if !reloads.is_empty() {
             self.store().set_reloads(&run.app, &BTreeSet::new()).await?;
         }
-        Ok(())
+        self.retire(run, ending).await
     }
 
-    async fn carry_out_steps(&self, run: &Run, plan: &Plan) -> Result<(), Error> {
+    pub(crate) async fn carry_out_steps(&self, run: &Run, plan: &Plan) -> Result<(), Error> {
         let mut missing: Vec<usize> = plan
             .steps
             .iter()
@@ -178,13 +202,21 @@ impl Host {
             Step::AwaitReady { service, container } => {
                 self.await_ready(run, service, container).await
             }
+            Step::Settle { .. } if run.goes_back => Ok(()),
+            Step::Settle {
+                service,
+                container,
+                ms,
+            } => {
+                let time = Duration::from_millis((*ms).into());
+                self.settle(run, service, container, time).await
+            }
             Step::PublishRoute { container, port } => {
-                let address = self.find(container).await?.address.ok_or_else(|| {
-                    doprax_engine::Error::NoContainer {
-                        container: container.clone(),
-                    }
-                })?;
-                let target = Target::Address(SocketAddr::new(address.into(), *port));
+                // One that crashes has none: visitors are told so, and find it once it runs.
+                let target = match self.find(container).await?.address {
+                    Some(address) => Target::Address(SocketAddr::new(address.into(), *port)),
+                    None => Target::Starting,
+                };
                 self.set_target(&run.app, target);
                 Ok(())
             }
@@ -197,9 +229,15 @@ impl Host {
                 container,
                 command,
             } => {
+                let Some(blueprint) = &run.blueprint else {
+                    return Ok(());
+                };
+                let found = self.neighbours_of(service, blueprint).await?;
                 self.reload(service, container, command).await?;
-                let front = run.blueprint.as_ref().and_then(|it| it.front.as_ref());
-                if front.is_some_and(|front| front.service == *service) {
+                if let Some(found) = found {
+                    self.remember_neighbours(service, blueprint, found).await?;
+                }
+                if blueprint.is_front(service) {
                     // Those opened meanwhile may have been to what goes; those opened
                     // from now on stay.
                     self.ingress().retire_connections(&run.app, Duration::ZERO);
@@ -242,6 +280,16 @@ impl Host {
         container: &str,
         command: &[String],
     ) -> Result<(), Error> {
+        let runs = |found: &ObservedContainer| found.state == State::Running;
+        if !self
+            .engine()
+            .container(container)
+            .await?
+            .is_some_and(|found| runs(&found))
+        {
+            // It takes notice when it starts.
+            return Ok(());
+        }
         let exec = Exec {
             command: command.to_vec(),
             ..Exec::default()
@@ -250,7 +298,14 @@ impl Host {
         let reason = match ran {
             Ok(Ok(ran)) if ran.exit_code == 0 => return Ok(()),
             Ok(Ok(ran)) => format!("exit code {}: {}", ran.exit_code, ran.output.trim()),
-            Ok(Err(error)) => return Err(error.into()),
+            Ok(Err(error)) => {
+                // It may have crashed at this moment.
+                let found = self.engine().container(container).await?;
+                return match found {
+                    Some(found) if runs(&found) => Err(error.into()),
+                    _ => Ok(()),
+                };
+            }
             Err(_) => format!("it did not end within {} s", RELOAD.as_secs()),
         };
         Err(Error::Reload {

@@ -4,10 +4,12 @@ use crate::access::Access;
 use crate::certificate::{Certificates, StoreVault};
 use crate::config::Config;
 use crate::error::{Error, StartError};
+use crate::health::Health;
 use crate::journal::{Journal, Live, now_ms};
 use crate::keep::{Repair, Upkeep};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
 use crate::request::{Control, DeployRequest, Edit, Selection};
+use crate::retire::Retiring;
 use crate::routes::{self, RoutesByApp};
 use doprax_core::name::AppName;
 use doprax_engine::{Docker, Engine, Facts};
@@ -19,9 +21,9 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long a start waits for what the engine runs.
@@ -60,8 +62,10 @@ pub struct Host {
     pub(crate) allocation: tokio::sync::Mutex<()>,
     facts: OnceCell<Facts>,
     pub(crate) upkeep: Upkeep,
+    pub(crate) health: Health,
     ending: CancellationToken,
     predecessor_ended: Option<CancellationToken>,
+    this: Weak<Self>,
 }
 
 /// What the host holds of an app while it runs.
@@ -73,6 +77,8 @@ pub(crate) struct App {
     operation: Mutex<(Option<Operation>, Option<String>)>,
     /// The repair under way.
     pub(crate) repair: Mutex<Option<Repair>>,
+    /// Copies that are being ended.
+    pub(crate) retiring: Mutex<watch::Sender<Retiring>>,
 }
 
 /// What is journaled of an operation: all that is needed to do it again.
@@ -142,7 +148,7 @@ impl Host {
             certificates: served,
         };
         let ingress = Ingress::start_with(settings, start)?;
-        let host = Arc::new(Self {
+        let host = Arc::new_cyclic(|this| Self {
             config,
             engine,
             plugins,
@@ -156,8 +162,10 @@ impl Host {
             allocation: tokio::sync::Mutex::default(),
             facts: OnceCell::new(),
             upkeep: Upkeep::default(),
+            health: Health::default(),
             ending: CancellationToken::new(),
             predecessor_ended: ended,
+            this: Weak::clone(this),
         });
         host.renew_wishes().await?;
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
@@ -167,6 +175,7 @@ impl Host {
             host.run(app, operation, wish, true).await?;
         }
         tokio::spawn(Arc::clone(&host).keep());
+        tokio::spawn(Arc::clone(&host).keep_looking());
         tokio::spawn(Arc::clone(&host).keep_verifying());
         Ok(host)
     }
@@ -389,6 +398,11 @@ impl Host {
         if let Err(error) = self.journal.close(&self.store, live, outcome).await {
             tracing::error!(%error, "the end of an operation was not written down");
         }
+    }
+
+    /// The host, for what goes on in a task of its own; nothing once it is given up.
+    pub(crate) fn this(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {

@@ -245,22 +245,25 @@ impl Host {
             return Ok(());
         }
         let observed = self.engine().observe(name).await?;
-        let Some(record) = self.store().app_in_brief(name).await? else {
+        let Some(mut record) = self.store().app_in_brief(name).await? else {
             return self.remove_orphan(name, &observed).await;
         };
         self.renew_route(&record, &observed);
-        let Some(release) = &record.release else {
+        self.watch(&record, &observed);
+        let Some(release) = record.release.take() else {
             return Ok(());
         };
+        let outdated = self.outdated_proxies(&release.blueprint, &observed).await?;
+        record.reloads.extend(outdated);
         let images = Images::all_present(&release.blueprint);
-        let mut plan = self.plan_for(&record, release, observed, &images);
+        let mut plan = self.plan_for(&record, &release, observed, &images);
         if plan.steps.is_empty() {
             return Ok(());
         }
         // Something is missing; only now is it worth asking for every image.
         let images = self.images_of(&release.blueprint).await?;
         let observed = self.engine().observe(name).await?;
-        plan = self.plan_for(&record, release, observed, &images);
+        plan = self.plan_for(&record, &release, observed, &images);
         tracing::info!(app = %name, steps = plan.steps.len(), "putting right");
         let log: Emit = {
             let name = name.clone();
@@ -279,8 +282,10 @@ impl Host {
         }));
         let repaired = self.execute(&run, &plan).await;
         app.set_repair(None);
+        record.release = Some(release);
         let observed = self.engine().observe(name).await?;
         self.renew_route(&record, &observed);
+        self.watch(&record, &observed);
         repaired
     }
 
@@ -322,6 +327,7 @@ impl Host {
 
     async fn remove_orphan(&self, app: &AppName, observed: &Observed) -> Result<(), Error> {
         self.remove_route(app);
+        self.unwatch(app);
         let plan = planner::removal(observed, None);
         if plan.steps.is_empty() {
             return Ok(());

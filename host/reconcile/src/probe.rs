@@ -1,6 +1,7 @@
 //! Trying a probe once.
 
 use crate::Host;
+use crate::error::chain;
 use bytes::{Bytes, BytesMut};
 use doprax_core::probe::{Check, Observation, Probe};
 use doprax_core::secret::SecretName;
@@ -9,13 +10,34 @@ use doprax_engine::{Exec, LogRequest, Material};
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Bytes of an answer that are kept: enough for a cluster's health.
 const MAX_OUTPUT: usize = 64 << 10;
+
+/// How long a port may take to accept a connection.
+const ACCEPT: Duration = Duration::from_secs(5);
+
+/// What is observed of a port that speaks TLS.
+pub(crate) const TLS: &str = "TLS";
+
+/// The least beginning of a handshake that a server answers (RFC 5246 section 7.4.1.2): one
+/// that it does not like it refuses with an alert, which says as much.
+const CLIENT_HELLO: [u8; 50] = {
+    let mut hello = [0; 50];
+    // A record of a handshake, of 45 bytes.
+    (hello[0], hello[1], hello[2], hello[4]) = (0x16, 3, 1, 45);
+    // A client's hello of 41 bytes, for TLS 1.2. 32 bytes that should be random follow,
+    // and no session.
+    (hello[5], hello[8], hello[9], hello[10]) = (1, 41, 3, 3);
+    // ECDHE_RSA_WITH_AES_128_GCM_SHA256; no compression.
+    (hello[45], hello[46], hello[47], hello[48]) = (2, 0xc0, 0x2f, 1);
+    hello
+};
 
 /// Lines of a log that a probe looks at.
 const LOG_LINES: u32 = 2_000;
@@ -26,6 +48,10 @@ pub(crate) struct Subject<'a> {
     pub(crate) container: &'a str,
     /// Its address on the app's network.
     pub(crate) address: Ipv4Addr,
+    /// The host that a request names where its probe does not say.
+    pub(crate) host: String,
+    /// Whether the ingress sends requests to it, which is done in HTTP.
+    pub(crate) is_front: bool,
     /// Unix time in milliseconds of its latest start.
     pub(crate) started_ms: Option<i64>,
 }
@@ -45,12 +71,14 @@ fn failed(reason: impl std::fmt::Display) -> Observation {
 }
 
 impl Host {
-    /// Tries a probe once. That it failed is an observation, not an error.
+    /// Tries a probe once. That it failed is an observation, not an error. On what is
+    /// `steady`, as it serves already, it costs as little as it can.
     pub(crate) async fn try_probe(
         &self,
         probe: &Probe,
         subject: &Subject<'_>,
         material: &Material,
+        steady: bool,
     ) -> Observation {
         let limit = Duration::from_millis(probe.timeout_ms.into());
         let tried = async {
@@ -62,16 +90,47 @@ impl Host {
                     )
                     .await
                 }
-                Check::Http { port, path } => {
-                    http(SocketAddr::new(subject.address.into(), *port), path).await
+                Check::Serves { port, host } => {
+                    let address = SocketAddr::new(subject.address.into(), *port);
+                    if steady {
+                        return tcp(address, None).await;
+                    }
+                    let host = host.as_ref().unwrap_or(&subject.host);
+                    serves(address, host, limit).await
+                }
+                Check::Http {
+                    port,
+                    path,
+                    host,
+                    headers,
+                    status,
+                } => {
+                    let asked = Request {
+                        path,
+                        host: host.as_ref().unwrap_or(&subject.host),
+                        headers,
+                    };
+                    let address = SocketAddr::new(subject.address.into(), *port);
+                    http(address, &asked, status).await
                 }
                 Check::Exec { command, env } => {
                     self.exec_probe(subject, command, env, material).await
                 }
+                // It said so once.
+                Check::Log { .. } if steady => Observation {
+                    passed: true,
+                    status: None,
+                    output: String::new(),
+                },
                 Check::Log { contains } => self.log_probe(subject, contains).await,
             }
         };
-        match tokio::time::timeout(limit, tried).await {
+        // Silence has a meaning of its own to one of the checks, which ends by itself.
+        let longest = match probe.check {
+            Check::Serves { .. } => limit + 2 * ACCEPT,
+            _ => limit,
+        };
+        match tokio::time::timeout(longest, tried).await {
             Ok(observation) => observation,
             Err(_) => failed(format!("no answer within {} ms", probe.timeout_ms)),
         }
@@ -97,7 +156,28 @@ impl Host {
             env: filled,
             ..Exec::default()
         };
-        match self.run_in(subject.container, &exec).await {
+        self.observe_command(subject.container, &exec).await
+    }
+
+    /// Tries a command in a container once.
+    pub(crate) async fn try_command(
+        &self,
+        container: &str,
+        command: &[String],
+        limit: Duration,
+    ) -> Observation {
+        let exec = Exec {
+            command: command.to_vec(),
+            ..Exec::default()
+        };
+        match tokio::time::timeout(limit, self.observe_command(container, &exec)).await {
+            Ok(observation) => observation,
+            Err(_) => failed(format!("no end within {} ms", limit.as_millis())),
+        }
+    }
+
+    async fn observe_command(&self, container: &str, exec: &Exec) -> Observation {
+        match self.run_in(container, exec).await {
             Ok(ran) => Observation {
                 passed: ran.exit_code == 0,
                 status: i32::try_from(ran.exit_code).ok(),
@@ -176,39 +256,143 @@ async fn tcp(address: SocketAddr, send: Option<&str>) -> Observation {
     }
 }
 
-async fn http(address: SocketAddr, path: &str) -> Observation {
-    let tried = async {
-        let stream = TcpStream::connect(address).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let request = hyper::Request::get(path)
-            .header(hyper::header::HOST, address.to_string())
-            .header(hyper::header::USER_AGENT, "doprax-probe")
-            .body(Empty::<Bytes>::new())?;
-        let answer = async {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_OUTPUT)
-                .collect()
-                .await;
-            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((status, body))
-        };
-        tokio::pin!(answer);
-        tokio::select! {
-            answer = &mut answer => answer,
-            ended = connection => {
-                ended?;
-                answer.await
-            }
+/// A request for a path.
+struct Request<'a> {
+    path: &'a str,
+    host: &'a str,
+    headers: &'a BTreeMap<String, String>,
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    /// Nothing accepts connections.
+    Refused(std::io::Error),
+    /// What came, or that the connection was closed, is no answer in HTTP.
+    Other(String),
+}
+
+impl Unanswered {
+    fn other(error: impl std::error::Error) -> Self {
+        Self::Other(chain(&error))
+    }
+}
+
+/// Status and the beginning of the body of an answer; of the body nothing where only the
+/// head is wanted.
+async fn request(
+    address: SocketAddr,
+    request: &Request<'_>,
+    wants_body: bool,
+) -> Result<(u16, Bytes), Unanswered> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(Unanswered::Refused)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(Unanswered::other)?;
+    let mut asked = hyper::Request::get(request.path)
+        .header(hyper::header::HOST, request.host)
+        .header(hyper::header::USER_AGENT, "doprax-probe");
+    for (name, value) in request.headers {
+        asked = asked.header(name, value);
+    }
+    let asked = asked
+        .body(Empty::<Bytes>::new())
+        .map_err(Unanswered::other)?;
+    let answer = async {
+        let response = sender
+            .send_request(asked)
+            .await
+            .map_err(Unanswered::other)?;
+        let status = response.status().as_u16();
+        if !wants_body {
+            return Ok((status, Bytes::new()));
         }
+        let body = Limited::new(response.into_body(), MAX_OUTPUT)
+            .collect()
+            .await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        Ok((status, body))
     };
-    match tried.await {
+    tokio::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        ended = connection => {
+            ended.map_err(Unanswered::other)?;
+            answer.await
+        }
+    }
+}
+
+async fn http(address: SocketAddr, asked: &Request<'_>, good: &[(u16, u16)]) -> Observation {
+    match request(address, asked, true).await {
         Ok((status, body)) => Observation {
-            passed: status.as_u16() < 400,
-            status: Some(status.as_u16().into()),
+            passed: match good {
+                [] => status < 400,
+                good => good
+                    .iter()
+                    .any(|(from, to)| (*from..=*to).contains(&status)),
+            },
+            status: Some(status.into()),
             output: String::from_utf8_lossy(&body).into_owned(),
         },
-        Err(error) => failed(error),
+        Err(Unanswered::Refused(error)) => failed(error),
+        Err(Unanswered::Other(text)) => failed(text),
     }
+}
+
+/// Whether the port answers: in HTTP with any status, else in TLS, else in another
+/// protocol. One that is silent for as long as `limit` is taken for one that waits for
+/// more than a request.
+async fn serves(address: SocketAddr, host: &str, limit: Duration) -> Observation {
+    let end = Instant::now() + limit;
+    match tokio::time::timeout(ACCEPT, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return failed(error),
+        Err(_) => return failed(format!("no connection within {} s", ACCEPT.as_secs())),
+    }
+    let headers = BTreeMap::new();
+    let asked = Request {
+        path: "/",
+        host,
+        headers: &headers,
+    };
+    let speaks = |protocol: &str| Observation {
+        passed: true,
+        status: None,
+        output: protocol.to_owned(),
+    };
+    let rest = end.saturating_duration_since(Instant::now());
+    match tokio::time::timeout(rest, request(address, &asked, false)).await {
+        // Servers that expect TLS say so in HTTP.
+        Ok(Ok((400, _))) if speaks_tls(address).await.unwrap_or(false) => return speaks(TLS),
+        Ok(Ok((status, _))) => {
+            return Observation {
+                status: Some(status.into()),
+                ..speaks("HTTP")
+            };
+        }
+        Ok(Err(Unanswered::Refused(error))) => return failed(error),
+        // The server may have ended before it could answer.
+        Ok(Err(Unanswered::Other(_))) => {}
+        Err(_) => return speaks("nothing"),
+    }
+    match tokio::time::timeout(ACCEPT, speaks_tls(address)).await {
+        Ok(Ok(true)) => speaks(TLS),
+        Ok(Ok(false)) | Err(_) => speaks("another protocol"),
+        Ok(Err(error)) => failed(error),
+    }
+}
+
+/// Whether a server answers the beginning of a TLS handshake: with one of its own, or by
+/// refusing this one.
+async fn speaks_tls(address: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    let mut answer = [0; 2];
+    let exchanged = async {
+        stream.write_all(&CLIENT_HELLO).await?;
+        stream.read_exact(&mut answer).await
+    };
+    // A server of another protocol may just hang up.
+    Ok(exchanged.await.is_ok() && matches!(answer, [0x15 | 0x16, 0x03]))
 }

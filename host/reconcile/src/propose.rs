@@ -439,6 +439,7 @@ impl Host {
         reloads: &BTreeSet<ServiceName>,
     ) -> Plan {
         observed.images.clone_from(&images.present);
+        self.without_retiring(blueprint, &mut observed);
         let context = Context {
             instance: &self.config().instance,
             stopped,

@@ -1,22 +1,23 @@
-//! Waiting until a container serves.
+//! Waiting until a container serves, and seeing that it goes on.
 //!
 //! Flow: look at the container, try its probes, let its plugin judge where it does,
 //! pause, again. Pauses begin short, so that what is fast is seen to be fast, and
-//! grow to the probe's interval.
+//! grow to the probe's interval. Where neither its owner nor its plugin says more than
+//! that a port answers, the check that its image declares has to pass too.
 //! Guarantees: ends in bounded time, with the probe that failed and the container's
 //! last words.
 
 use crate::execute::Run;
 use crate::journal::now_ms;
-use crate::probe::Subject;
+use crate::probe::{Subject, TLS};
 use crate::report::What;
 use crate::{Error, Host};
 use bytes::BytesMut;
-use doprax_core::blueprint::Container;
+use doprax_core::blueprint::{Blueprint, Container};
 use doprax_core::name::ServiceName;
-use doprax_core::observed::{ObservedContainer, State};
-use doprax_core::probe::{Check, Observation, Verdict};
-use doprax_engine::LogRequest;
+use doprax_core::observed::{Healthcheck, ObservedContainer, State};
+use doprax_core::probe::{Check, Observation, Probe, Verdict};
+use doprax_engine::{LogRequest, Material};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use std::time::{Duration, Instant};
@@ -27,8 +28,25 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause where there is no probe to say how long.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a container without probes must have run.
-const STEADY_MS: i64 = 1_000;
+/// How long a container without probes must have run: one that has nothing to do or
+/// cannot work mostly ends sooner.
+const STEADY_MS: i64 = 3_000;
+
+/// The same for one that has crashed: the time after which the engine, too, takes it for
+/// one that runs.
+const STEADY_AFTER_CRASH_MS: i64 = 10_000;
+
+/// How long one with probes that has crashed must have run.
+const UP_AFTER_CRASH_MS: i64 = 3_000;
+
+/// The longest pause between two tries of a command in a container.
+const COMMAND_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause between two looks at one that is ready.
+const SETTLE_PAUSE: Duration = Duration::from_millis(250);
+
+/// How much longer one that was ready may take to be so again, as long as its process runs.
+const SETTLE_GRACE: Duration = Duration::from_secs(10);
 
 /// How often the container itself is looked at while its probes fail.
 const LOOK: Duration = Duration::from_millis(300);
@@ -48,14 +66,12 @@ impl Host {
         service: &ServiceName,
         container: &str,
     ) -> Result<(), Error> {
-        let spec = run
-            .blueprint
-            .as_ref()
-            .and_then(|blueprint| blueprint.containers.get(service));
-        let spec = spec.expect("a plan awaits only containers of its blueprint");
-        let limit = Duration::from_millis(spec.ready_timeout_ms.into());
-        let end = Instant::now() + limit;
-        let longest = spec
+        let (blueprint, spec) = run.container(service);
+        let host = self.host_of(blueprint, spec);
+        let is_front = blueprint.is_front(service);
+        let mut limit = Duration::from_millis(spec.ready_timeout_ms.into());
+        let begin = Instant::now();
+        let mut longest = spec
             .probes
             .iter()
             .map(|probe| Duration::from_millis(probe.interval_ms.into()))
@@ -71,8 +87,15 @@ impl Host {
                 looked = Some((Instant::now(), found));
             }
             let Some((_, found)) = &looked else { continue };
+            if let Some(check) = image_check(spec, found) {
+                limit = limit.max(Duration::from_millis(check.patience_ms));
+                longest = longest.max(COMMAND_PAUSE);
+            }
+            let end = begin + limit;
             let rest = end.saturating_duration_since(Instant::now());
-            let judged = tokio::time::timeout(rest, self.judge(run, spec, found)).await;
+            let subject = subject_of(found, host.clone(), is_front);
+            let judged = self.judge(&run.material, spec, found, subject.as_ref(), false);
+            let judged = tokio::time::timeout(rest, judged).await;
             let verdict =
                 judged.unwrap_or_else(|_| Verdict::Waiting("its probes get no answer".to_owned()));
             let reason = match verdict {
@@ -100,6 +123,49 @@ impl Host {
         }
     }
 
+    /// Sees that a container that is ready stays so for a while.
+    pub(crate) async fn settle(
+        &self,
+        run: &Run,
+        service: &ServiceName,
+        container: &str,
+        time: Duration,
+    ) -> Result<(), Error> {
+        let (blueprint, spec) = run.container(service);
+        let host = self.host_of(blueprint, spec);
+        let is_front = blueprint.is_front(service);
+        let begin = Instant::now();
+        let mut first: Option<ObservedContainer> = None;
+        loop {
+            let found = self.find(container).await?;
+            let same = first.get_or_insert_with(|| found.clone());
+            if found.state != State::Running || found.started_ms != same.started_ms {
+                let reason = crash(&found).unwrap_or_else(|| "its process ended".to_owned());
+                return Err(self.not_settled(spec, container, reason).await);
+            }
+            let subject = subject_of(&found, host.clone(), is_front);
+            let judged = self.judge(&run.material, spec, &found, subject.as_ref(), false);
+            let judged = tokio::time::timeout(time + SETTLE_GRACE, judged).await;
+            let up = begin.elapsed();
+            match judged {
+                Ok(Verdict::Ready) if up >= time => return Ok(()),
+                Ok(Verdict::Ready) => {}
+                Ok(Verdict::Waiting(_)) if up < time + SETTLE_GRACE => {}
+                Ok(Verdict::Waiting(reason) | Verdict::Failed(reason)) => {
+                    return Err(self.not_settled(spec, container, reason).await);
+                }
+                Err(_) => {
+                    let reason = "its probes get no answer any more".to_owned();
+                    return Err(self.not_settled(spec, container, reason).await);
+                }
+            }
+            tokio::select! {
+                () = run.failed.cancelled() => return Err(Error::GivenUp),
+                () = tokio::time::sleep(SETTLE_PAUSE) => {}
+            }
+        }
+    }
+
     pub(crate) async fn find(&self, container: &str) -> Result<ObservedContainer, Error> {
         self.engine().container(container).await?.ok_or_else(|| {
             doprax_engine::Error::NoContainer {
@@ -109,34 +175,53 @@ impl Host {
         })
     }
 
-    async fn judge(&self, run: &Run, spec: &Container, found: &ObservedContainer) -> Verdict {
-        let address = match (found.state, found.address) {
-            (State::Running, Some(address)) => address,
-            (State::Exited(code), _) => {
-                return Verdict::Waiting(format!("its process ended with exit code {code}"));
-            }
-            (State::Restarting, _) => {
-                return Verdict::Waiting("its process ended and is started again".to_owned());
-            }
-            _ => return Verdict::Waiting("it is not running yet".to_owned()),
-        };
-        if spec.probes.is_empty() {
-            let up = found.started_ms.map_or(0, |started| now_ms() - started);
-            return if up >= STEADY_MS {
-                Verdict::Ready
-            } else {
-                Verdict::Waiting("it has just started".to_owned())
-            };
+    /// The host that requests to a container name. Where visitors ask, it is one of theirs;
+    /// other containers are asked for by their name.
+    pub(crate) fn host_of(&self, blueprint: &Blueprint, spec: &Container) -> String {
+        if spec.name.is_main() || blueprint.is_front(&spec.name) {
+            let mut domains = blueprint.domains.iter();
+            let domain = domains.find(|(_, domain)| domain.redirect_to.is_none());
+            let free = || format!("{}.{}", blueprint.app, self.config().base_domain);
+            return domain.map_or_else(free, |(name, _)| name.clone());
         }
-        let subject = Subject {
-            container: &found.name,
-            address,
-            started_ms: found.started_ms,
+        match spec.port {
+            Some(port) => format!("{}:{port}", spec.name),
+            None => spec.name.to_string(),
+        }
+    }
+
+    /// Whether a container serves by what its probes say; `subject` is there while it
+    /// runs. On one that is `steady`, as it served before, this costs as little as it can.
+    pub(crate) async fn judge(
+        &self,
+        material: &Material,
+        spec: &Container,
+        found: &ObservedContainer,
+        subject: Option<&Subject<'_>>,
+        steady: bool,
+    ) -> Verdict {
+        let Some(subject) = subject else {
+            return Verdict::Waiting(match found.state {
+                State::Exited(code) => format!("its process ended with exit code {code}"),
+                State::Restarting => "its process ended and is started again".to_owned(),
+                _ => "it is not running yet".to_owned(),
+            });
         };
+        let up_ms = found.started_ms.map_or(0, |started| now_ms() - started);
+        let least_ms = match (spec.probes.is_empty(), found.restarts) {
+            _ if steady => 0,
+            (true, 0) => STEADY_MS,
+            (true, _) => STEADY_AFTER_CRASH_MS,
+            (false, 0) => 0,
+            (false, _) => UP_AFTER_CRASH_MS,
+        };
+        if up_ms < least_ms {
+            return Verdict::Waiting("it has just started".to_owned());
+        }
         let tries = spec
             .probes
             .iter()
-            .map(|probe| self.try_probe(probe, &subject, &run.material));
+            .map(|probe| self.try_probe(probe, subject, material, steady));
         let observations = join_all(tries).await;
         if let (true, Some(plugin)) = (spec.judged, &spec.plugin) {
             return match self.plugins().judge(plugin, &spec.name, &observations) {
@@ -144,13 +229,64 @@ impl Host {
                 Err(error) => Verdict::Failed(format!("its plugin failed: {error}")),
             };
         }
-        let failed = observations
-            .iter()
-            .zip(&spec.probes)
-            .find(|(seen, _)| !seen.passed);
-        match failed {
+        let mut seen = observations.iter().zip(&spec.probes);
+        if subject.is_front
+            && let Some(port) = seen.clone().find_map(tls_port)
+        {
+            return Verdict::Failed(format!(
+                "port {port} speaks TLS, and requests of visitors are sent to it in HTTP; have it \
+                 serve HTTP too, and set `port` to where it does: the ingress sees to TLS"
+            ));
+        }
+        let failed = seen.find(|(seen, _)| !seen.passed);
+        if let Some((seen, probe)) = failed {
+            return Verdict::Waiting(failure(&probe.check, seen));
+        }
+        match image_check(spec, found) {
+            Some(check) => self.judge_by_image(check, subject, steady).await,
             None => Verdict::Ready,
-            Some((seen, probe)) => Verdict::Waiting(failure(&probe.check, seen)),
+        }
+    }
+
+    /// Whether a container passes the check that its image declares. The engine tries it
+    /// at the image's interval, which may be long: until it has passed, the host does.
+    async fn judge_by_image(
+        &self,
+        check: &Healthcheck,
+        subject: &Subject<'_>,
+        steady: bool,
+    ) -> Verdict {
+        let seen = match check.passes {
+            Some(true) => return Verdict::Ready,
+            Some(false) if steady => Observation {
+                passed: false,
+                status: None,
+                output: check.output.clone(),
+            },
+            None if steady => return Verdict::Ready,
+            _ => {
+                let limit = Duration::from_millis(check.timeout_ms);
+                self.try_command(subject.container, &check.command, limit)
+                    .await
+            }
+        };
+        if seen.passed {
+            return Verdict::Ready;
+        }
+        let last = seen.output.lines().rfind(|line| !line.trim().is_empty());
+        let last: String = last.unwrap_or_default().chars().take(200).collect();
+        let text = match seen.status {
+            Some(code) => format!("the HEALTHCHECK of its image ended with {code}: {last}"),
+            None => format!("the HEALTHCHECK of its image fails: {last}"),
+        };
+        Verdict::Waiting(text)
+    }
+
+    async fn not_settled(&self, spec: &Container, container: &str, reason: String) -> Error {
+        Error::NotSettled {
+            container: spec.name.clone(),
+            reason,
+            log: self.last_lines(container).await,
         }
     }
 
@@ -198,6 +334,37 @@ impl Host {
     }
 }
 
+/// The port that was found to speak TLS, if one was.
+fn tls_port((seen, probe): (&Observation, &Probe)) -> Option<u16> {
+    match probe.check {
+        Check::Serves { port, .. } if seen.passed && seen.output == TLS => Some(port),
+        _ => None,
+    }
+}
+
+/// What the probes of a container are tried on, while it runs.
+pub(crate) fn subject_of(
+    found: &ObservedContainer,
+    host: String,
+    is_front: bool,
+) -> Option<Subject<'_>> {
+    let address = found.address.filter(|_| found.state == State::Running)?;
+    Some(Subject {
+        container: &found.name,
+        address,
+        host,
+        is_front,
+        started_ms: found.started_ms,
+    })
+}
+
+/// The check that a container's image declares, where nobody says more than that a port
+/// answers.
+fn image_check<'a>(spec: &Container, found: &'a ObservedContainer) -> Option<&'a Healthcheck> {
+    let bare = spec.probes.iter().all(|probe| probe.check.is_bare());
+    found.healthcheck.as_ref().filter(|_| bare && !spec.judged)
+}
+
 /// How a container's process ended, if it does not run steadily.
 fn crash(found: &ObservedContainer) -> Option<String> {
     let times = match found.restarts {
@@ -215,7 +382,8 @@ fn crash(found: &ObservedContainer) -> Option<String> {
 fn failure(check: &Check, seen: &Observation) -> String {
     let what = match check {
         Check::Tcp { port, .. } => format!("probe TCP port {port}"),
-        Check::Http { port, path } => format!("probe GET {path} on port {port}"),
+        Check::Serves { port, .. } => format!("port {port}"),
+        Check::Http { port, path, .. } => format!("probe GET {path} on port {port}"),
         Check::Exec { command, .. } => {
             format!(
                 "probe command {}",

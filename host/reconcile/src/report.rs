@@ -114,6 +114,8 @@ pub enum AppState {
     Running,
     /// A deploy, start or restart is under way and nothing serves yet.
     Starting,
+    /// Everything that should run runs, and something of it does not serve.
+    Unhealthy,
     /// Something that should run does not.
     Degraded,
     /// Stopped by its owner.
@@ -167,8 +169,11 @@ pub struct ContainerStatus {
     pub plugin: Option<String>,
     /// Its image.
     pub image: String,
-    /// What it does, in one word: `running`, `restarting`, `exited (1)`, `stopped`, `missing`.
+    /// What it does, in one word: `running`, `unhealthy`, `restarting`, `exited (1)`,
+    /// `stopped`, `missing`.
     pub state: String,
+    /// Why it does not serve although it runs, if that is so.
+    pub unhealthy: Option<Unhealthy>,
     /// Its address on the app's network.
     pub address: Option<String>,
     /// Port that others reach it on.
@@ -183,6 +188,15 @@ pub struct ContainerStatus {
     pub memory_limit: Option<u64>,
     /// Values it offers to others; those that hold a secret are masked.
     pub outputs: Vec<(String, String)>,
+}
+
+/// A container that does not serve although its process runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unhealthy {
+    /// What its probe saw.
+    pub reason: String,
+    /// Unix time in milliseconds of the first failure.
+    pub since_ms: i64,
 }
 
 /// A volume.

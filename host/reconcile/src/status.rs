@@ -1,10 +1,10 @@
 //! How apps are.
 
-use crate::report::{AppState, AppStatus, AppSummary, ContainerStatus, VolumeStatus};
+use crate::report::{AppState, AppStatus, AppSummary, ContainerStatus, Unhealthy, VolumeStatus};
 use crate::volume::mounts;
 use crate::{Error, Host};
 use doprax_core::blueprint::Container;
-use doprax_core::name::AppName;
+use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
 use doprax_core::text::Part;
 use doprax_engine::{Exec, ExecSession};
@@ -74,7 +74,7 @@ impl Host {
     pub async fn exec(
         &self,
         app: &AppName,
-        container: &doprax_core::name::ServiceName,
+        container: &ServiceName,
         exec: &Exec,
     ) -> Result<ExecSession, Error> {
         let record = self.record(app).await?;
@@ -120,7 +120,13 @@ impl Host {
             None if busy => AppState::Starting,
             None => AppState::Failed,
             Some(_) if wanted == 0 => AppState::Stopped,
-            Some(_) if running >= wanted => AppState::Running,
+            Some(blueprint) if running >= wanted => {
+                let mut wanted = blueprint.containers.keys();
+                match wanted.any(|name| self.unhealthy(record, name).is_some()) {
+                    true => AppState::Unhealthy,
+                    false => AppState::Running,
+                }
+            }
             Some(_) if busy => AppState::Starting,
             Some(_) => AppState::Degraded,
         };
@@ -135,8 +141,15 @@ impl Host {
         }
     }
 
+    /// Why a container is unhealthy, if it is and should serve.
+    fn unhealthy(&self, record: &AppRecord, service: &ServiceName) -> Option<Unhealthy> {
+        self.health
+            .of(&record.name, service)
+            .filter(|_| !record.stopped.contains(service))
+    }
+
     /// The copy of each container that has its name.
-    fn serving<'a>(
+    pub(crate) fn serving<'a>(
         &self,
         app: &AppName,
         observed: &'a Observed,
@@ -159,7 +172,11 @@ impl Host {
         let copies = self.serving(&record.name, observed);
         let copy = copies.get(spec.name.as_str()).copied();
         let stopped = record.stopped.contains(&spec.name);
+        let unhealthy = copy
+            .filter(|copy| copy.state == State::Running)
+            .and_then(|_| self.unhealthy(record, &spec.name));
         let state = match copy.map(|copy| copy.state) {
+            Some(State::Running) if unhealthy.is_some() => "unhealthy".to_owned(),
             Some(State::Running) => "running".to_owned(),
             Some(State::Restarting) => "restarting".to_owned(),
             Some(State::Paused) => "paused".to_owned(),
@@ -188,6 +205,7 @@ impl Host {
             plugin: spec.plugin.clone(),
             image: spec.image.reference().to_owned(),
             state,
+            unhealthy,
             address: copy
                 .and_then(|copy| copy.address)
                 .map(|address| address.to_string()),

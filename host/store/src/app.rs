@@ -4,6 +4,7 @@ use crate::error::doing;
 use crate::{Error, Store};
 use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName};
+use doprax_core::neighbour::Neighbours;
 use doprax_core::spec::AppSpec;
 use ipnet::Ipv4Net;
 use sqlx::Row as _;
@@ -283,6 +284,30 @@ impl Store {
             .execute(&self.writer)
             .await
             .map_err(doing("remember what has to reload"))?;
+        Ok(())
+    }
+
+    /// Where the app's proxies believe their neighbours to be.
+    pub async fn neighbours(&self, app: &AppName) -> Result<Neighbours, Error> {
+        let row: Option<String> = sqlx::query_scalar("SELECT neighbours FROM apps WHERE name = ?")
+            .bind(app.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(doing("read what proxies know"))?;
+        let known = row.map(|text| serde_json::from_str(&text)).transpose();
+        Ok(known
+            .map_err(row_error("what proxies know"))?
+            .unwrap_or_default())
+    }
+
+    /// Remembers where the app's proxies believe their neighbours to be.
+    pub async fn set_neighbours(&self, app: &AppName, known: &Neighbours) -> Result<(), Error> {
+        sqlx::query("UPDATE apps SET neighbours = ? WHERE name = ?")
+            .bind(serde_json::to_string(known).expect("names and addresses serialize"))
+            .bind(app.as_str())
+            .execute(&self.writer)
+            .await
+            .map_err(doing("remember what proxies know"))?;
         Ok(())
     }
 

@@ -109,6 +109,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::Unplannable { .. }
         | Error::Domain { .. }
         | Error::NotReady { .. }
+        | Error::NotSettled { .. }
         | Error::Engine(Engine::ImageMissing { .. } | Engine::BuildFailed { .. }) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }

@@ -13,6 +13,8 @@ pub enum AppState {
     Running,
     /// Nothing serves yet.
     Starting,
+    /// Everything that should run runs, and something of it does not serve.
+    Unhealthy,
     /// Something that should run does not.
     Degraded,
     /// Stopped by its owner.
@@ -27,6 +29,7 @@ impl AppState {
         match self {
             Self::Running => "running",
             Self::Starting => "starting",
+            Self::Unhealthy => "unhealthy",
             Self::Degraded => "degraded",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
@@ -39,6 +42,7 @@ impl From<report::AppState> for AppState {
         match state {
             report::AppState::Running => Self::Running,
             report::AppState::Starting => Self::Starting,
+            report::AppState::Unhealthy => Self::Unhealthy,
             report::AppState::Degraded => Self::Degraded,
             report::AppState::Stopped => Self::Stopped,
             report::AppState::Failed => Self::Failed,
@@ -140,8 +144,12 @@ pub struct Container {
     pub plugin: Option<String>,
     /// Its image.
     pub image: String,
-    /// What it does: `running`, `restarting`, `exited (1)`, `stopped`, `missing`.
+    /// What it does: `running`, `unhealthy`, `restarting`, `exited (1)`, `stopped`,
+    /// `missing`.
     pub state: String,
+    /// Why it does not serve although it runs, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhealthy: Option<Unhealthy>,
     /// Its address on the app's network.
     pub address: Option<String>,
     /// Port that others reach it on.
@@ -165,6 +173,7 @@ impl From<report::ContainerStatus> for Container {
             plugin,
             image,
             state,
+            unhealthy,
             address,
             port,
             restarts,
@@ -178,6 +187,7 @@ impl From<report::ContainerStatus> for Container {
             plugin,
             image,
             state,
+            unhealthy: unhealthy.map(Into::into),
             address,
             port,
             restarts,
@@ -186,6 +196,22 @@ impl From<report::ContainerStatus> for Container {
             memory_limit,
             outputs,
         }
+    }
+}
+
+/// A container that does not serve although its process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unhealthy {
+    /// What its probe saw.
+    pub reason: String,
+    /// Unix time in milliseconds of the first failure.
+    pub since_ms: i64,
+}
+
+impl From<report::Unhealthy> for Unhealthy {
+    fn from(unhealthy: report::Unhealthy) -> Self {
+        let report::Unhealthy { reason, since_ms } = unhealthy;
+        Self { reason, since_ms }
     }
 }
 

@@ -1,27 +1,22 @@
 //! One container: what a person says about it over what its plugin says.
 
 use super::fill::{Filler, Variable};
+use super::health::{READY_TIMEOUT_MS, Readiness, steady_ms};
 use super::port::Ports;
 use super::{Around, Described, Error, Findings, Input, Place};
-use crate::blueprint::{Container, Content, File, Image, Owner, Stage};
+use crate::blueprint::{Container, Content, File, Front, Image, Owner, Stage};
 use crate::name::ServiceName;
 use crate::probe::{Check, Probe};
 use crate::resources::Resources;
 use crate::service::{CheckTemplate, EnvTemplate, FileTemplate, ProbeTemplate, VolumeDefault};
-use crate::spec::{ConfigFile, ContainerSpec, Health, Strategy, VolumeMount};
+use crate::spec::{ConfigFile, ContainerSpec, Strategy, VolumeMount};
 use std::collections::BTreeMap;
 
-/// How long a container may take to become ready where nobody says.
-const READY_TIMEOUT_MS: u32 = 60_000;
 /// How long a service may take to end where its plugin does not say; the engine's
 /// own default.
 const SERVICE_GRACE_MS: u32 = 10_000;
 /// How long main may take to end: requests that it still serves.
 const MAIN_GRACE_MS: u32 = 30_000;
-/// Pause between two tries of main's default probe.
-const PROBE_INTERVAL_MS: u32 = 100;
-/// Longest duration of one try of main's probe.
-const PROBE_TIMEOUT_MS: u32 = 5_000;
 
 /// The container built from source.
 pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) -> Container {
@@ -36,6 +31,9 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
         findings,
     );
     let files = files(input, &name, &spec.container, &[], &filler, findings);
+    let described = Readiness::default();
+    let health = findings.keep(described.with(&name, spec.container.health.as_ref(), ports.chosen));
+    let health = health.unwrap_or_default();
     Container {
         plugin: None,
         stage: Stage::Main,
@@ -55,12 +53,10 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
         aliases: around.aliases.get(&name).cloned().unwrap_or_default(),
         port: ports.chosen,
         port_reason: ports.reason.clone(),
-        probes: main_probes(spec.health.as_ref(), ports.chosen),
-        ready_timeout_ms: spec
-            .health
-            .as_ref()
-            .map_or(READY_TIMEOUT_MS, |health| health.timeout_ms),
-        judged: false,
+        probes: health.probes,
+        ready_timeout_ms: health.ready_timeout_ms,
+        judged: health.judged,
+        restart_after: health.restart_after,
         reload: None,
         strategy: spec.strategy,
         resources: resources(input, &name, spec.container.resources, findings),
@@ -81,6 +77,7 @@ pub(super) fn service(
     service: &Described<'_>,
     stage: Stage,
     ports: &Ports,
+    front: Option<&Front>,
     findings: &mut Findings,
 ) -> Container {
     let Described {
@@ -114,6 +111,18 @@ pub(super) fn service(
         &filler,
         findings,
     );
+    let described = Readiness {
+        probes,
+        ready_timeout_ms: or_default(description.ready_timeout_ms, READY_TIMEOUT_MS),
+        judged: description.judged,
+        restart_after: None,
+    };
+    let described = match front {
+        Some(front) if front.service == *name => described.of_front(front.port),
+        _ => described,
+    };
+    let health = described.with(name, spec.container.health.as_ref(), ports.chosen);
+    let health = findings.keep(health).unwrap_or_default();
     let said = &spec.container;
     let wanted = said.resources.or(description.resources);
     Container {
@@ -136,9 +145,10 @@ pub(super) fn service(
         aliases: around.aliases.get(name).cloned().unwrap_or_default(),
         port: ports.chosen,
         port_reason: ports.reason.clone(),
-        probes,
-        ready_timeout_ms: or_default(description.ready_timeout_ms, READY_TIMEOUT_MS),
-        judged: description.judged,
+        probes: health.probes,
+        ready_timeout_ms: health.ready_timeout_ms,
+        judged: health.judged,
+        restart_after: health.restart_after,
         reload: description.reload.clone(),
         strategy: Strategy::Recreate,
         resources: resources(input, name, wanted, findings),
@@ -315,22 +325,6 @@ fn resources(
     }
 }
 
-/// How to find out whether main serves: over HTTP where a path is given, else a
-/// connection to its port, else nothing but that it runs.
-fn main_probes(health: Option<&Health>, port: Option<u16>) -> Vec<Probe> {
-    let Some(port) = port else { return Vec::new() };
-    let check = match health.and_then(|health| health.path.clone()) {
-        Some(path) => Check::Http { port, path },
-        None => Check::Tcp { port, send: None },
-    };
-    let interval_ms = health.map_or(PROBE_INTERVAL_MS, |health| health.interval_ms);
-    vec![Probe {
-        check,
-        interval_ms,
-        timeout_ms: PROBE_TIMEOUT_MS,
-    }]
-}
-
 fn probe(template: &ProbeTemplate, filler: &Filler<'_>) -> Result<Probe, Error> {
     let check = match &template.check {
         CheckTemplate::Tcp { port, send } => Check::Tcp {
@@ -340,6 +334,9 @@ fn probe(template: &ProbeTemplate, filler: &Filler<'_>) -> Result<Probe, Error> 
         CheckTemplate::Http { port, path } => Check::Http {
             port: *port,
             path: path.clone(),
+            host: None,
+            headers: BTreeMap::new(),
+            status: Vec::new(),
         },
         CheckTemplate::Exec { command, env } => {
             let fill = |(name, value): &(String, _)| {
@@ -356,6 +353,7 @@ fn probe(template: &ProbeTemplate, filler: &Filler<'_>) -> Result<Probe, Error> 
         },
     };
     Ok(Probe {
+        steady_ms: steady_ms(&check),
         check,
         interval_ms: template.interval_ms,
         timeout_ms: template.timeout_ms,

@@ -74,6 +74,14 @@ pub enum Error {
         "main has no port to be reached on: its image exposes none and no service stands in front of it; add `EXPOSE <port>` to the Dockerfile, or `port: <port>` under main, or `port: none` if it is a worker that listens on none"
     )]
     MainWithoutPort,
+    /// A container's health is asked for by HTTP, and it has no port.
+    #[error(
+        "{service}: `health` asks for a path, and its image exposes no port; set `port` under {service}"
+    )]
+    HealthWithoutPort {
+        /// The container.
+        service: ServiceName,
+    },
     /// The wanted front does not exist.
     #[error("`front: {service}` names no container of the app; use main or the name of a service")]
     UnknownFront {

@@ -117,6 +117,7 @@ fn fields(container: &Container) -> Vec<Field> {
     add("user", container.user.clone(), false);
     add("limits", limits(&container.resources), false);
     add("ready", Some(readiness(container)), false);
+    add("unhealthy", restart_after(container), false);
     add("shared memory", container.shm_size.map(bytes), true);
     add("capabilities", words(&container.capabilities), false);
     add("ulimits", words(&ulimits(container)), true);
@@ -303,6 +304,11 @@ fn readiness(container: &Container) -> String {
     }
 }
 
+fn restart_after(container: &Container) -> Option<String> {
+    let failures = container.restart_after?;
+    Some(format!("restarted after {failures} failures in a row"))
+}
+
 fn probe(probe: &Probe) -> String {
     match &probe.check {
         Check::Tcp { port, send: None } => format!("port {port} accepts"),
@@ -310,9 +316,32 @@ fn probe(probe: &Probe) -> String {
             port,
             send: Some(_),
         } => format!("port {port} answers"),
-        Check::Http { port, path } => format!("GET :{port}{path}"),
+        Check::Serves { port, .. } => format!("port {port} answers"),
+        Check::Http {
+            port,
+            path,
+            host,
+            status,
+            ..
+        } => {
+            let host = host.as_ref().map(|host| format!(" of {host}"));
+            let wanted: Vec<String> = status.iter().map(range).collect();
+            let answers = match wanted.as_slice() {
+                [] => String::new(),
+                wanted => format!(" answers {}", wanted.join(" or ")),
+            };
+            format!("GET :{port}{path}{}{answers}", host.unwrap_or_default())
+        }
         Check::Exec { command: words, .. } => command(words),
         Check::Log { contains } => format!("its log says {contains:?}"),
+    }
+}
+
+fn range((from, to): &(u16, u16)) -> String {
+    if from == to {
+        from.to_string()
+    } else {
+        format!("{from}-{to}")
     }
 }
 

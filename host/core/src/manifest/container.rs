@@ -2,13 +2,14 @@
 
 use super::app::Secrets;
 use super::reader::{At, Reader};
-use super::{command, config_file, env, process, resources, unit, volume};
+use super::{command, config_file, env, health, process, resources, unit, volume};
 use crate::spec::ContainerSpec;
 use crate::yaml::KeyPath;
 
 /// The keys themselves.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "port",
+    "health",
     "command",
     "entrypoint",
     "user",
@@ -53,6 +54,7 @@ pub(super) fn read<'a>(
         "envs" => container.env = env::read(reader, owner, at, secrets),
         "volumes" => container.volumes = volume::read(reader, owner, at),
         "config_file" => container.files = config_file::read(reader, owner, at),
+        "health" => container.health = health::read(reader, at),
         "command" => container.command = command::read(reader, at, key),
         "entrypoint" => container.entrypoint = command::read(reader, at, key),
         "user" => container.user = process::user(reader, at, "user: app"),

@@ -3,16 +3,12 @@
 use super::app::Secrets;
 use super::reader::{At, Reader};
 use super::{build, container, hint, unit};
-use crate::spec::{Drain, Health, MainSpec, Strategy};
+use crate::spec::{Drain, MainSpec, Strategy};
 use crate::yaml::Kind;
 
-pub(super) const KEYS: [&str; 4 + container::KEYS.len()] =
-    container::with_shared(["build", "strategy", "health", "drain"]);
+pub(super) const KEYS: [&str; 3 + container::KEYS.len()] =
+    container::with_shared(["build", "strategy", "drain"]);
 
-/// Pause between two tries where the file names none, in milliseconds.
-const INTERVAL_MS: u32 = 100;
-/// How long main may take to become ready where the file says nothing, in milliseconds.
-const TIMEOUT_MS: u32 = 60_000;
 /// How long a deploy may wait for what an old copy has begun, in milliseconds.
 const LONGEST_DRAIN_MS: u32 = 86_400_000;
 
@@ -47,7 +43,6 @@ pub(super) fn read<'a>(
             "port" => main.port = unit::port(reader, &at),
             "build" => main.build = build::read(reader, &at),
             "strategy" => main.strategy = strategy(reader, &at),
-            "health" => main.health = health(reader, &at),
             "drain" => main.drain = drain(reader, &at),
             _ => container::read(reader, &["main"], key, &at, &mut main.container, secrets),
         }
@@ -85,63 +80,4 @@ fn drain<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Drain> {
         }
     }
     Some(drain)
-}
-
-fn health<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Health> {
-    if let Kind::Scalar { text, .. } = &at.node.kind
-        && text.starts_with('/')
-    {
-        let help = format!("write `health: {{ path: {} }}`", hint::cut(text));
-        reader.error(
-            at.value_span(),
-            &at.path,
-            "keys with values are expected here",
-            help,
-        );
-        return None;
-    }
-    let fields = reader.fields(at, &["path", "interval", "timeout"])?;
-    let path = match fields.get("path") {
-        None => None,
-        Some(at) => Some(health_path(reader, at)?),
-    };
-    let mut duration = |key, default, least: u32, most: u32| match fields.get(key) {
-        None => Some(default),
-        Some(at) => unit::duration(reader, at, least, most),
-    };
-    let interval_ms = duration("interval", INTERVAL_MS, 50, 3_600_000)?;
-    let timeout_ms = duration("timeout", TIMEOUT_MS, 1_000, 86_400_000)?;
-    if let Some(at) = fields.get("interval")
-        && interval_ms > timeout_ms
-    {
-        reader.error(
-            at.value_span(),
-            &at.path,
-            "the interval is longer than the timeout",
-            "choose a shorter `interval` or a longer `timeout`",
-        );
-    }
-    Some(Health {
-        path,
-        interval_ms,
-        timeout_ms,
-    })
-}
-
-fn health_path<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<String> {
-    let text = reader.text(at, "path: /up")?;
-    // What a request line can carry (RFC 9112 section 3.2): no blanks, no fragment.
-    let fits = text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic() && c != '#');
-    if fits && text.len() <= 2048 {
-        return Some(text.to_owned());
-    }
-    let help =
-        "write it as in `path: /up`: it begins with `/` and holds no blanks; the port is main's";
-    reader.error(
-        at.value_span(),
-        &at.path,
-        "this is no path of a request",
-        help,
-    );
-    None
 }

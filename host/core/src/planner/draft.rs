@@ -73,6 +73,21 @@ impl Draft {
         self.step(step, after)
     }
 
+    pub(super) fn settle(
+        &mut self,
+        service: &ServiceName,
+        container: &str,
+        ms: u32,
+        after: &[usize],
+    ) -> usize {
+        let step = Step::Settle {
+            service: service.clone(),
+            container: container.to_owned(),
+            ms,
+        };
+        self.step(step, after)
+    }
+
     pub(super) fn rename(&mut self, from: &str, to: &str, after: &[usize]) -> usize {
         self.act(
             Act::RenameContainer {

@@ -4,14 +4,14 @@
 //! The order in which main's old copy goes was measured with Nginx in front: the
 //! name moves; the ingress stops reusing connections to the front that it opened
 //! before, because a reload cuts idle ones; the front reloads and knows the new
-//! copy; requests that are under way end; the old copy ends; the front reloads once
-//! more in the same way, because a resolver that knows both copies by their alias may
-//! have picked the old one.
+//! copy; requests that are under way end, and the new copy stays ready; the old copy
+//! ends; the front reloads once more in the same way, because a resolver that knows both
+//! copies by their alias may have picked the old one.
 
 use super::rollout::Rollout;
 use super::survey::{Copies, Survey};
-use super::{Draft, UNKNOWN_GRACE_MS, grace, runs};
-use crate::blueprint::{Blueprint, Stage};
+use super::{Draft, Turn, UNKNOWN_GRACE_MS, grace, runs};
+use crate::blueprint::{Blueprint, Container};
 use crate::name::ServiceName;
 use crate::plan::Step;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,8 +36,11 @@ pub(super) fn retire(
         last = vec![draft.step(step, &last)];
     }
 
+    let named = proxies
+        .iter()
+        .map(|copies| (copies.spec, copies.real.as_str()));
     if !proxies.is_empty() {
-        last = reload(draft, blueprint, proxies, &last);
+        last = reload(draft, blueprint, named.clone(), &last);
     }
 
     let mut ending: Vec<Ending<'_>> = Vec::new();
@@ -47,6 +50,7 @@ pub(super) fn retire(
             service,
             container: &leftover.container,
             running: leftover.running,
+            replaced: true,
             grace_ms,
         }));
     }
@@ -54,24 +58,36 @@ pub(super) fn retire(
         service: &container.service,
         container: &container.name,
         running: runs(container.state) && !halted.contains_key(container.name.as_str()),
+        replaced: false,
         grace_ms: UNKNOWN_GRACE_MS,
     }));
+    let mut looked: Vec<usize> = Vec::new();
+    for copies in &survey.services {
+        let settles_ms = rollouts
+            .get(&copies.spec.name)
+            .and_then(|rollout| rollout.settles_ms);
+        if let Some(ms) = settles_ms {
+            looked.push(draft.settle(&copies.spec.name, &copies.real, ms, &last));
+        }
+    }
     if ending.iter().any(|copy| copy.running) {
         last = vec![draft.step(Step::Drain(blueprint.drain), &last)];
     }
-    let mut old_main = Vec::new();
+    last.extend(looked);
+    let mut twins = Vec::new();
     for copy in ending {
         let mut after = last.clone();
         if copy.running {
             after = vec![draft.stop(copy.container, copy.grace_ms, &after)];
         }
         let removed = draft.remove(copy.container, &after);
-        if copy.service.is_main() && copy.running {
-            old_main.push(removed);
+        let known = proxies.iter().any(|proxy| proxy.spec.name != *copy.service);
+        if copy.replaced && copy.running && known {
+            twins.push(removed);
         }
     }
-    if !old_main.is_empty() {
-        reload(draft, blueprint, proxies, &old_main);
+    if !twins.is_empty() {
+        reload(draft, blueprint, named, &twins);
     }
 }
 
@@ -80,6 +96,8 @@ struct Ending<'a> {
     service: &'a ServiceName,
     container: &'a str,
     running: bool,
+    /// Whether another copy has its place.
+    replaced: bool,
     grace_ms: u32,
 }
 
@@ -100,56 +118,57 @@ fn serving_front<'a>(
     (replaced && rollout.serves).then_some((copies, front.port))
 }
 
-/// Those in front of main that go on running and proxy to something that moved, now
-/// or in a plan that did not come to its end: those have `owed` a reload since.
+/// The proxies that serve and know a neighbour that moved by where it was, because it
+/// moved now, after they started, or in a plan that did not come to its end: those have
+/// `owed` a reload since.
 pub(super) fn proxies_to_reload<'a>(
+    blueprint: &Blueprint,
     survey: &'a Survey<'_>,
     rollouts: &BTreeMap<&ServiceName, Rollout>,
     owed: &BTreeSet<ServiceName>,
 ) -> Vec<&'a Copies<'a>> {
-    let behind = survey
+    let turn = |copies: &Copies<'_>| Turn::of(copies.spec, blueprint);
+    let outdated = |proxy: &&Copies<'_>| {
+        let Some(rollout) = rollouts.get(&proxy.spec.name).filter(|r| r.serves) else {
+            return false;
+        };
+        if !rollout.started && owed.contains(&proxy.spec.name) {
+            return true;
+        }
+        let mut others = survey.services.iter().filter(|copies| {
+            copies.spec.name != proxy.spec.name
+                && rollouts.get(&copies.spec.name).is_some_and(|r| r.moved)
+        });
+        others.any(|copies| !rollout.started || turn(copies) >= turn(proxy))
+    };
+    survey
         .services
         .iter()
-        .filter(|copies| copies.spec.stage != Stage::Front);
-    let moved = |copies: &Copies<'_>| rollouts.get(&copies.spec.name).is_some_and(|r| r.moved);
-    let any_moved = behind.into_iter().any(moved);
-    let in_front = survey
-        .services
-        .iter()
-        .filter(|copies| copies.spec.stage == Stage::Front);
-    in_front
         .filter(|copies| copies.spec.reload.is_some())
-        .filter(|copies| any_moved || owed.contains(&copies.spec.name))
-        .filter(|copies| {
-            rollouts
-                .get(&copies.spec.name)
-                .is_some_and(|r| r.serves && !r.started)
-        })
+        .filter(outdated)
         .collect()
 }
 
 /// Has each of `proxies` reload, none of them while the ingress relies on connections
-/// that this cuts.
-fn reload(
+/// that this cuts. They come with the engine's names for them.
+pub(super) fn reload<'a>(
     draft: &mut Draft,
     blueprint: &Blueprint,
-    proxies: &[&Copies<'_>],
+    proxies: impl Iterator<Item = (&'a Container, &'a str)> + Clone,
     after: &[usize],
 ) -> Vec<usize> {
     let mut after = after.to_vec();
     let front = blueprint.front.as_ref().map(|front| &front.service);
-    let is_front = |copies: &&Copies<'_>| Some(&copies.spec.name) == front;
-    if proxies.iter().any(is_front) {
+    let mut names = proxies.clone().map(|(spec, _)| &spec.name);
+    if names.any(|name| Some(name) == front) {
         after = vec![draft.step(Step::RetireConnections, &after)];
     }
-    let commands = proxies
-        .iter()
-        .filter_map(|copies| Some((copies, copies.spec.reload.as_ref()?)));
+    let commands = proxies.filter_map(|(spec, name)| Some((spec, name, spec.reload.as_ref()?)));
     commands
-        .map(|(copies, command)| {
+        .map(|(spec, name, command)| {
             let step = Step::Reload {
-                service: copies.spec.name.clone(),
-                container: copies.real.clone(),
+                service: spec.name.clone(),
+                container: name.to_owned(),
                 command: command.clone(),
             };
             draft.step(step, &after)

@@ -1,7 +1,8 @@
 //! The steps that bring one container to its blueprint.
 
 use super::survey::Copies;
-use super::{Draft, Ground, runs};
+use super::{Draft, Ground, SETTLE_AGAIN_MS, SETTLE_MS, runs};
+use crate::observed::State;
 use crate::spec::Strategy;
 
 /// What was planned for one container.
@@ -15,6 +16,9 @@ pub(super) struct Rollout {
     pub(super) serves: bool,
     /// Whether its process starts in this plan.
     pub(super) started: bool,
+    /// How long it must stay ready once it serves, in milliseconds, before the copies
+    /// that are left over go; absent where none of them served.
+    pub(super) settles_ms: Option<u32>,
     /// Copies that are left over, under the names they have then.
     pub(super) leftovers: Vec<Leftover>,
 }
@@ -110,11 +114,15 @@ fn side_by_side(
             last = vec![draft.start(at, &last)];
             rollout.started = true;
         }
-        let ready = draft.await_ready(&copies.spec.name, at, &last);
+        let mut ready = draft.await_ready(&copies.spec.name, at, &last);
+        if copies.replaces_a_running_one() && at != copies.real {
+            ready = draft.settle(&copies.spec.name, at, SETTLE_MS, &[ready]);
+        }
         let done = take_name(draft, ground, copies, at, &[ready]).unwrap_or(ready);
         rollout.done = vec![done];
         rollout.moved = true;
     }
+    rollout.settles_ms = copies.replaces_a_running_one().then_some(SETTLE_AGAIN_MS);
     for (container, state) in copies.stale() {
         rollout.leftovers.push(Leftover {
             container,
@@ -174,6 +182,9 @@ fn one_at_a_time(
         rollout.done = vec![draft.await_ready(&copies.spec.name, &copies.real, &last)];
         rollout.moved = true;
     }
+    if !stopped && copies.replaces_a_running_one() {
+        rollout.settles_ms = Some(SETTLE_MS + SETTLE_AGAIN_MS);
+    }
     for (container, _) in copies.stale() {
         rollout.leftovers.push(Leftover {
             container,
@@ -203,9 +214,14 @@ fn take_name(
 }
 
 impl Copies<'_> {
+    /// Whether a copy that serves is to be removed.
+    fn replaces_a_running_one(&self) -> bool {
+        self.stale().any(|(_, state)| state == State::Running)
+    }
+
     /// The copies to be removed, under the names that they have when the wanted one
     /// has its own, with what they do now.
-    fn stale(&self) -> impl Iterator<Item = (String, crate::observed::State)> {
+    fn stale(&self) -> impl Iterator<Item = (String, State)> {
         let occupant = self
             .occupant
             .iter()

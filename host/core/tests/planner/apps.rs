@@ -46,6 +46,7 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
         probes: Vec::new(),
         ready_timeout_ms: 1000,
         judged: false,
+        restart_after: None,
         reload: None,
         strategy: if stage == Stage::Service {
             Strategy::Recreate
@@ -151,6 +152,7 @@ pub(crate) fn copy(
         exit_code: None,
         image: container.image.reference().to_owned(),
         limits: Some(limits(&container.resources)),
+        healthcheck: None,
     }
 }
 

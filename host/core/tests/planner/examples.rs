@@ -8,7 +8,7 @@ use crate::sim::Sim;
 use doprax_core::blueprint::{Blueprint, Stage};
 use doprax_core::name::{Instance, ServiceName};
 use doprax_core::observed::{Observed, State};
-use doprax_core::plan::{Act, Plan, Step};
+use doprax_core::plan::{Act, Plan, PlannedStep, Step};
 use doprax_core::planner::{self, Context};
 use doprax_core::resources::Resources;
 use std::collections::BTreeSet;
@@ -61,6 +61,7 @@ fn text(plan: &Plan) -> String {
                 Act::RemoveNetwork => "remove the network".to_owned(),
             },
             Step::AwaitReady { container, .. } => format!("await {container}"),
+            Step::Settle { container, ms, .. } => format!("settle {container} for {ms} ms"),
             Step::PublishRoute { container, port } => format!("route to {container}:{port}"),
             Step::RetireConnections => "retire connections".to_owned(),
             Step::Reload { container, .. } => format!("reload {container}"),
@@ -128,6 +129,63 @@ fn new_proxy() {
     let old = app([main(1), redis(1), nginx(1)], "nginx");
     let new = app([main(1), redis(1), nginx(2)], "nginx");
     insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+/// A container of the front's stage that is no proxy.
+fn api(version: u8) -> doprax_core::blueprint::Container {
+    container("api", Stage::Front, version)
+}
+
+#[test]
+fn a_proxy_starts_when_all_that_it_may_name_is_there() {
+    let app = app([main(1), api(1), nginx(1)], "nginx");
+    insta::assert_snapshot!(text(&plan(&app, &Observed::default(), &[])));
+}
+
+#[test]
+fn a_proxy_is_told_of_any_neighbour_that_moved() {
+    let old = app([main(1), api(1), nginx(1)], "nginx");
+    let new = app([main(1), api(2), nginx(1)], "nginx");
+    insta::assert_snapshot!(text(&plan(&new, &running(&old), &[])));
+}
+
+#[test]
+fn a_proxy_that_starts_before_main_is_told_of_it() {
+    let proxy = with_reload(container("proxy", Stage::Service, 1));
+    let app = app([main(1), proxy], "main");
+    let plan = plan(&app, &Observed::default(), &[]);
+    let reloads = |planned: &PlannedStep| matches!(planned.step, Step::Reload { .. });
+    assert_eq!(plan.steps.iter().filter(|step| reloads(step)).count(), 1);
+}
+
+#[test]
+fn one_that_crashes_again_and_again_is_replaced_without_a_wait() {
+    let mut observed = running(&app([main(1)], "main"));
+    observed.containers[0].state = State::Restarting;
+    let plan = plan(&app([main(2)], "main"), &observed, &[]);
+    let settles = |planned: &PlannedStep| matches!(planned.step, Step::Settle { .. });
+    assert!(!plan.steps.iter().any(settles), "{plan:#?}");
+}
+
+#[test]
+fn a_restart_goes_by_turns_and_tells_every_proxy() {
+    let app = app([main(1), redis(1), api(1), nginx(1)], "nginx");
+    let restart = |services: &[&str]| {
+        let selected = services.iter().map(|name| service(name)).collect();
+        let stopped = BTreeSet::new();
+        text(&planner::restart(
+            &app,
+            &Instance::default(),
+            &selected,
+            &stopped,
+        ))
+    };
+    insta::assert_snapshot!("restart_of_one", restart(&["api"]));
+    insta::assert_snapshot!(
+        "restart_of_all",
+        restart(&["main", "redis", "api", "nginx"])
+    );
+    assert_eq!(restart(&[]), "");
 }
 
 #[test]

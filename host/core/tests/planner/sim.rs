@@ -109,6 +109,15 @@ impl<'a> Sim<'a> {
                 self.ready.insert(copy.id.clone());
                 Ok(())
             }
+            Step::Settle {
+                service, container, ..
+            } => {
+                let copy = self.find(container)?;
+                if copy.service != *service || !runs(copy) || !self.ready.contains(&copy.id) {
+                    return Err(format!("{container} is no {service} that serves"));
+                }
+                Ok(())
+            }
             Step::PublishRoute { container, port } => {
                 let copy = self.find(container)?;
                 if !runs(copy) || !self.ready.contains(&copy.id) {
@@ -176,6 +185,7 @@ impl<'a> Sim<'a> {
                     exit_code: None,
                     image: spec.image.reference().to_owned(),
                     limits: Some(limits(&spec.resources)),
+                    healthcheck: None,
                 });
             }
             Act::StartContainer { container } => self.start(container)?,

@@ -49,7 +49,7 @@ pub(super) fn painted(state: AppState, paint: Paint) -> String {
     match state {
         AppState::Running => paint.green(text),
         AppState::Starting => paint.cyan(text),
-        AppState::Degraded => paint.yellow(text),
+        AppState::Unhealthy | AppState::Degraded => paint.yellow(text),
         AppState::Stopped => paint.dim(text),
         AppState::Failed => paint.red(text),
     }

@@ -31,6 +31,7 @@ impl Status {
         }
         head(context, &app)?;
         containers(context, &app.containers)?;
+        health(context, &app.containers)?;
         volumes(context, &app)?;
         offers(context, &app.containers)?;
         remarks(context, &app)
@@ -108,6 +109,21 @@ fn containers(context: &Context, containers: &[Container]) -> Result<()> {
         ],
         &rows,
     )
+}
+
+/// What is wrong with containers that run and do not serve.
+fn health(context: &Context, containers: &[Container]) -> Result<()> {
+    for container in containers {
+        if let Some(unhealthy) = &container.unhealthy {
+            context.output.line(format!(
+                "{} is unhealthy (first seen {}): {}",
+                container.name,
+                units::ago(unhealthy.since_ms),
+                unhealthy.reason
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 fn volumes(context: &Context, app: &App) -> Result<()> {

@@ -206,6 +206,7 @@ mod tests {
             probes: Vec::new(),
             ready_timeout_ms: 60_000,
             judged: false,
+            restart_after: None,
             reload: None,
             strategy: Strategy::Recreate,
             resources: Resources {

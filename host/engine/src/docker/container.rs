@@ -331,7 +331,7 @@ impl Docker {
     /// Renames a container that is between two restarts; nothing if it is not any more.
     async fn rename_restarting(&self, from: &str, to: &str) -> Result<Option<()>, Failure> {
         let state = self.inspect(from).await?.and_then(|found| found.state);
-        if !state.is_some_and(|state| state.restarting == Some(true)) {
+        if state.is_none_or(|state| state.restarting != Some(true)) {
             return Ok(None);
         }
         let options = StopContainerOptionsBuilder::default().t(0).build();

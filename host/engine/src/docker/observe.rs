@@ -2,7 +2,7 @@
 //! apps; when a container last started and how often it crashed only its own
 //! inspection says, so that is asked for the containers of one app at most.
 
-use super::{Docker, Failure, LOOK, label, network};
+use super::{Docker, Failure, LOOK, healthcheck, label, network};
 use crate::Error;
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
@@ -34,6 +34,7 @@ impl Docker {
                     container.started_ms = started_ms(&now);
                     container.restarts = restarts(&now);
                     container.exit_code = exit_code_of(&now);
+                    container.healthcheck = healthcheck::of(&now);
                 }
                 Ok(())
             })
@@ -125,6 +126,7 @@ impl Docker {
             exit_code: exit_code_of(found),
             image: config.image.clone().unwrap_or_default(),
             limits: None,
+            healthcheck: healthcheck::of(found),
         })
     }
 
@@ -243,6 +245,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         exit_code: None,
         image: found.image.clone().unwrap_or_default(),
         limits: None,
+        healthcheck: None,
     })
 }
 

@@ -489,6 +489,7 @@ impl State {
                 machine_millicpus: 2000,
                 usual: true,
             }),
+            healthcheck: None,
         })
     }
 

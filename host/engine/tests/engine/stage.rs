@@ -276,6 +276,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         probes: Vec::new(),
         ready_timeout_ms: 60_000,
         judged: false,
+        restart_after: None,
         reload: None,
         strategy: Strategy::Rolling,
         resources: Resources::default(),

@@ -51,7 +51,7 @@ fn a_deploy_goes_on_whatever_it_was_at() {
         "building",
         "create main",
         "wait until main",
-        "wait for requests",
+        "see that main",
     ]
     .map(|moment| (false, moment));
     for (number, (first, moment)) in first_deploys.into_iter().chain(redeploys).enumerate() {

@@ -19,6 +19,7 @@ mod machine;
 mod manifest;
 mod merge;
 mod quickstart;
+mod ready;
 mod redeploy;
 mod scholar;
 mod secret;

@@ -1,7 +1,7 @@
 //! A new release under the eyes of its visitors.
 
 use crate::deployed;
-use doprax_e2e::{App, Load};
+use doprax_e2e::{App, Load, wait_for};
 
 #[test]
 fn behind_nginx_no_request_fails() {
@@ -38,11 +38,9 @@ fn behind_nginx_no_request_fails() {
         tally.good,
         tally.failures
     );
-    assert_eq!(
-        host.docker.names("container", "guestbook").len(),
-        4,
-        "the old copies are gone"
-    );
+    wait_for("the old copies to be gone", 30, || {
+        (host.docker.names("container", "guestbook").len() == 4).then_some(())
+    });
     assert_eq!(cli.status("guestbook")["release"].as_u64(), Some(3));
 }
 
@@ -168,11 +166,9 @@ fn one_that_fails_leaves_the_old_release_serving() {
             .ended_with(1);
         failed.says(&["main did not become ready", log, reason]);
         assert_eq!(site.get("/").with_status(200).text(), "first\n");
-        assert_eq!(
-            host.docker.ids("tiny"),
-            before,
-            "only the old release is left"
-        );
+        wait_for("only the old release to be left", 40, || {
+            (host.docker.ids("tiny") == before).then_some(())
+        });
         let status = cli.status("tiny");
         assert_eq!(
             (status["state"].as_str(), status["release"].as_u64()),
@@ -212,4 +208,43 @@ fn a_service_that_fails_leaves_the_old_release_serving() {
     assert_eq!(worker(), before);
     let status = cli.status("tiny");
     assert_eq!(status["state"].as_str(), Some("running"), "{status}");
+}
+
+#[test]
+fn the_next_operation_begins_while_the_old_copy_ends() {
+    let app = App::tiny("tiny", "");
+    let dockerfile =
+        "FROM doprax-test/nginx:1.22\nCOPY index.html /usr/share/nginx/html/index.html\n";
+    // It takes its time to end, up to the 30 s that it has.
+    let slow = "STOPSIGNAL SIGUSR1\nCMD [\"sh\", \"-c\", \"trap '' USR1; nginx -g 'daemon off;' & wait; sleep 60\"]\n";
+    app.write("Dockerfile", format!("{dockerfile}{slow}"));
+    let Some(host) = deployed(&app) else { return };
+    let (cli, site) = (host.cli(), host.site("tiny"));
+    let old = host.docker.id("tiny", "main").unwrap();
+    let runs = || {
+        let state = host
+            .docker
+            .attempt(&["inspect", "--format", "{{.State.Running}}", &old]);
+        String::from_utf8_lossy(&state.stdout).trim() == "true"
+    };
+    app.write("Dockerfile", dockerfile);
+    for page in ["second\n", "third\n"] {
+        app.write("index.html", page);
+        cli.command(["up", app.path(), "--yes"])
+            .within(25)
+            .run()
+            .succeeded();
+        assert_eq!(site.get("/").with_status(200).text(), page);
+    }
+    assert!(runs(), "it was not ended by force");
+    cli.ok(["up", app.path(), "--yes"]).says(&["nothing to do"]);
+    // It is the same again: what is still ending cannot be taken back.
+    app.write("index.html", "first\n");
+    app.write("Dockerfile", format!("{dockerfile}{slow}"));
+    cli.command(["up", app.path(), "--yes"])
+        .within(60)
+        .run()
+        .succeeded();
+    assert!(!runs());
+    assert_eq!(site.get("/").with_status(200).text(), "first\n");
 }
