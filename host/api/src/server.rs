@@ -2,7 +2,8 @@
 //!
 //! Flow: a connection is accepted, its requests are routed to one function each, and
 //! each function asks the host and converts. Guarantees: nothing is answered on a TCP
-//! port without the token; heads and bodies are bounded in size, heads in time.
+//! port without the token; heads and bodies are bounded in size and in time; whoever
+//! sends or follows something leaves connections for the others.
 //! Assumption: who may open the Unix socket may do everything.
 
 mod apps;
@@ -12,6 +13,8 @@ mod deploy;
 mod domains;
 mod exec;
 mod operations;
+mod paced;
+mod place;
 mod plugins;
 mod problem;
 mod stream;
@@ -29,6 +32,7 @@ use http::header::CONTENT_TYPE;
 use problem::Problem;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Largest body of a request in bytes, source archives excepted.
@@ -71,7 +75,16 @@ pub async fn serve(host: Arc<Host>, listeners: Listeners, stop: CancellationToke
 }
 
 fn router(host: Arc<Host>) -> Router {
+    let streams = Arc::new(Semaphore::new(connection::MAX_STREAMS));
+    let streams = Router::new()
+        .route("/v1/apps/{app}/logs", get(apps::logs))
+        .route("/v1/access", get(apps::all_access))
+        .route("/v1/apps/{app}/access", get(apps::access))
+        .route("/v1/apps/{app}/exec", get(exec::exec))
+        .route("/v1/operations/{id}/events", get(operations::events))
+        .route_layer(from_fn_with_state(streams, stream::limit));
     Router::new()
+        .merge(streams)
         .route("/metrics", get(metrics))
         .route("/v1/version", get(version))
         .route("/v1/doctor", get(plugins::doctor))
@@ -83,10 +96,6 @@ fn router(host: Arc<Host>) -> Router {
         .route("/v1/apps/{app}/removal", get(apps::removal))
         .route("/v1/apps/{app}/{control}", post(apps::control))
         .route("/v1/apps/{app}/env", get(apps::env).patch(apps::edit))
-        .route("/v1/apps/{app}/logs", get(apps::logs))
-        .route("/v1/access", get(apps::all_access))
-        .route("/v1/apps/{app}/access", get(apps::access))
-        .route("/v1/apps/{app}/exec", get(exec::exec))
         .route(
             "/v1/apps/{app}/variables",
             get(apps::variables).put(apps::set_variables),
@@ -103,7 +112,6 @@ fn router(host: Arc<Host>) -> Router {
         .route("/v1/apps/{app}/domains/{name}", delete(domains::remove))
         .route("/v1/apps/{app}/verification", post(domains::verify))
         .route("/v1/operations/{id}", get(operations::one))
-        .route("/v1/operations/{id}/events", get(operations::events))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // Bounded by itself, see there.
         .route(

@@ -279,6 +279,30 @@ async fn a_tcp_port_opens_with_the_token_only() {
 }
 
 #[tokio::test]
+async fn who_sends_nothing_for_ever_makes_room_for_who_does() {
+    let api = Api::start().await;
+    let mut slow = Vec::new();
+    for number in 0..1024 {
+        let path = api.folder.path().join("doprax.sock");
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        // Some owe a head, some a body.
+        let head = match number % 2 {
+            0 => "GET /v1/version HTTP/1.1\r\n",
+            _ => {
+                "PUT /v1/apps/shop/variables HTTP/1.1\r\nHost: x\r\n\
+                  Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+            }
+        };
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let answered = tokio::time::timeout(Duration::from_secs(5), api.client.version()).await;
+    answered.expect("an answer within 5 s").unwrap();
+    drop(slow);
+    api.end().await;
+}
+
+#[tokio::test]
 async fn ending_waits_for_no_idle_connection() {
     let api = Api::start().await;
     let _idle = TcpStream::connect(&api.tcp).await.unwrap();

@@ -13,6 +13,9 @@ pub const MAX_PATH: usize = 4096;
 /// The name of the file that says how main is built.
 pub const DOCKERFILE: &str = "Dockerfile";
 
+/// Most entries of a source.
+pub const MAX_ENTRIES: usize = 200_000;
+
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry<'a> {

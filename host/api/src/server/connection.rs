@@ -1,7 +1,13 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 
+use super::paced::Paced;
+use super::place::{Place, Places};
 use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
@@ -10,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +25,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 << 10;
 /// Connections at one time.
 const MAX_CONNECTIONS: usize = 1024;
+/// How many of them may stream an answer, so that others are left.
+pub(super) const MAX_STREAMS: usize = 896;
 /// How long streams may go on once the host ends.
 const GRACE: Duration = Duration::from_secs(2);
 /// Pause after the system refused to accept, as when it is out of descriptors.
@@ -52,26 +59,19 @@ impl Listener for TcpListener {
 /// Serves until `stop` is cancelled.
 pub(super) async fn serve(listener: impl Listener, router: Router, stop: CancellationToken) {
     let tasks = TaskTracker::new();
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS);
     loop {
         let next = async {
-            let permit = Arc::clone(&permits)
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
-            (listener.next().await, permit)
+            let stream = listener.next().await?;
+            Ok::<_, io::Error>((stream, places.take().await))
         };
-        let (accepted, permit) = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = next => accepted,
         };
         match accepted {
-            Ok(stream) => {
-                let connection = connection(stream, router.clone(), stop.clone());
-                tasks.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+            Ok((stream, place)) => {
+                tasks.spawn(connection(stream, place, router.clone(), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -87,18 +87,29 @@ pub(super) async fn serve(listener: impl Listener, router: Router, stop: Cancell
 
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    place: Place,
     router: Router,
     stop: CancellationToken,
 ) {
+    let service = TowerToHyperService::new(router);
+    let client = Arc::clone(place.client());
+    let paced = service_fn(move |request: Request<Incoming>| {
+        client.owes_nothing();
+        service.call(request.map(|body| {
+            let paced = Paced::new(Body::new(body), Arc::clone(&client));
+            Body::new(paced)
+        }))
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), paced)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.is_cut() => Ok(()),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))

@@ -5,7 +5,9 @@
 //! stop what it prints. A client that goes away ends the command's input.
 
 use super::problem::Problem;
+use super::stream::StreamPermit;
 use crate::wire::{ExecInput, ExecOutput, ExecRequest, Failure, TerminalSize};
+use axum::Extension;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -28,6 +30,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn exec(
     State(host): State<Arc<Host>>,
     Path(app): Path<String>,
+    Extension(permit): Extension<StreamPermit>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     let app = AppName::new(app)?;
@@ -37,6 +40,7 @@ pub(super) async fn exec(
             if let Err(error) = run(&host, &app, socket).await {
                 tracing::debug!(%error, %app, "the connection of a command broke");
             }
+            drop(permit);
         }))
 }
 

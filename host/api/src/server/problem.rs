@@ -110,6 +110,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::Domain { .. }
         | Error::NotReady { .. }
         | Error::NotSettled { .. }
+        | Error::Explained { .. }
         | Error::Engine(Engine::ImageMissing { .. } | Engine::BuildFailed { .. }) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
