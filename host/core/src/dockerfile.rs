@@ -1,6 +1,7 @@
 //! What a Dockerfile says about its image without building it: the ports it exposes, the
-//! folders it declares to hold data, its user.
+//! folders it declares to hold data, its user, the files that it names.
 
+use crate::ignore_file::pattern_matches;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod variable;
@@ -155,6 +156,93 @@ fn parse_ports(word: &str) -> Vec<u16> {
     }
 }
 
+/// The builder that the directive `syntax` asks for, an image.
+pub fn syntax(text: &str) -> Option<String> {
+    directive(text, "syntax").map(str::to_owned)
+}
+
+/// Whether an instruction has a here-document.
+pub fn has_here_document(text: &str) -> bool {
+    Instructions::new(text).any(|(instruction, arguments)| {
+        matches!(instruction.as_str(), "RUN" | "COPY" | "ADD")
+            && !here_documents(&arguments).is_empty()
+    })
+}
+
+/// The value of a directive: a comment of the form `key=value` before anything else.
+fn directive<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.lines()
+        .map_while(|line| line.trim_start().strip_prefix('#'))
+        .filter_map(|comment| comment.split_once('='))
+        .find(|(key, _)| key.trim().eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value.trim())
+}
+
+/// Whether an instruction takes the file at `path` (below the root of the source) for
+/// itself, or a folder that it is in, and not only as part of the whole source. One that
+/// says by a variable what it takes may mean any file.
+pub fn names_file(text: &str, path: &str) -> bool {
+    Instructions::new(text).any(|(instruction, arguments)| {
+        let (instruction, arguments) = match instruction.as_str() {
+            "ONBUILD" => match arguments.trim_start().split_once(char::is_whitespace) {
+                Some((inner, rest)) => (inner.to_ascii_uppercase(), rest.to_owned()),
+                None => return false,
+            },
+            _ => (instruction, arguments),
+        };
+        let sources = match instruction.as_str() {
+            "COPY" | "ADD" => copied(&arguments),
+            "RUN" => mounted(&arguments),
+            _ => return false,
+        };
+        sources.iter().any(|source| is_or_holds(source, path))
+    })
+}
+
+fn is_or_holds(source: &str, path: &str) -> bool {
+    let is_all = |part: &str| matches!(part, "" | "." | "*" | "**");
+    source.contains('$')
+        || (!source.split('/').all(is_all) && pattern_matches(source, path).unwrap_or(true))
+}
+
+/// What a `COPY` or `ADD` takes of the source.
+fn copied(arguments: &str) -> Vec<String> {
+    let mut rest = arguments.trim();
+    while let Some((option, after)) = rest
+        .strip_prefix("--")
+        .and_then(|rest| rest.split_once(char::is_whitespace))
+    {
+        if option.starts_with("from=") {
+            return Vec::new();
+        }
+        rest = after.trim_start();
+    }
+    let mut words: Vec<String> = serde_json::from_str(rest)
+        .unwrap_or_else(|_| rest.split_whitespace().map(str::to_owned).collect());
+    words.pop();
+    words.retain(|word| !word.starts_with("<<"));
+    words
+}
+
+/// What the mounts of a `RUN` take of the source.
+fn mounted(arguments: &str) -> Vec<String> {
+    let mounts = arguments
+        .split_whitespace()
+        .take_while(|word| word.starts_with("--"))
+        .filter_map(|word| word.strip_prefix("--mount="));
+    let sources = mounts.filter_map(|mount| {
+        let fields: BTreeMap<&str, &str> = mount
+            .split(',')
+            .filter_map(|field| field.split_once('='))
+            .collect();
+        let is_bind = fields.get("type").is_none_or(|kind| *kind == "bind");
+        let source = fields.get("source").or(fields.get("src")).copied();
+        source.filter(|_| is_bind && !fields.contains_key("from"))
+    });
+    sources.map(str::to_owned).collect()
+}
+
 /// The instructions of a Dockerfile, in capitals, with their arguments: lines that
 /// continue are joined, comments and here-documents left out.
 struct Instructions<'a> {
@@ -165,13 +253,8 @@ struct Instructions<'a> {
 impl<'a> Instructions<'a> {
     fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let directive = text
-            .lines()
-            .map_while(|line| line.trim_start().strip_prefix('#'))
-            .filter_map(|comment| comment.split_once('='))
-            .find(|(key, _)| key.trim().eq_ignore_ascii_case("escape"));
-        let escape = match directive {
-            Some((_, value)) if value.trim() == "`" => '`',
+        let escape = match directive(text, "escape") {
+            Some("`") => '`',
             _ => '\\',
         };
         Self {

@@ -5,17 +5,28 @@
 //! stop at `/`, `**` does not, a pattern that matches a folder matches all below it, and
 //! of all patterns that match a path the last decides, `!` before it taking the path in
 //! again.
+//!
+//! Before the first pattern, what no build needs is left out already: [`LEFT_OUT`] and
+//! what the caller names. A pattern with `!` brings it back.
+
+use std::collections::BTreeSet;
 
 /// Most patterns, and most characters of one; beyond them a file is no list of patterns.
 const MOST_PATTERNS: usize = 10_000;
 const LONGEST_PATTERN: usize = 4096;
 
+/// Names of what no build needs, in whatever folder: what tools keep beside the files for
+/// themselves. It changes without a change of the source, and may hold credentials.
+pub const LEFT_OUT: [&str; 4] = [".git", ".hg", ".svn", ".DS_Store"];
+
 /// The rules of a `.dockerignore`.
 #[derive(Debug, Clone, Default)]
 pub struct IgnoreFile {
     rules: Vec<Rule>,
-    /// Paths that are sent whatever the rules say.
-    always: Vec<String>,
+    /// Paths that are left out unless a rule takes them in.
+    left_out: BTreeSet<String>,
+    /// The Dockerfile, which is sent whatever the rules say.
+    dockerfile: String,
 }
 
 #[derive(Debug, Clone)]
@@ -76,8 +87,12 @@ pub enum IgnoreFileError {
 
 impl IgnoreFile {
     /// The rules in `text`. The engine needs the Dockerfile, whose path below the root
-    /// is `dockerfile`, and the `.dockerignore`, so they are always sent.
-    pub fn parse(text: &str, dockerfile: &str) -> Result<Self, IgnoreFileError> {
+    /// is `dockerfile`, so it is always sent. `left_out` are paths of files.
+    pub fn parse(
+        text: &str,
+        dockerfile: &str,
+        left_out: BTreeSet<String>,
+    ) -> Result<Self, IgnoreFileError> {
         let mut rules = Vec::new();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, line) in text.lines().enumerate() {
@@ -107,13 +122,25 @@ impl IgnoreFile {
         }
         Ok(Self {
             rules,
-            always: vec![clean(dockerfile), ".dockerignore".to_owned()],
+            left_out: left_out.iter().map(|path| clean(path)).collect(),
+            dockerfile: clean(dockerfile),
         })
+    }
+
+    /// The same with what stands at `path` taken in before any rule holds.
+    #[must_use]
+    pub fn taking_in(mut self, path: &str) -> Self {
+        let rule = Rule {
+            takes_in: true,
+            pattern: path.chars().map(Token::Literal).collect(),
+        };
+        self.rules.insert(0, rule);
+        self
     }
 
     /// Whether the file or folder at `path` (below the root, `/`-separated) stays behind.
     pub fn excludes(&self, path: &str) -> bool {
-        !self.always.iter().any(|always| always == path) && self.matches(path)
+        self.dockerfile != path && self.matches(path)
     }
 
     /// Whether nothing below the folder at `path` is ever sent, so that it need not be
@@ -121,7 +148,7 @@ impl IgnoreFile {
     pub fn excludes_all_below(&self, path: &str) -> bool {
         let below = format!("{path}/");
         self.matches(path)
-            && !self.always.iter().any(|always| always.starts_with(&below))
+            && !self.dockerfile.starts_with(&below)
             && !self
                 .rules
                 .iter()
@@ -129,7 +156,8 @@ impl IgnoreFile {
     }
 
     fn matches(&self, path: &str) -> bool {
-        let mut excluded = false;
+        let mut excluded =
+            self.left_out.contains(path) || path.split('/').any(|part| LEFT_OUT.contains(&part));
         for rule in &self.rules {
             // A rule that would change nothing need not be tried.
             if rule.takes_in == excluded && matches_path_or_parent(&rule.pattern, path) {
@@ -138,6 +166,12 @@ impl IgnoreFile {
         }
         excluded
     }
+}
+
+/// Whether a pattern, as in a `.dockerignore`, matches the path or a folder above it;
+/// nothing where it is no pattern.
+pub(crate) fn pattern_matches(pattern: &str, path: &str) -> Option<bool> {
+    Some(matches_path_or_parent(&compile(&clean(pattern))?, path))
 }
 
 /// A path without `.`, doubled slashes and slashes at its ends. A `..` takes the step

@@ -1,6 +1,6 @@
-//! What a Dockerfile declares.
+//! What a Dockerfile declares, and which files it names.
 
-use doprax_core::dockerfile::{Declared, declared};
+use doprax_core::dockerfile::{Declared, declared, names_file};
 use std::collections::BTreeMap;
 
 fn read(text: &str) -> Declared {
@@ -133,4 +133,49 @@ fn a_target_is_a_stage_by_name_or_number() {
     assert_eq!(ports(Some("prod")), [2]);
     assert_eq!(ports(Some("0")), [1]);
     assert_eq!(ports(None), [3]);
+}
+
+#[test]
+fn a_file_is_named_by_itself_by_its_folder_or_by_a_pattern() {
+    let named = [
+        "COPY conf/app.conf /etc/",
+        "copy --chown=1:1 ./conf/app.conf /etc/",
+        "ADD /conf/app.conf a b /etc/",
+        "COPY [\"conf/app.conf\", \"/etc/\"]",
+        "COPY conf /conf",
+        "COPY conf/ /conf/",
+        "COPY conf/*.conf /etc/",
+        "COPY a \\\n  conf/app.conf /etc/",
+        "COPY $FILE /etc/",
+        "ONBUILD COPY conf/app.conf /",
+        "RUN --mount=type=bind,source=conf/app.conf,target=/x make",
+        "RUN --mount=src=conf,target=/x make",
+    ];
+    for line in named {
+        assert!(
+            names_file(&format!("FROM a\n{line}\n"), "conf/app.conf"),
+            "{line}"
+        );
+    }
+    let other = [
+        "COPY . .",
+        "COPY ./ /app/",
+        "COPY / /app/",
+        "COPY * /app/",
+        "COPY --from=build conf/app.conf /etc/",
+        "COPY other /conf/app.conf",
+        "COPY <<EOF /conf/app.conf\nCOPY conf/app.conf /x\nEOF",
+        "# COPY conf/app.conf /x",
+        "RUN cat conf/app.conf",
+        "RUN --mount=type=cache,source=conf,target=/x make",
+        "RUN --mount=type=bind,from=a,source=conf,target=/x make",
+        "RUN --mount=type=bind,target=. make",
+        "ENV A=conf/app.conf",
+    ];
+    for line in other {
+        assert!(
+            !names_file(&format!("FROM a\n{line}\n"), "conf/app.conf"),
+            "{line}"
+        );
+    }
 }

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use doprax_core::ignore_file::{IgnoreFile, IgnoreFileError};
+use std::collections::BTreeSet;
 
 #[track_caller]
 fn check(rules: &str, excluded: &[&str], sent: &[&str]) {
-    let file = IgnoreFile::parse(rules, "Dockerfile").unwrap();
+    let file = IgnoreFile::parse(rules, "Dockerfile", BTreeSet::new()).unwrap();
     for path in excluded {
         assert!(file.excludes(path), "{rules:?} should exclude {path}");
     }
@@ -83,10 +84,20 @@ fn a_path_below_an_excluded_folder_can_be_taken_in_again() {
         &["dir", "dir/a", "dir/keeper"],
         &["dir/keep", "dir/keep/b"],
     );
-    let file = IgnoreFile::parse("dir\nother\n**/x\n!dir/*/keep\n!**/y", "Dockerfile").unwrap();
+    let file = IgnoreFile::parse(
+        "dir\nother\n**/x\n!dir/*/keep\n!**/y",
+        "Dockerfile",
+        BTreeSet::new(),
+    )
+    .unwrap();
     assert!(!file.excludes_all_below("dir"));
     assert!(!file.excludes_all_below("other"), "`**/y` can match below");
-    let file = IgnoreFile::parse("dir\nother\n!dir/*/keep", "deploy/Dockerfile").unwrap();
+    let file = IgnoreFile::parse(
+        "dir\nother\n!dir/*/keep",
+        "deploy/Dockerfile",
+        BTreeSet::new(),
+    )
+    .unwrap();
     assert!(!file.excludes_all_below("dir"));
     assert!(file.excludes_all_below("other"));
     assert!(!file.excludes_all_below("src"));
@@ -94,16 +105,35 @@ fn a_path_below_an_excluded_folder_can_be_taken_in_again() {
 }
 
 #[test]
-fn the_dockerfile_and_the_rules_are_always_sent() {
+fn the_dockerfile_is_always_sent() {
     check(
         "*\nDockerfile\n.dockerignore",
-        &["a"],
-        &["Dockerfile", ".dockerignore"],
+        &["a", ".dockerignore"],
+        &["Dockerfile"],
     );
-    let file = IgnoreFile::parse("deploy", "./deploy/app.Dockerfile").unwrap();
+    let file = IgnoreFile::parse("deploy", "./deploy/app.Dockerfile", BTreeSet::new()).unwrap();
     assert!(!file.excludes("deploy/app.Dockerfile"));
     assert!(file.excludes("deploy/Dockerfile"));
     assert!(!file.excludes_all_below("deploy"));
+}
+
+#[test]
+fn what_no_build_needs_is_left_out_until_a_rule_takes_it_in() {
+    let kept = [".gitignore", ".github/x", "a.git", "node_modules/x"];
+    check(
+        "",
+        &[".git", ".git/config", "sub/.git/x", "a/.DS_Store", ".svn"],
+        &kept,
+    );
+    check("!.git", &["sub/.git"], &[".git", ".git/config"]);
+    check("!**/.git", &[".hg"], &[".git", "sub/.git/x"]);
+    check("!.git\n.git/config", &[".git/config"], &[".git/HEAD"]);
+    let file = IgnoreFile::parse("!.git/HEAD", "Dockerfile", BTreeSet::new()).unwrap();
+    assert!(!file.excludes_all_below(".git"));
+    assert!(file.excludes_all_below("sub/.git"));
+    let left_out = BTreeSet::from(["./conf/*.conf".to_owned()]);
+    let file = IgnoreFile::parse("", "Dockerfile", left_out).unwrap();
+    assert!(file.excludes("conf/*.conf") && !file.excludes("conf/a.conf"));
 }
 
 #[test]
@@ -128,7 +158,7 @@ fn classes_and_escapes() {
 
 #[test]
 fn mistakes_have_their_line() {
-    let error = |text: &str| IgnoreFile::parse(text, "Dockerfile").unwrap_err();
+    let error = |text: &str| IgnoreFile::parse(text, "Dockerfile", BTreeSet::new()).unwrap_err();
     assert_eq!(error("a\n!"), IgnoreFileError::EmptyException { line: 2 });
     assert_eq!(error("[a"), IgnoreFileError::OpenClass { line: 1 });
     assert_eq!(error("[]"), IgnoreFileError::OpenClass { line: 1 });
@@ -152,7 +182,7 @@ fn no_pattern_takes_long() {
             format!("{}b", "a".repeat(4000)),
         ),
     ] {
-        let file = IgnoreFile::parse(&pattern, "Dockerfile").unwrap();
+        let file = IgnoreFile::parse(&pattern, "Dockerfile", BTreeSet::new()).unwrap();
         assert!(!file.excludes(path.trim_end_matches('/')));
     }
 }

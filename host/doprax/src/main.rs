@@ -18,6 +18,7 @@ mod paint;
 mod plugins;
 mod progress;
 mod quickstart;
+mod regular;
 mod signals;
 mod since;
 mod source;

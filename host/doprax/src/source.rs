@@ -11,8 +11,11 @@ pub(crate) use pack::pack;
 pub(crate) use tree::Tree;
 
 use crate::failure::{Failure, Result};
+use crate::regular;
 use doprax_api::wire;
 use doprax_core::diagnostic::{Diagnostic, Severity};
+use doprax_core::dockerfile::names_file;
+use doprax_core::ignore_file::LEFT_OUT;
 use doprax_core::manifest::{Manifest, app_name_from_folder};
 use doprax_core::name::AppName;
 use doprax_core::source::DOCKERFILE;
@@ -20,6 +23,8 @@ use std::path::{Path, PathBuf};
 
 /// The manifest's name.
 pub(crate) const MANIFEST: &str = "doprax.yaml";
+/// The name of the file that says what is not sent.
+const DOCKERIGNORE: &str = ".dockerignore";
 
 /// A source folder and its manifest.
 #[derive(Debug, Clone)]
@@ -101,6 +106,39 @@ impl Context {
             text,
         })
     }
+
+    /// What is sent of the folder. What the manifest is for is no part of it: neither the
+    /// manifest itself nor the config files that it names, so that a change there builds
+    /// nothing, unless the Dockerfile names one.
+    pub(crate) fn tree(&self, source: &Path, manifest: &Manifest) -> Result<Tree> {
+        let containers = manifest.spec.services.values();
+        let containers = containers.map(|service| &service.container);
+        let below = |path: &str| {
+            let path = source.join(path);
+            let below = path.strip_prefix(&self.folder).ok()?;
+            Some(below.to_str()?.to_owned())
+        };
+        let named = |path: &String| names_file(&self.text, path);
+        let left_out = std::iter::once(&manifest.spec.main.container)
+            .chain(containers)
+            .flat_map(|container| container.files.values())
+            .map(|file| file.source.as_str())
+            .chain([MANIFEST])
+            .filter_map(below)
+            .chain([
+                DOCKERIGNORE.to_owned(),
+                tree::dockerfile_ignore(&self.dockerfile),
+            ])
+            .filter(|path| !named(path))
+            .collect();
+        let ignore = tree::ignore_file(&self.folder, &self.dockerfile, left_out)?;
+        // A variable that may mean any file does not mean these.
+        let named = LEFT_OUT
+            .iter()
+            .filter(|path| self.text.contains(**path) && names_file(&self.text, path));
+        let ignore = named.fold(ignore, |ignore, path| ignore.taking_in(path));
+        Tree::walk(&self.folder, &self.dockerfile, &ignore)
+    }
 }
 
 /// The folder at a path below the source folder, or what is wrong with it and what to do.
@@ -148,7 +186,7 @@ fn manifest(folder: &Path) -> Result<Vec<u8>> {
 
 /// The bytes of a manifest; of a monstrous one only so many that the parser refuses it.
 pub(crate) fn read_manifest(path: &Path) -> std::io::Result<Vec<u8>> {
-    read_limited(path, MAX_MANIFEST)
+    regular::read(path, MAX_MANIFEST)
 }
 
 /// Bytes of a manifest that are read at most, more than the parser takes.
@@ -173,14 +211,4 @@ fn similar(folder: &Path, names: &[&str]) -> Option<String> {
         .collect();
     found.sort();
     found.into_iter().next()
-}
-
-/// The first `limit` bytes of a file.
-fn read_limited(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(limit)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -55,24 +55,17 @@ pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -
     );
     let manifest = read_manifest(&source, &plugins)?;
     let build = source::Context::open(&source, &manifest)?;
-    let dockerfile = build.text.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let tree = Tree::walk(&build.folder, &build.dockerfile)?;
-        let digest = tree.digest()?;
-        Ok::<_, Failure>((tree, digest))
-    });
     let files = config_files(&source.folder, &manifest).map_err(refused)?;
     let variables = variables(&manifest);
-    let (tree, digest) = reading
-        .await
-        .map_err(|error| Failure::new("cannot read the source folder").because(&error))??;
+    let tree = build.tree(&source.folder, &manifest)?;
+    let digest = tree.digest()?;
     let request = DeployRequest {
         default_app: source.default_app,
         file_name: MANIFEST.to_owned(),
         manifest: String::from_utf8(source.manifest)
             .map_err(|error| Failure::new(format!("{MANIFEST} is not UTF-8")).because(&error))?,
         source: digest,
-        dockerfile,
+        dockerfile: build.text,
         files,
         variables,
     };

@@ -27,7 +27,10 @@ const LARGE: u64 = 8 << 20;
 /// a new copy of main takes over without a failed request. If something does not become
 /// ready, the release before goes on serving.
 ///
-/// `.dockerignore` says what is not sent. `${NAME}` in doprax.yaml is taken from the
+/// `.dockerignore` says what is not sent. Left out already are .git, .hg, .svn, .DS_Store,
+/// .dockerignore, doprax.yaml and the config files that it mounts, unless the Dockerfile
+/// copies one of these files by its name or its folder's; `!.git` in `.dockerignore` brings
+/// it back, and so for the others. `${NAME}` in doprax.yaml is taken from the
 /// environment, or from `doprax secret set`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\

@@ -1,12 +1,12 @@
 //! The config files that a manifest names. They come from inside the source folder
 //! only, wherever links in it may point.
 
+use crate::regular;
 use bytes::Bytes;
 use doprax_api::wire::ConfigFile;
 use doprax_core::diagnostic::{Diagnostic, Severity};
 use doprax_core::manifest::Manifest;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -92,17 +92,14 @@ fn read(folder: &Path, source: &str) -> Result<ConfigFile, Refusal> {
     let name = || source.to_owned();
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Refusal::Missing(name()),
+        io::ErrorKind::InvalidInput => Refusal::NotAFile(name()),
         _ => Refusal::Unreadable(name(), error),
     };
     let path = folder.join(source).canonicalize().map_err(unreadable)?;
     if !path.starts_with(folder) {
         return Err(Refusal::Outside(name()));
     }
-    // A pipe would have to be written before it opens.
-    if !path.metadata().map_err(unreadable)?.is_file() {
-        return Err(Refusal::NotAFile(name()));
-    }
-    let file = File::open(&path).map_err(unreadable)?;
+    let file = regular::open(&path).map_err(unreadable)?;
     let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
     let mut content = Vec::new();
     file.take(MAX + 1)

@@ -1,7 +1,8 @@
 //! The Dockerfile of a source folder.
 
-use super::{read_limited, similar};
+use super::similar;
 use crate::failure::{Failure, Result};
+use crate::regular;
 use doprax_core::source::DOCKERFILE;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,12 +14,19 @@ const MAX: u64 = 1 << 20;
 /// are refused with the remedy.
 pub(super) fn read(folder: &Path, name: &str) -> Result<String> {
     let path = folder.join(name);
+    if path
+        .canonicalize()
+        .is_ok_and(|found| !found.starts_with(folder))
+    {
+        let leads_out = format!("{} leads out of the source folder", path.display());
+        return Err(Failure::new(leads_out).help("put a copy of the file itself in its place"));
+    }
     let missing = |folder: &Path| match name {
         DOCKERFILE => missing(folder),
         _ => Failure::new(format!("there is no {name} in {}", folder.display()))
             .help("correct `dockerfile` below `build`: its path counts from the `context`"),
     };
-    let bytes = match read_limited(&path, MAX + 1) {
+    let bytes = match regular::read(&path, MAX + 1) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(folder)),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! The archive of a source, made while it is sent.
 
 use super::tree::{Entry, Tree};
+use crate::regular;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Write};
@@ -83,7 +84,7 @@ fn write(tree: &Tree, output: impl Write) -> io::Result<()> {
                 // Servers tell by it, and by nothing else, whether a file is new
                 // (`Last-Modified`, Nginx's `ETag`), so it is kept.
                 header.set_mtime(*modified);
-                let file = File::open(tree.folder.join(path))?;
+                let file = regular::open(&tree.folder.join(path))?;
                 let mut exact = Exact {
                     file: file.take(*size),
                     left: *size,
@@ -133,7 +134,7 @@ mod tests {
         std::fs::write(folder.path().join(&long), "text").unwrap();
         std::fs::write(folder.path().join("large"), vec![7; 3 * PIECE]).unwrap();
         std::os::unix::fs::symlink("large", folder.path().join("link")).unwrap();
-        let tree = Tree::walk(folder.path(), "Dockerfile").unwrap();
+        let tree = Tree::walk(folder.path(), "Dockerfile", &Default::default()).unwrap();
         let bytes = packed(tree.clone()).await.unwrap();
         assert_eq!(bytes, packed(tree).await.unwrap());
         let mut archive = tar::Archive::new(bytes.as_slice());
@@ -162,7 +163,7 @@ mod tests {
     async fn a_file_that_became_shorter_ends_the_archive() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "four").unwrap();
-        let tree = Tree::walk(folder.path(), "Dockerfile").unwrap();
+        let tree = Tree::walk(folder.path(), "Dockerfile", &Default::default()).unwrap();
         std::fs::write(folder.path().join("file"), "two").unwrap();
         assert_eq!(
             packed(tree).await.unwrap_err().kind(),

@@ -1,19 +1,21 @@
 //! The files, folders and links of a source, and the digest over them.
 
+use super::DOCKERIGNORE;
 use crate::failure::{Failure, Result};
+use crate::regular;
 use doprax_core::ignore_file::IgnoreFile;
-use doprax_core::source::{self, SourceDigest};
+use doprax_core::source::{self, MAX_ENTRIES, SourceDigest};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
-use std::fs::{DirEntry, File, Metadata};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirEntry, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Most entries of a source.
-const MAX_ENTRIES: usize = 200_000;
 /// Most bytes of a source, below what the host takes.
 const MAX_BYTES: u64 = (4 << 30) - (64 << 20);
+/// Largest `.dockerignore` in bytes.
+const MAX_IGNORE_FILE: u64 = 4 << 20;
 
 /// What is sent of a source folder, in the order of the paths' bytes.
 #[derive(Debug, Clone)]
@@ -48,11 +50,9 @@ pub(super) enum Entry {
 }
 
 impl Tree {
-    /// What there is in `folder` that its `.dockerignore` does not leave out. The
-    /// Dockerfile, at this path below it, is always there. Sockets, pipes and devices are
-    /// passed over.
-    pub(crate) fn walk(folder: &Path, dockerfile: &str) -> Result<Self> {
-        let ignore = ignore_file(folder, dockerfile)?;
+    /// What there is in `folder` by these rules. The Dockerfile, at this path below it, is a
+    /// file even where a link stands for it. Sockets, pipes and devices are passed over.
+    pub(super) fn walk(folder: &Path, dockerfile: &str, ignore: &IgnoreFile) -> Result<Self> {
         let mut tree = Self {
             folder: folder.to_owned(),
             entries: BTreeMap::new(),
@@ -65,7 +65,7 @@ impl Tree {
                 |error| Failure::new(format!("cannot list {}", path.display())).because(&error);
             for entry in std::fs::read_dir(&path).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
-                tree.visit(&inside, &entry, &ignore, &mut folders)?;
+                tree.visit(&inside, &entry, dockerfile, ignore, &mut folders)?;
             }
         }
         Ok(tree)
@@ -75,6 +75,7 @@ impl Tree {
         &mut self,
         inside: &str,
         entry: &DirEntry,
+        dockerfile: &str,
         ignore: &IgnoreFile,
         folders: &mut Vec<String>,
     ) -> Result<()> {
@@ -95,6 +96,9 @@ impl Tree {
         }
         let entry = if kind.is_dir() {
             Entry::Folder
+        } else if kind.is_symlink() && path == dockerfile {
+            // The engine would look for what it leads to from a root of its own.
+            file(&entry.path().metadata().map_err(failed)?)
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).map_err(failed)?;
             Entry::Symlink {
@@ -183,17 +187,24 @@ impl Tree {
     }
 }
 
-/// The patterns that hold for `folder`: those made for its Dockerfile, else the usual.
-fn ignore_file(folder: &Path, dockerfile: &str) -> Result<IgnoreFile> {
-    for name in [
-        format!("{dockerfile}.dockerignore"),
-        ".dockerignore".to_owned(),
-    ] {
+/// The patterns that hold for `folder`: those made for its Dockerfile, else the usual. Unless
+/// they bring it back, `left_out` and what no build needs is left out too.
+pub(super) fn ignore_file(
+    folder: &Path,
+    dockerfile: &str,
+    left_out: BTreeSet<String>,
+) -> Result<IgnoreFile> {
+    let mut text = Vec::new();
+    for name in [dockerfile_ignore(dockerfile), DOCKERIGNORE.to_owned()] {
         let path = folder.join(name);
-        match std::fs::read(&path) {
+        match regular::read(&path, MAX_IGNORE_FILE + 1) {
+            Ok(bytes) if bytes.len() as u64 > MAX_IGNORE_FILE => {
+                return Err(Failure::new(format!("{} is too large", path.display()))
+                    .help("leave out whole folders instead of each of their files"));
+            }
             Ok(bytes) => {
-                return IgnoreFile::parse(&String::from_utf8_lossy(&bytes), dockerfile)
-                    .map_err(|error| Failure::from_error(&error));
+                text = bytes;
+                break;
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -201,7 +212,13 @@ fn ignore_file(folder: &Path, dockerfile: &str) -> Result<IgnoreFile> {
             }
         }
     }
-    Ok(IgnoreFile::default())
+    IgnoreFile::parse(&String::from_utf8_lossy(&text), dockerfile, left_out)
+        .map_err(|error| Failure::from_error(&error))
+}
+
+/// Path of the patterns that are made for one Dockerfile.
+pub(super) fn dockerfile_ignore(dockerfile: &str) -> String {
+    format!("{dockerfile}.dockerignore")
 }
 
 fn file(metadata: &Metadata) -> Entry {
@@ -221,7 +238,7 @@ fn utf8(path: &Path, text: Result<String, std::ffi::OsString>) -> Result<String>
 
 fn sha256(path: &Path, buffer: &mut [u8]) -> Result<[u8; 32]> {
     let failed = |error| Failure::new(format!("cannot read {}", path.display())).because(&error);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = regular::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     loop {
         match file.read(buffer).map_err(failed)? {
@@ -234,13 +251,18 @@ fn sha256(path: &Path, buffer: &mut [u8]) -> Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use doprax_core::source::DOCKERFILE;
+    use std::fs::File;
     use std::os::unix::fs::symlink;
 
     fn write(folder: &Path, path: &str, text: &str) {
         let path = folder.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
+    }
+
+    fn walk(folder: &Path, left_out: &[&str]) -> Result<Tree> {
+        let left_out = left_out.iter().map(|path| (*path).to_owned()).collect();
+        Tree::walk(folder, "Dockerfile", &ignore_file(folder, "Dockerfile", left_out)?)
     }
 
     fn paths(tree: &Tree) -> Vec<&str> {
@@ -264,11 +286,10 @@ mod tests {
         }
         write(folder.path(), ".dockerignore", "*\n!**/*.md\n!z\n!z-a\n");
         symlink("/etc/passwd", folder.path().join("z/link")).unwrap();
-        let tree = Tree::walk(folder.path(), DOCKERFILE).unwrap();
+        let tree = walk(folder.path(), &[]).unwrap();
         assert_eq!(
             paths(&tree),
             [
-                ".dockerignore",
                 "Dockerfile",
                 "a.md",
                 "gone",
@@ -300,23 +321,79 @@ mod tests {
         ] {
             write(folder.path(), path, text);
         }
-        let tree = Tree::walk(folder.path(), DOCKERFILE).unwrap();
-        assert_eq!(paths(&tree), [".dockerignore", "Dockerfile"]);
+        let tree = walk(folder.path(), &[]).unwrap();
+        assert_eq!(paths(&tree), ["Dockerfile"]);
     }
 
     #[test]
-    fn a_dockerfile_of_another_name_has_an_ignore_file_of_its_own() {
+    fn what_no_build_needs_is_left_out_unless_it_is_brought_back() {
         let folder = tempfile::tempdir().unwrap();
-        for (path, text) in [
-            ("docker/prod", "FROM a"),
-            ("docker/prod.dockerignore", "*"),
-            (".dockerignore", ""),
-            ("a", ""),
+        for path in [
+            "Dockerfile",
+            "doprax.yaml",
+            "nginx.conf",
+            "src/main.py",
+            ".git/config",
+            "src/vendored/.git",
+            "src/.DS_Store",
+            "node_modules/a/index.js",
         ] {
-            write(folder.path(), path, text);
+            write(folder.path(), path, "");
         }
-        let tree = Tree::walk(folder.path(), "docker/prod").unwrap();
-        assert_eq!(paths(&tree), [".dockerignore", "docker", "docker/prod"]);
+        let walk = || walk(folder.path(), &["doprax.yaml", "nginx.conf"]).unwrap();
+        let usual = [
+            "Dockerfile",
+            "node_modules",
+            "node_modules/a",
+            "node_modules/a/index.js",
+            "src",
+            "src/main.py",
+            "src/vendored",
+        ];
+        assert_eq!(paths(&walk()), usual);
+        let before = walk().digest().unwrap();
+        write(folder.path(), ".git/index", "git status");
+        write(folder.path(), "doprax.yaml", "app: shop");
+        assert_eq!(walk().digest().unwrap(), before);
+        write(
+            folder.path(),
+            ".dockerignore",
+            "!.git\n!nginx.conf\nsrc\nnode_modules",
+        );
+        let brought_back = [
+            ".dockerignore",
+            ".git",
+            ".git/config",
+            ".git/index",
+            "Dockerfile",
+            "nginx.conf",
+        ];
+        assert_eq!(paths(&walk()), brought_back);
+    }
+
+    #[test]
+    fn a_dockerfile_that_is_a_link_is_sent_as_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "deploy/Dockerfile", "FROM scratch\n");
+        symlink(
+            folder.path().join("deploy/Dockerfile"),
+            folder.path().join("Dockerfile"),
+        )
+        .unwrap();
+        let tree = walk(folder.path(), &[]).unwrap();
+        assert!(matches!(
+            tree.entries["Dockerfile"],
+            Entry::File { size: 13, .. }
+        ));
+        tree.digest().unwrap();
+    }
+
+    #[test]
+    fn a_list_of_patterns_that_is_no_regular_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("/dev/zero", folder.path().join(".dockerignore")).unwrap();
+        let failure = walk(folder.path(), &[]).unwrap_err();
+        assert!(format!("{failure:?}").contains("a device"), "{failure:?}");
     }
 
     #[test]
@@ -332,7 +409,7 @@ mod tests {
         )
         .unwrap();
         write(folder.path(), "file", "");
-        let tree = Tree::walk(folder.path(), DOCKERFILE).unwrap();
+        let tree = walk(folder.path(), &[]).unwrap();
         assert_eq!(paths(&tree), ["file"]);
     }
 
@@ -344,7 +421,7 @@ mod tests {
             write(folder.path(), "src/main.py", "print()\n");
             folder
         };
-        let digest = |folder: &Path| Tree::walk(folder, DOCKERFILE).unwrap().digest().unwrap();
+        let digest = |folder: &Path| walk(folder, &[]).unwrap().digest().unwrap();
         let (one, other) = (make(), make());
         File::options()
             .write(true)

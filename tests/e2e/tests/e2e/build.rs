@@ -133,3 +133,47 @@ fn the_build_sees_what_dockerignore_leaves_and_may_use_buildkit() {
     app.write("index.html", "second\n");
     assert!(built(&app) >= 2, "the cache of the build before is there");
 }
+
+#[test]
+fn what_the_manifest_is_for_is_no_part_of_main() {
+    let app = App::tiny("tiny", "");
+    let manifest = |domain: &str| {
+        format!(
+            "domains:\n  - {{ name: {domain} }}\nservices:\n  - redis:\n      image: doprax-test/redis:7\n      \
+             config_file:\n        - source: conf/redis.conf\n          mount: /etc/redis/extra.conf\n"
+        )
+    };
+    app.write("doprax.yaml", manifest("a.example.com"));
+    app.write("conf/redis.conf", "# first\n");
+    app.write("conf/named", "x");
+    app.write(".git/config", "[remote]\n");
+    app.write(".dockerignore", "nothing\n");
+    app.write(
+        "Dockerfile",
+        "FROM doprax-test/nginx:1.22\nWORKDIR /seen\nCOPY . .\n\
+         RUN cp index.html /usr/share/nginx/html/ && test -f Dockerfile && test -f conf/named && test ! -e .git && \
+         test ! -e doprax.yaml && test ! -e conf/redis.conf && test ! -e .dockerignore\n",
+    );
+    let Some(host) = host() else { return };
+    let (cli, docker) = (host.cli(), &host.docker);
+    cli.ok(["up", app.path(), "--yes"]);
+    let first = docker.id("tiny", "main");
+    app.write(".git/config", "[remote] again\n");
+    cli.ok(["up", app.path(), "--yes"]).says(&["nothing to do"]);
+    app.write("doprax.yaml", manifest("b.example.com"));
+    app.write("conf/redis.conf", "# second\n");
+    cli.ok(["up", app.path(), "--yes"]);
+    assert_eq!(docker.id("tiny", "main"), first);
+    let (_, seen) = docker.exec("tiny", "redis", &["cat", "/etc/redis/extra.conf"]);
+    assert_eq!(seen, "# second");
+
+    // What the Dockerfile names is there, and `!` brings back the rest.
+    app.write(".dockerignore", "!.git\n");
+    app.write(
+        "Dockerfile",
+        "FROM doprax-test/nginx:1.22\nCOPY conf /conf\nCOPY doprax.yaml .git/config /\n\
+         RUN cat /conf/redis.conf /doprax.yaml /config\n",
+    );
+    cli.ok(["up", app.path(), "--yes"]);
+    assert_ne!(docker.id("tiny", "main"), first);
+}
