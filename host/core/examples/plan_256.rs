@@ -187,6 +187,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             started_ms: None,
             restarts: 0,
             exit_code: None,
+            out_of_memory: false,
             image: container.image.reference().to_owned(),
             limits: None,
             healthcheck: None,

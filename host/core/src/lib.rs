@@ -10,6 +10,7 @@
 
 pub mod assemble;
 pub mod blueprint;
+pub mod cause;
 pub mod diagnostic;
 pub mod diff;
 pub mod dockerfile;

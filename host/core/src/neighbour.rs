@@ -143,6 +143,7 @@ mod tests {
             started_ms: Some(started),
             restarts: 0,
             exit_code: None,
+            out_of_memory: false,
             image: String::new(),
             limits: None,
             healthcheck: None,

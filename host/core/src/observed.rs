@@ -58,6 +58,10 @@ pub struct ObservedContainer {
     /// Exit code of its process when it last ended, if it ever did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,
+    /// Whether the kernel ended its process for want of memory when it last ended. A start
+    /// makes the engine forget it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_memory: bool,
     /// Image reference it was made from.
     #[serde(default)]
     pub image: String,

@@ -278,6 +278,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
             started_ms: None,
             restarts: 0,
             exit_code: None,
+            out_of_memory: false,
             image: spec.image.reference().to_owned(),
             limits: Some(Limits {
                 memory: spec.resources.memory,

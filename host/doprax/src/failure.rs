@@ -72,6 +72,17 @@ impl Failure {
         self
     }
 
+    /// What failed and its causes in one line, and what to do about it.
+    pub(crate) fn texts(self) -> (String, Option<String>) {
+        match self {
+            Self::Failed(failure) | Self::Usage(failure) => {
+                let parts = std::iter::once(failure.error).chain(failure.causes);
+                (parts.collect::<Vec<_>>().join(": "), failure.help)
+            }
+            Self::Silent(_) => (String::new(), None),
+        }
+    }
+
     fn content(&mut self) -> Option<&mut wire::Failure> {
         match self {
             Self::Failed(failure) | Self::Usage(failure) => Some(failure),

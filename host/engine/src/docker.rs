@@ -10,8 +10,8 @@
 //! is back.
 
 use crate::{
-    Engine, Error, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material, Outcome, Output,
-    Progress, Usage,
+    Engine, Error, Examination, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material,
+    Outcome, Output, Progress, Usage,
 };
 use async_trait::async_trait;
 use doprax_core::name::{AppName, Instance, VolumeName};
@@ -20,7 +20,7 @@ use doprax_core::plan::Act;
 use failure::Failure;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -31,6 +31,7 @@ mod build;
 mod build_log;
 mod container;
 mod demux;
+mod examine;
 mod exec;
 mod facts;
 mod failure;
@@ -233,6 +234,19 @@ impl Engine for Docker {
 
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, Error> {
         self.find_image(reference).await
+    }
+
+    async fn examine(&self, container: &str) -> Result<Examination, Error> {
+        self.examine_container(container).await
+    }
+
+    async fn files_at(
+        &self,
+        app: &AppName,
+        image: &str,
+        paths: &[String],
+    ) -> Result<BTreeSet<String>, Error> {
+        self.find_files_at(app, image, paths).await
     }
 
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {

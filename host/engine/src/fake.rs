@@ -5,8 +5,8 @@
 //! hold it to the same expectations as the real engine.
 
 use crate::{
-    Engine, Error, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material, Outcome, Output,
-    Progress, Usage,
+    Engine, Error, Examination, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material,
+    Outcome, Output, Progress, Usage,
 };
 use async_trait::async_trait;
 use doprax_core::name::{AppName, Instance, VolumeName};
@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
 use state::State;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 
@@ -213,6 +213,23 @@ impl Engine for Fake {
 
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, Error> {
         Ok(self.reached()?.images.get(reference).map(FakeImage::facts))
+    }
+
+    /// Containers in memory have no insides.
+    async fn examine(&self, _container: &str) -> Result<Examination, Error> {
+        self.reached().map(|_| Examination::default())
+    }
+
+    async fn files_at(
+        &self,
+        _app: &AppName,
+        image: &str,
+        paths: &[String],
+    ) -> Result<BTreeSet<String>, Error> {
+        let state = self.reached()?;
+        let image = state.images.get(image);
+        let is_file = |path: &&String| image.is_some_and(|image| image.files.contains(*path));
+        Ok(paths.iter().filter(is_file).cloned().collect())
     }
 
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {

@@ -5,13 +5,15 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use doprax_core::cause::Program;
 use doprax_core::name::{AppName, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
 use doprax_core::secret::SecretName;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -61,6 +63,15 @@ pub struct ImageFacts {
     pub volumes: Vec<String>,
     /// Size in bytes.
     pub size: u64,
+}
+
+/// What is found in a container whose process ended or does not answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// The program that it runs, as a path where it was found, and what stands there.
+    pub program: Option<(String, Program)>,
+    /// The sockets that listen in it; absent where nobody can say, as when it does not run.
+    pub sockets: Option<BTreeSet<SocketAddr>>,
 }
 
 /// The values behind the names in a container's texts and files.
@@ -195,6 +206,18 @@ pub trait Engine: Send + Sync {
 
     /// What the engine knows of an image; nothing if it does not have it.
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, Error>;
+
+    /// Looks into a container for why its process ended or does not answer.
+    async fn examine(&self, container: &str) -> Result<Examination, Error>;
+
+    /// Which of these absolute paths are files in an image; folders and what is not there
+    /// are left out.
+    async fn files_at(
+        &self,
+        app: &AppName,
+        image: &str,
+        paths: &[String],
+    ) -> Result<BTreeSet<String>, Error>;
 
     /// Removes the app's built images but those named. Errors are left to the caller.
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error>;

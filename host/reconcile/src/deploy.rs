@@ -12,6 +12,7 @@ use crate::propose::{Images, Understood};
 use crate::report::What;
 use crate::request::DeployRequest;
 use crate::secret;
+use crate::why::{check_variables, explain_build};
 use crate::{Error, Host};
 use doprax_core::blueprint::{Blueprint, Content, Image};
 use doprax_core::domain::host_names;
@@ -102,6 +103,9 @@ impl Host {
         let blueprint = self
             .blueprint(&understood, request, record.subnet, &revisions, &images)
             .await?;
+        self.check_mounts(&understood, &blueprint, &record).await?;
+        let run = self.run_for(&blueprint, Arc::clone(&emit)).await?;
+        check_variables(&blueprint, &run.material)?;
         if !record.stopped.is_empty() {
             self.store().set_stopped(&app, &BTreeSet::new()).await?;
         }
@@ -109,7 +113,6 @@ impl Host {
         let observed = self.engine().observe(&app).await?;
         let running = BTreeSet::new();
         let plan = self.plan_to(&blueprint, observed, &images, &running, &record.reloads);
-        let run = self.run_for(&blueprint, Arc::clone(&emit)).await?;
         if let Err(error) = self.execute(&run, &plan).await {
             emit(What::GoingBack);
             self.go_back(&record, emit).await?;
@@ -173,7 +176,9 @@ impl Host {
             })
             .collect();
         let run = Run::for_images(app, self.source_material(&request.source), Arc::clone(emit));
-        self.execute(&run, &Plan { steps }).await?;
+        self.execute(&run, &Plan { steps })
+            .await
+            .map_err(|error| explain_build(error, &request.dockerfile))?;
         if images.main.is_none() {
             let facts = self
                 .engine()

@@ -150,8 +150,10 @@ pub enum Error {
         container: ServiceName,
         /// The time it had, in seconds.
         seconds: u64,
-        /// Which probe failed and what it saw.
+        /// Which probe failed and what it saw, and why as far as that is known.
         reason: String,
+        /// What to do about it, where that is known.
+        help: Option<String>,
         /// The last lines of its log.
         log: Vec<String>,
     },
@@ -187,6 +189,16 @@ pub enum Error {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] doprax_engine::Error),
+    /// The engine failed, and it is known why.
+    #[error("{message}")]
+    Explained {
+        /// What failed and why.
+        message: String,
+        /// What to do about it.
+        help: String,
+        /// What the engine said.
+        source: doprax_engine::Error,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] doprax_store::Error),
@@ -237,6 +249,7 @@ impl Error {
             Self::DomainInUse { .. } => "take it out of doprax.yaml and deploy".to_owned(),
             Self::Domain { help, .. } => help.clone(),
             Self::Busy { operation, .. } => format!("follow it with doprax operation {operation}"),
+            Self::NotReady { help: Some(help), .. } | Self::Explained { help, .. } => help.clone(),
             Self::NotReady { container, .. } => format!(
                 "look at the log above; where {container} only needs longer, raise its timeout \
                  (main: health: {{ timeout: 120s }})"
@@ -263,7 +276,11 @@ impl Error {
     pub fn log(&self) -> &[String] {
         match self {
             Self::NotReady { log, .. } | Self::NotSettled { log, .. } => log,
-            Self::Engine(doprax_engine::Error::BuildFailed { output, .. }) => output,
+            Self::Engine(doprax_engine::Error::BuildFailed { output, .. })
+            | Self::Explained {
+                source: doprax_engine::Error::BuildFailed { output, .. },
+                ..
+            } => output,
             _ => &[],
         }
     }

@@ -194,10 +194,14 @@ impl Host {
                         Event::Note(text) => What::Note { text },
                     });
                 });
-                self.engine()
+                let applied = self
+                    .engine()
                     .apply(&run.app, act, &run.material, &progress)
-                    .await?;
-                Ok(())
+                    .await;
+                match applied {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(self.explain(run, act, error).await),
+                }
             }
             Step::AwaitReady { service, container } => {
                 self.await_ready(run, service, container).await

@@ -36,6 +36,7 @@ mod status;
 mod subnet;
 mod variable;
 mod volume;
+mod why;
 
 pub mod report;
 pub mod request;

@@ -80,6 +80,8 @@ impl Host {
         let mut pause = FIRST_PAUSE.min(longest);
         let mut looked: Option<(Instant, ObservedContainer)> = None;
         let mut told = String::new();
+        // The engine forgets it at the next start.
+        let mut out_of_memory = false;
         loop {
             let stale = looked.as_ref().is_none_or(|(at, _)| at.elapsed() > LOOK);
             if stale {
@@ -87,6 +89,7 @@ impl Host {
                 looked = Some((Instant::now(), found));
             }
             let Some((_, found)) = &looked else { continue };
+            out_of_memory |= found.out_of_memory;
             if let Some(check) = image_check(spec, found) {
                 limit = limit.max(Duration::from_millis(check.patience_ms));
                 longest = longest.max(COMMAND_PAUSE);
@@ -102,11 +105,15 @@ impl Host {
                 Verdict::Ready => return Ok(()),
                 Verdict::Waiting(reason) => reason,
                 Verdict::Failed(reason) => {
-                    return Err(self.not_ready(spec, container, limit, reason).await);
+                    return Err(self
+                        .not_ready(run, spec, container, limit, reason, out_of_memory)
+                        .await);
                 }
             };
             if found.restarts >= CRASHES || Instant::now() + pause >= end {
-                return Err(self.not_ready(spec, container, limit, reason).await);
+                return Err(self
+                    .not_ready(run, spec, container, limit, reason, out_of_memory)
+                    .await);
             }
             if reason != told {
                 (run.emit)(What::Waiting {
@@ -292,21 +299,33 @@ impl Host {
 
     async fn not_ready(
         &self,
+        run: &Run,
         spec: &Container,
         container: &str,
         limit: Duration,
         reason: String,
+        out_of_memory: bool,
     ) -> Error {
-        // That its process ended says more than what a probe saw of that.
-        let reason = match self.find(container).await {
-            Ok(found) => crash(&found).unwrap_or(reason),
-            Err(_) => reason,
-        };
         let log = self.last_lines(container).await;
+        let mut reason = reason;
+        let mut help = None;
+        if let Ok(found) = self.find(container).await {
+            // That its process ended says more than what a probe saw of that.
+            reason = crash(&found).unwrap_or(reason);
+            let found = ObservedContainer {
+                out_of_memory: out_of_memory || found.out_of_memory,
+                ..found
+            };
+            if let Some(cause) = self.why_not_ready(run, spec, &found, &log).await {
+                reason = format!("{} ({reason})", cause.text);
+                help = Some(cause.help);
+            }
+        }
         Error::NotReady {
             container: spec.name.clone(),
             seconds: limit.as_secs(),
             reason,
+            help,
             log,
         }
     }

@@ -5,6 +5,7 @@ use super::app::Secrets;
 use super::container::part;
 use super::hint::cut;
 use super::reader::{At, Reader};
+use crate::cause::MAX_VARIABLE;
 use crate::secret::{SecretName, SecretSource};
 use crate::spec::EnvValue;
 use crate::text::{Template, TemplatePart};
@@ -213,6 +214,19 @@ fn value<'a>(
             &at.path,
             "the value holds a NUL character",
             "remove `\\0`: no variable can hold it",
+        );
+        return None;
+    }
+    let length = name.len() + 1 + text.len();
+    if length > MAX_VARIABLE {
+        reader.error(
+            at.value_span(),
+            &at.path,
+            format!(
+                "the variable has {} KiB, and Linux takes none of 128 KiB",
+                length >> 10
+            ),
+            "put the value into a file and mount it (`config_file`), and name its path in the variable",
         );
         return None;
     }

@@ -150,6 +150,7 @@ pub(crate) fn copy(
         started_ms: None,
         restarts: 0,
         exit_code: None,
+        out_of_memory: false,
         image: container.image.reference().to_owned(),
         limits: Some(limits(&container.resources)),
         healthcheck: None,

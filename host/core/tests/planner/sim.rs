@@ -183,6 +183,7 @@ impl<'a> Sim<'a> {
                     started_ms: None,
                     restarts: 0,
                     exit_code: None,
+                    out_of_memory: false,
                     image: spec.image.reference().to_owned(),
                     limits: Some(limits(&spec.resources)),
                     healthcheck: None,

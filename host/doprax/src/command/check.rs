@@ -2,10 +2,11 @@
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::plugins;
-use crate::source::{MANIFEST, config_files, read_manifest};
+use crate::source::{self, MANIFEST, Source, Tree, config_files, read_manifest};
+use crate::{plugins, units};
 use doprax_api::wire;
 use doprax_core::diagnostic::{self, Diagnostic, Severity};
+use doprax_core::dockerfile::declared;
 use doprax_core::manifest::{self, Manifest, app_name_from_folder};
 use doprax_core::name::AppName;
 use doprax_plugin::{DescribeError, Plugins};
@@ -14,8 +15,14 @@ use std::path::{Path, PathBuf};
 
 /// Check a doprax.yaml, without a host or an engine
 ///
-/// Reads the file as a deploy would and asks the built-in plugins about their settings.
-/// Every mistake comes with its place and what to do about it.
+/// Reads the file as a deploy would and asks the built-in plugins about their settings;
+/// looks at what else a deploy needs of the folder: the Dockerfile and a port in it, config
+/// files, the size of the source, the variables that are taken from outside. Every mistake
+/// comes with its place and what to do about it.
+///
+/// What it cannot know without a host: whether images exist and the Dockerfile builds, which
+/// ports a base image exposes, what was set by hand, which names and domains other apps have,
+/// and which plugins a host has beside the built-in ones. `doprax plan` asks a host.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -47,7 +54,10 @@ impl Check {
             .and_then(|parent| Path::new(".").join(parent).canonicalize().ok());
         let plugins = plugins::open()?;
         match check(&path, &bytes, folder.as_deref(), &plugins)? {
-            Ok((manifest, warnings)) => accept(context, &path, &manifest, &warnings),
+            Ok((manifest, mut warnings)) => {
+                let source = folder.and_then(|folder| look(folder, &manifest, &mut warnings));
+                accept(context, &path, &manifest, source.as_ref(), &warnings)
+            }
             Err(diagnostics) => refuse(context, &path, diagnostics),
         }
     }
@@ -89,6 +99,48 @@ fn check(path: &Path, bytes: &[u8], folder: Option<&Path>, plugins: &Plugins) ->
     Ok(Err(warnings))
 }
 
+/// What a deploy would send of the folder. What it would miss there is a warning, as the
+/// file may be checked before the rest of the source is there.
+fn look(folder: PathBuf, manifest: &Manifest, warnings: &mut Vec<Diagnostic>) -> Option<Tree> {
+    let mut warn = |at: &[&str], message: String, help: Option<String>| {
+        let places = &manifest.places;
+        warnings.push(places.diagnostic(Severity::Warning, at, message, help));
+    };
+    let source = Source {
+        folder,
+        manifest: Vec::new(),
+        default_app: None,
+    };
+    let found = source::Context::open(&source, manifest);
+    let found = found.and_then(|build| Ok((build.tree(&source.folder, manifest)?, build)));
+    let (tree, build) = match found {
+        Ok(found) => found,
+        Err(failure) => {
+            let (message, help) = failure.texts();
+            warn(&["main"], message, help);
+            return None;
+        }
+    };
+    let spec = &manifest.spec;
+    let recipe = spec.main.recipe();
+    let declared = declared(&build.text, recipe.target.as_deref(), &recipe.args);
+    if spec.main.port.is_none()
+        && spec.services.is_empty()
+        && declared.all_ports
+        && declared.ports.is_empty()
+    {
+        warn(
+            &["main"],
+            "the Dockerfile exposes no port, and main has no `port`".to_owned(),
+            Some(
+                "write `port: 8000` under main, or `EXPOSE 8000` in the Dockerfile, with the port that it listens on, unless its base image exposes it; `port: none` where it listens on none"
+                    .to_owned(),
+            ),
+        );
+    }
+    Some(tree)
+}
+
 fn folder_app(folder: &Path) -> Option<AppName> {
     app_name_from_folder(&folder.file_name()?.to_string_lossy())
 }
@@ -119,10 +171,16 @@ fn accept(
     context: &Context,
     path: &Path,
     manifest: &Manifest,
+    source: Option<&Tree>,
     warnings: &[Diagnostic],
 ) -> Result<()> {
     let output = &context.output;
     let spec = &manifest.spec;
+    let variables: Vec<&str> = spec
+        .secrets
+        .keys()
+        .filter_map(|name| name.as_variable())
+        .collect();
     let services: Vec<&str> = spec.services.keys().map(|name| name.as_str()).collect();
     if output.json {
         return output.json(&json!({
@@ -130,6 +188,8 @@ fn accept(
             "ok": true,
             "app": spec.app,
             "services": services,
+            "variables": variables,
+            "source": source.map(|tree| json!({ "entries": tree.count(), "bytes": tree.bytes })),
             "diagnostics": warnings,
         }));
     }
@@ -146,7 +206,18 @@ fn accept(
         "{}: {good}: app {} with main and {services}",
         path.display(),
         output.paint.bold(spec.app.as_str())
-    ))
+    ))?;
+    if let Some(tree) = source {
+        let (entries, size) = (tree.count(), units::bytes(tree.bytes));
+        output.line(format!("a deploy sends {entries} entries, {size}"))?;
+    }
+    if !variables.is_empty() {
+        output.line(format!(
+            "a deploy takes from the environment, or from `doprax secret set`: {}",
+            variables.join(", ")
+        ))?;
+    }
+    Ok(())
 }
 
 fn refuse(context: &Context, path: &Path, diagnostics: Vec<Diagnostic>) -> Result<()> {

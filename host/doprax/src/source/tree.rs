@@ -262,7 +262,11 @@ mod tests {
 
     fn walk(folder: &Path, left_out: &[&str]) -> Result<Tree> {
         let left_out = left_out.iter().map(|path| (*path).to_owned()).collect();
-        Tree::walk(folder, "Dockerfile", &ignore_file(folder, "Dockerfile", left_out)?)
+        Tree::walk(
+            folder,
+            "Dockerfile",
+            &ignore_file(folder, "Dockerfile", left_out)?,
+        )
     }
 
     fn paths(tree: &Tree) -> Vec<&str> {

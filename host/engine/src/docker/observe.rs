@@ -34,6 +34,7 @@ impl Docker {
                     container.started_ms = started_ms(&now);
                     container.restarts = restarts(&now);
                     container.exit_code = exit_code_of(&now);
+                    container.out_of_memory = out_of_memory(&now);
                     container.healthcheck = healthcheck::of(&now);
                 }
                 Ok(())
@@ -124,6 +125,7 @@ impl Docker {
             started_ms: started_ms(found),
             restarts: restarts(found),
             exit_code: exit_code_of(found),
+            out_of_memory: out_of_memory(found),
             image: config.image.clone().unwrap_or_default(),
             limits: None,
             healthcheck: healthcheck::of(found),
@@ -243,6 +245,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         started_ms: None,
         restarts: 0,
         exit_code: None,
+        out_of_memory: false,
         image: found.image.clone().unwrap_or_default(),
         limits: None,
         healthcheck: None,
@@ -264,6 +267,12 @@ fn restarts(found: &ContainerInspectResponse) -> u32 {
         .restart_count
         .and_then(|count| u32::try_from(count).ok())
         .unwrap_or_default()
+}
+
+/// Whether the latest end was for want of memory.
+fn out_of_memory(found: &ContainerInspectResponse) -> bool {
+    let state = found.state.as_ref();
+    state.and_then(|state| state.oom_killed).unwrap_or_default()
 }
 
 /// The latest start; the engine writes the year 1 where there was none.

@@ -8,6 +8,7 @@ use doprax_core::blueprint::sha256_hex;
 pub struct FakeImage {
     ports: Vec<u16>,
     volumes: Vec<String>,
+    pub(super) files: Vec<String>,
     pub(super) printed: Vec<String>,
     pub(super) crashes: bool,
     pub(super) gets_ready: bool,
@@ -21,6 +22,7 @@ impl FakeImage {
         Self {
             ports,
             volumes: Vec::new(),
+            files: Vec::new(),
             printed: Vec::new(),
             crashes: false,
             gets_ready: true,
@@ -32,6 +34,13 @@ impl FakeImage {
     pub fn keeps(mut self, folder: &str) -> Self {
         self.volumes.push(folder.to_owned());
         self.volumes.sort_unstable();
+        self
+    }
+
+    /// It has a file at this path.
+    #[must_use]
+    pub fn has_file(mut self, path: &str) -> Self {
+        self.files.push(path.to_owned());
         self
     }
 

@@ -482,6 +482,7 @@ impl State {
                 Doing::Exited(code) => Some(code),
                 _ => None,
             },
+            out_of_memory: false,
             image: found.spec.image.reference().to_owned(),
             limits: Some(observed::Limits {
                 memory: found.spec.resources.memory,

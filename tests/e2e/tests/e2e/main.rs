@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "says what is skipped")]
 
 mod build;
+mod cause;
 mod crash;
 mod domain;
 mod guestbook;
