@@ -14,6 +14,8 @@ use wasmtime::component::Component;
 pub(crate) struct Loaded {
     pub(crate) info: PluginInfo,
     pub(crate) callable: Callable,
+    /// Why its compiled code is not kept: the next start compiles it again.
+    pub(crate) unkept: Option<Error>,
 }
 
 /// Loads a component: from the cache where it is there, else by compiling it, after
@@ -34,6 +36,7 @@ pub(crate) fn load(
         });
     }
     let digest = sha256_hex(bytes);
+    let mut unkept = None;
     let (callable, facts) = match cache.and_then(|cache| cache.load(runtime, &digest)) {
         Some((component, facts)) => (link(runtime, name, &component)?, facts),
         None => {
@@ -48,7 +51,7 @@ pub(crate) fn load(
             };
             if let Some(cache) = cache {
                 let code = component.serialize().map_err(Error::engine)?;
-                cache.store(runtime, &digest, &code, &facts)?;
+                unkept = cache.store(runtime, &digest, &code, &facts).err();
             }
             (callable, facts)
         }
@@ -56,6 +59,7 @@ pub(crate) fn load(
     Ok(Loaded {
         info: info(facts, digest, bytes.len(), source),
         callable,
+        unkept,
     })
 }
 

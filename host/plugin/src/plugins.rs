@@ -17,23 +17,31 @@ pub struct Plugins {
     runtime: Runtime,
     loaded: Vec<Loaded>,
     names: BTreeMap<String, usize>,
+    /// Why there is no cache although one is wanted.
+    no_cache: Option<Error>,
 }
 
 impl Plugins {
     /// Loads plugins, each a name for errors and the bytes of a component. Compiled
     /// code is kept in `cache`, a folder that is made where it is missing and must
-    /// belong to this process's user. Without a folder nothing is kept.
+    /// belong to this process's user. Without a folder nothing is kept; what cannot be
+    /// kept, as on a full disk, stops nothing.
     pub fn open(
         cache: Option<&Path>,
         builtins: &[(&str, &[u8])],
         limits: Limits,
     ) -> Result<Self, Error> {
         let runtime = Runtime::new(limits)?;
-        let cache = cache.map(Cache::open).transpose()?;
+        let (cache, no_cache) = match cache.map(Cache::open).transpose() {
+            Ok(cache) => (cache, None),
+            Err(error @ Error::Cache { .. }) => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
         let mut plugins = Self {
             runtime,
             loaded: Vec::new(),
             names: BTreeMap::new(),
+            no_cache,
         };
         for (name, bytes) in builtins {
             let loaded = load::load(
@@ -64,6 +72,13 @@ impl Plugins {
         Ok(())
     }
 
+    /// Why compiled code is not kept, where it should be: the next start takes longer.
+    pub fn unkept(&self) -> impl Iterator<Item = &Error> {
+        let loaded = self.loaded.iter();
+        let plugins = loaded.filter_map(|loaded| loaded.unkept.as_ref());
+        self.no_cache.iter().chain(plugins)
+    }
+
     /// Every plugin, in the order of loading.
     pub fn known(&self) -> impl Iterator<Item = &PluginInfo> {
         self.loaded.iter().map(|loaded| &loaded.info)
@@ -86,7 +101,7 @@ impl Plugins {
         name: &str,
         request: &DescribeRequest,
     ) -> Result<ServiceDescription, DescribeError> {
-        let Loaded { info, callable } = self.find(name)?;
+        let Loaded { info, callable, .. } = self.find(name)?;
         callable.describe(&self.runtime, request, &info.grants)
     }
 

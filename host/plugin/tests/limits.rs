@@ -284,6 +284,28 @@ fn verdicts_are_checked_and_observations_cut() {
 }
 
 #[test]
+fn a_cache_that_cannot_be_written_stops_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = |cache| Plugins::open(Some(cache), &[("hostile", HOSTILE)], Limits::default());
+    let cache = folder.path().join("plugins");
+    assert_eq!(open(&cache).expect("compiled").unkept().count(), 0);
+    // Where its files should be are folders, so that writing fails as on a full disk.
+    for entry in fs::read_dir(&cache).expect("readable") {
+        let path = entry.expect("readable").path();
+        fs::remove_file(&path).expect("ours");
+        fs::create_dir_all(path.join("in the way")).expect("ours");
+    }
+    let plugins = open(&cache).expect("compiled again");
+    assert!(describe(&plugins, "behave").is_ok());
+    assert_eq!(plugins.unkept().count(), 1);
+
+    let nowhere = folder.path().join("a file").join("plugins");
+    fs::write(folder.path().join("a file"), b"").expect("written");
+    let plugins = open(&nowhere).expect("compiled");
+    assert_eq!(plugins.unkept().count(), 1);
+}
+
+#[test]
 fn compiled_code_is_loaded_only_from_a_folder_of_ours() {
     use std::os::unix::fs::PermissionsExt as _;
 
