@@ -28,6 +28,7 @@ use transport::Transport;
 
 mod body;
 mod build;
+mod build_cache;
 mod build_log;
 mod container;
 mod demux;
@@ -251,6 +252,14 @@ impl Engine for Docker {
 
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {
         self.remove_images_but(app, keep).await
+    }
+
+    async fn build_cache(&self) -> Result<u64, Error> {
+        self.measure_build_cache().await
+    }
+
+    async fn prune_build_cache(&self, keep: u64) -> Result<u64, Error> {
+        self.shrink_build_cache(keep).await
     }
 
     async fn exec(&self, container: &str, exec: &Exec) -> Result<ExecSession, Error> {

@@ -237,6 +237,17 @@ impl Engine for Fake {
         Ok(())
     }
 
+    async fn build_cache(&self) -> Result<u64, Error> {
+        Ok(self.reached()?.build_cache)
+    }
+
+    async fn prune_build_cache(&self, keep: u64) -> Result<u64, Error> {
+        let mut state = self.reached()?;
+        let removed = state.build_cache.saturating_sub(keep);
+        state.build_cache -= removed;
+        Ok(removed)
+    }
+
     async fn exec(&self, container: &str, exec: &Exec) -> Result<ExecSession, Error> {
         let (id, command) = self.reached()?.exec(container, exec)?;
         let state = Arc::clone(&self.state);

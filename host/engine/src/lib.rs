@@ -222,6 +222,13 @@ pub trait Engine: Send + Sync {
     /// Removes the app's built images but those named. Errors are left to the caller.
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error>;
 
+    /// Bytes that the engine keeps for later builds, those of others included.
+    async fn build_cache(&self) -> Result<u64, Error>;
+
+    /// Removes of the build cache what was not used for longest, until this many bytes
+    /// are left. Returns the bytes that were removed.
+    async fn prune_build_cache(&self, keep: u64) -> Result<u64, Error>;
+
     /// Starts a command in a running container.
     async fn exec(&self, container: &str, exec: &Exec) -> Result<ExecSession, Error>;
 

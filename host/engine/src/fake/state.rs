@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) registry: BTreeMap<String, FakeImage>,
     pub(super) networks: BTreeMap<AppName, Ipv4Net>,
     volumes: BTreeSet<(AppName, VolumeName)>,
+    /// Bytes that builds left for later ones.
+    pub(super) build_cache: u64,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) exit_codes: BTreeMap<String, i64>,
     /// How many ids were given away.
@@ -109,6 +111,7 @@ impl State {
             registry: BTreeMap::new(),
             networks: BTreeMap::new(),
             volumes: BTreeSet::new(),
+            build_cache: 0,
             containers: BTreeMap::new(),
             exit_codes: BTreeMap::new(),
             ids: 0,
