@@ -1,6 +1,7 @@
 //! Apps, their releases, and what was built from their sources.
 
 use crate::error::doing;
+use crate::write::Statement;
 use crate::{Error, Store};
 use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName};
@@ -84,7 +85,7 @@ const IN_BRIEF: &str = "NULL AS sealed_manifest, NULL AS sealed_spec";
 fn select(specs: &str, rest: &str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!(
         "SELECT apps.name, subnet, {specs}, stopped, reloads,
-            last_error, notes, number, created_ms, source, sealed_blueprint
+            last_error, sealed_last_error, notes, number, created_ms, source, sealed_blueprint
          FROM apps LEFT JOIN releases
              ON releases.app = apps.name AND releases.number = apps.release
          {rest}"
@@ -157,31 +158,27 @@ impl Store {
 
     /// Remembers a new app and its subnet. An app that exists keeps what it has.
     pub async fn add_app(&self, name: &AppName, subnet: Ipv4Net) -> Result<(), Error> {
-        sqlx::query("INSERT INTO apps (name, subnet) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
-            .bind(name.as_str())
-            .bind(subnet.to_string())
-            .execute(&self.writer)
-            .await
-            .map_err(doing("remember a new app"))?;
-        Ok(())
+        let query = sqlx::query(
+            "INSERT INTO apps (name, subnet) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(name.as_str())
+        .bind(subnet.to_string());
+        self.change("remember a new app", query).await
     }
 
     /// Forgets an app and its releases. Its secrets stay, see [`Store::forget_secrets`].
     pub async fn remove_app(&self, name: &AppName) -> Result<(), Error> {
-        let doing = doing("forget an app");
-        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        let mut write = self.write("forget an app").await?;
         for statement in [
             "DELETE FROM releases WHERE app = ?",
             "DELETE FROM builds WHERE app = ?",
             "DELETE FROM apps WHERE name = ?",
         ] {
-            sqlx::query(statement)
-                .bind(name.as_str())
-                .execute(&mut *transaction)
-                .await
-                .map_err(&doing)?;
+            write
+                .run(sqlx::query(statement).bind(name.as_str()))
+                .await?;
         }
-        transaction.commit().await.map_err(&doing)
+        write.commit().await
     }
 
     /// Remembers a successful deployment as the current one and returns its number.
@@ -190,16 +187,16 @@ impl Store {
         app: &AppName,
         new: &NewRelease<'_, T>,
     ) -> Result<u64, Error> {
-        let doing = doing("remember a release");
-        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        let action = "remember a release";
+        let mut write = self.write(action).await?;
         let number: i64 =
             sqlx::query("SELECT COALESCE(MAX(number), 0) + 1 AS next FROM releases WHERE app = ?")
                 .bind(app.as_str())
-                .fetch_one(&mut *transaction)
+                .fetch_one(write.connection())
                 .await
-                .map_err(&doing)?
+                .map_err(doing(action))?
                 .get("next");
-        sqlx::query(
+        let release = sqlx::query(
             "INSERT INTO releases (app, number, created_ms, source, sealed_blueprint)
              VALUES (?, ?, ?, ?, ?)",
         )
@@ -207,34 +204,29 @@ impl Store {
         .bind(number)
         .bind(new.created_ms)
         .bind(new.source)
-        .bind(self.seal.seal_json(&blueprint_purpose(app), new.blueprint))
-        .execute(&mut *transaction)
-        .await
-        .map_err(&doing)?;
-        sqlx::query(
+        .bind(self.seal.seal_json(&blueprint_purpose(app), new.blueprint));
+        write.run(release).await?;
+        let current = sqlx::query(
             "UPDATE apps SET sealed_manifest = ?, sealed_spec = ?, sealed_request = ?, release = ?,
-             last_error = NULL, notes = ? WHERE name = ?",
+             last_error = NULL, sealed_last_error = NULL, notes = ? WHERE name = ?",
         )
         .bind(self.seal.seal_json(&manifest_purpose(app), new.manifest))
         .bind(self.seal.seal_json(&spec_purpose(app), new.spec))
         .bind(self.seal.seal_json(&request_purpose(app), new.request))
         .bind(number)
         .bind(serde_json::to_string(new.notes).expect("a list of texts serializes"))
-        .bind(app.as_str())
-        .execute(&mut *transaction)
-        .await
-        .map_err(&doing)?;
+        .bind(app.as_str());
+        write.run(current).await?;
         // What no release needs any more: values older than those that run now.
         for (name, revision) in &new.blueprint.revisions {
-            sqlx::query("DELETE FROM secrets WHERE app = ? AND name = ? AND revision < ?")
-                .bind(app.as_str())
-                .bind(name.as_str())
-                .bind(*revision as i64)
-                .execute(&mut *transaction)
-                .await
-                .map_err(&doing)?;
+            let older =
+                sqlx::query("DELETE FROM secrets WHERE app = ? AND name = ? AND revision < ?")
+                    .bind(app.as_str())
+                    .bind(name.as_str())
+                    .bind(*revision as i64);
+            write.run(older).await?;
         }
-        transaction.commit().await.map_err(&doing)?;
+        write.commit().await?;
         Ok(number as u64)
     }
 
@@ -263,13 +255,10 @@ impl Store {
         app: &AppName,
         stopped: &BTreeSet<ServiceName>,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE apps SET stopped = ? WHERE name = ?")
+        let query = sqlx::query("UPDATE apps SET stopped = ? WHERE name = ?")
             .bind(serde_json::to_string(stopped).expect("a set of names serializes"))
-            .bind(app.as_str())
-            .execute(&self.writer)
-            .await
-            .map_err(doing("remember what is stopped"))?;
-        Ok(())
+            .bind(app.as_str());
+        self.change("remember what is stopped", query).await
     }
 
     /// Remembers which containers have to reload before all is as it should be.
@@ -278,13 +267,10 @@ impl Store {
         app: &AppName,
         reloads: &BTreeSet<ServiceName>,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE apps SET reloads = ? WHERE name = ?")
+        let query = sqlx::query("UPDATE apps SET reloads = ? WHERE name = ?")
             .bind(serde_json::to_string(reloads).expect("a set of names serializes"))
-            .bind(app.as_str())
-            .execute(&self.writer)
-            .await
-            .map_err(doing("remember what has to reload"))?;
-        Ok(())
+            .bind(app.as_str());
+        self.change("remember what has to reload", query).await
     }
 
     /// Where the app's proxies believe their neighbours to be.
@@ -302,24 +288,25 @@ impl Store {
 
     /// Remembers where the app's proxies believe their neighbours to be.
     pub async fn set_neighbours(&self, app: &AppName, known: &Neighbours) -> Result<(), Error> {
-        sqlx::query("UPDATE apps SET neighbours = ? WHERE name = ?")
+        let query = sqlx::query("UPDATE apps SET neighbours = ? WHERE name = ?")
             .bind(serde_json::to_string(known).expect("names and addresses serialize"))
-            .bind(app.as_str())
-            .execute(&self.writer)
-            .await
-            .map_err(doing("remember what proxies know"))?;
-        Ok(())
+            .bind(app.as_str());
+        self.change("remember what proxies know", query).await
     }
 
-    /// Remembers what the latest operation failed with, or that it did not.
-    pub async fn set_last_error(&self, app: &AppName, error: Option<&str>) -> Result<(), Error> {
-        sqlx::query("UPDATE apps SET last_error = ? WHERE name = ?")
-            .bind(error)
-            .bind(app.as_str())
-            .execute(&self.writer)
+    /// Forgets what the latest operation failed with.
+    pub async fn clear_last_error(&self, app: &AppName) -> Result<(), Error> {
+        self.change("forget a failure", self.last_error(app, None))
             .await
-            .map_err(doing("remember a failure"))?;
-        Ok(())
+    }
+
+    /// The statement that remembers what the latest operation failed with. It is sealed,
+    /// for an app may have printed it.
+    pub(crate) fn last_error(&self, app: &AppName, error: Option<&str>) -> Statement {
+        let sealed = error.map(|error| self.seal.seal(&error_purpose(app), error.as_bytes()));
+        sqlx::query("UPDATE apps SET last_error = NULL, sealed_last_error = ? WHERE name = ?")
+            .bind(sealed)
+            .bind(app.to_string())
     }
 
     /// What was built from a source of the app.
@@ -357,28 +344,23 @@ impl Store {
 
     /// Remembers what was built from a source.
     pub async fn put_build(&self, app: &AppName, source: &str, build: &Build) -> Result<(), Error> {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT OR REPLACE INTO builds (app, source, image, ports) VALUES (?, ?, ?, ?)",
         )
         .bind(app.as_str())
         .bind(source)
         .bind(&build.image)
-        .bind(serde_json::to_string(&build.ports).expect("a list of numbers serializes"))
-        .execute(&self.writer)
-        .await
-        .map_err(doing("remember what was built"))?;
-        Ok(())
+        .bind(serde_json::to_string(&build.ports).expect("a list of numbers serializes"));
+        self.change("remember what was built", query).await
     }
 
     /// Keeps the bytes of a file under their digest.
     pub async fn put_blob(&self, digest: &str, content: &[u8]) -> Result<(), Error> {
-        sqlx::query("INSERT OR IGNORE INTO blobs (digest, sealed_content) VALUES (?, ?)")
-            .bind(digest)
-            .bind(self.seal.seal(&blob_purpose(digest), content))
-            .execute(&self.writer)
-            .await
-            .map_err(doing("keep a config file"))?;
-        Ok(())
+        let query =
+            sqlx::query("INSERT OR IGNORE INTO blobs (digest, sealed_content) VALUES (?, ?)")
+                .bind(digest)
+                .bind(self.seal.seal(&blob_purpose(digest), content));
+        self.change("keep a config file", query).await
     }
 
     /// The bytes that were kept under a digest.
@@ -395,6 +377,16 @@ impl Store {
             )
         })
         .transpose()
+    }
+
+    fn last_error_of(&self, app: &AppName, row: &SqliteRow) -> Result<Option<String>, Error> {
+        let purpose = error_purpose(app);
+        let Some(sealed) = row.get::<Option<&[u8]>, _>("sealed_last_error") else {
+            // As hosts wrote it before they sealed it.
+            return Ok(row.get("last_error"));
+        };
+        let text = String::from_utf8(self.seal.unseal(&purpose, sealed)?);
+        text.map(Some).map_err(row_error(&purpose))
     }
 
     fn app_of(&self, row: &SqliteRow) -> Result<AppRecord, Error> {
@@ -430,12 +422,16 @@ impl Store {
                 .map_err(row_error("what is stopped"))?,
             reloads: serde_json::from_str(&row.get::<String, _>("reloads"))
                 .map_err(row_error("what has to reload"))?,
-            last_error: row.get("last_error"),
+            last_error: self.last_error_of(&name, row)?,
             notes: serde_json::from_str(&row.get::<String, _>("notes"))
                 .map_err(row_error("an app's notes"))?,
             name,
         })
     }
+}
+
+fn error_purpose(app: &AppName) -> String {
+    format!("the latest failure of app {app}")
 }
 
 fn manifest_purpose(app: &AppName) -> String {

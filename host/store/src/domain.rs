@@ -78,78 +78,71 @@ impl Store {
         names: &Domains,
         by_hand: bool,
     ) -> Result<Claimed, Error> {
-        let doing = doing("write an app's domains");
-        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        let action = "write an app's domains";
+        let mut write = self.write(action).await?;
+        let list: Vec<&String> = names.keys().collect();
+        let taken = sqlx::query(
+            "SELECT * FROM domains WHERE app <> ?
+                 AND name IN (SELECT value FROM json_each(?)) ORDER BY name LIMIT 1",
+        )
+        .bind(app.as_str())
+        .bind(serde_json::to_string(&list).expect("a list of texts serializes"))
+        .fetch_optional(write.connection())
+        .await
+        .map_err(doing(action))?;
+        if let Some(row) = taken {
+            let OwnedDomain { name, app, .. } = owned(&row)?;
+            write.commit().await?;
+            return Ok(Claimed::Taken { name, app });
+        }
         for (name, domain) in names {
-            // The row of another app is left as it is, and comes back.
-            let row = sqlx::query(
+            let claim = sqlx::query(
                 "INSERT INTO domains (name, app, redirect_to, hsts, by_hand)
                  VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (name) DO UPDATE SET
-                     redirect_to = iif(app = ?2,
-                         iif(?5, coalesce(excluded.redirect_to, redirect_to),
-                             excluded.redirect_to),
-                         redirect_to),
-                     hsts = iif(app = ?2,
-                         max(excluded.hsts, iif(by_hand OR ?5, hsts, 0)),
-                         hsts),
-                     by_hand = iif(app = ?2, max(by_hand, excluded.by_hand), by_hand)
-                 RETURNING *",
+                     redirect_to = iif(?5, coalesce(excluded.redirect_to, redirect_to),
+                         excluded.redirect_to),
+                     hsts = max(excluded.hsts, iif(by_hand OR ?5, hsts, 0)),
+                     by_hand = max(by_hand, excluded.by_hand)",
             )
             .bind(name)
             .bind(app.as_str())
             .bind(&domain.redirect_to)
             .bind(domain.hsts)
-            .bind(by_hand)
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(&doing)?;
-            let found = owned(&row)?;
-            if found.app != *app {
-                return Ok(Claimed::Taken {
-                    name: found.name,
-                    app: found.app,
-                });
-            }
+            .bind(by_hand);
+            write.run(claim).await?;
         }
-        transaction.commit().await.map_err(&doing)?;
+        write.commit().await?;
         Ok(Claimed::All)
     }
 
     /// Takes from an app the names that its manifest gave it, but for `kept`.
     pub async fn release_domains(&self, app: &AppName, kept: &Domains) -> Result<(), Error> {
         let kept: Vec<&String> = kept.keys().collect();
-        sqlx::query(
+        let query = sqlx::query(
             "DELETE FROM domains WHERE app = ? AND NOT by_hand
                  AND name NOT IN (SELECT value FROM json_each(?))",
         )
         .bind(app.as_str())
-        .bind(serde_json::to_string(&kept).expect("a list of texts serializes"))
-        .execute(&self.writer)
-        .await
-        .map_err(doing("write an app's domains"))?;
-        Ok(())
+        .bind(serde_json::to_string(&kept).expect("a list of texts serializes"));
+        self.change("write an app's domains", query).await
     }
 
     /// Takes a name that a person added from an app, with the `www.` that sends on to it.
     pub async fn remove_domain(&self, app: &AppName, name: &str) -> Result<(), Error> {
-        sqlx::query("DELETE FROM domains WHERE app = ?1 AND (name = ?2 OR redirect_to = ?2)")
-            .bind(app.as_str())
-            .bind(name)
-            .execute(&self.writer)
-            .await
-            .map_err(doing("remove a domain"))?;
-        Ok(())
+        let query =
+            sqlx::query("DELETE FROM domains WHERE app = ?1 AND (name = ?2 OR redirect_to = ?2)")
+                .bind(app.as_str())
+                .bind(name);
+        self.change("remove a domain", query).await
     }
 
     /// Remembers when a name was seen to lead here; with none, that it no longer does.
     pub async fn set_verified(&self, name: &str, verified_ms: Option<i64>) -> Result<(), Error> {
-        sqlx::query("UPDATE domains SET verified_ms = ? WHERE name = ?")
+        let query = sqlx::query("UPDATE domains SET verified_ms = ? WHERE name = ?")
             .bind(verified_ms)
-            .bind(name)
-            .execute(&self.writer)
+            .bind(name);
+        self.change("remember that a domain leads here", query)
             .await
-            .map_err(doing("remember that a domain leads here"))?;
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of the store. Texts hold no values of secrets.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,15 @@ pub enum Error {
         /// What the database said.
         #[source]
         source: sqlx::Error,
+    },
+    /// The host cannot start because its disk is full.
+    #[error("the disk with the state folder {} is full", folder.display())]
+    Full {
+        /// The state folder.
+        folder: PathBuf,
+        /// What could not be done.
+        #[source]
+        source: Box<Error>,
     },
     /// The key cannot be read or made.
     #[error("cannot use the key {}", path.display())]
@@ -59,6 +68,44 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// SQLite's result code for a full disk.
+const SQLITE_FULL: u32 = 13;
+
+/// Free bytes below which an error is taken for that of a full disk: SQLite makes files of
+/// 32 KiB, and says of one that it cannot make no more than that.
+const NO_ROOM: u64 = 256 << 10;
+
+impl Error {
+    /// Whether it failed because the disk is full.
+    pub fn is_full(&self) -> bool {
+        let by_code = |error: &sqlx::Error| {
+            let code = error.as_database_error().and_then(|error| error.code());
+            let code = code.and_then(|code| code.parse::<u32>().ok());
+            code.is_some_and(|code| code & 0xff == SQLITE_FULL)
+        };
+        match self {
+            Self::Full { .. } => true,
+            Self::Open { source, .. } | Self::Query { source, .. } => by_code(source),
+            Self::Folder { source, .. } | Self::Key { source, .. } => {
+                source.kind() == std::io::ErrorKind::StorageFull
+            }
+            Self::Sealed { .. } | Self::Row { .. } => false,
+        }
+    }
+}
+
+/// The error, or that the disk is full where this is why.
+pub(crate) fn or_full(folder: &Path, error: Error) -> Error {
+    let free = rustix::fs::statvfs(folder).map(|disk| disk.f_bavail * disk.f_frsize);
+    if error.is_full() || free.is_ok_and(|free| free < NO_ROOM) {
+        return Error::Full {
+            folder: folder.to_owned(),
+            source: Box::new(error),
+        };
+    }
+    error
 }
 
 /// Names the action that a query is for.

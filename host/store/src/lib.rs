@@ -12,11 +12,12 @@ mod seal;
 mod secret;
 mod sources;
 mod vault;
+mod write;
 
 pub use app::{AppRecord, Build, NewRelease, Release};
 pub use domain::{Claimed, OwnedDomain};
 pub use error::Error;
-pub use operation::EventRecord;
+pub use operation::{Ending, EventRecord};
 pub use secret::StoredSecret;
 
 use seal::Seal;
@@ -32,6 +33,10 @@ use std::time::Duration;
 /// in the system's memory too.
 const CACHE_KIB: u32 = 256;
 
+/// How long a write waits for another process that has locked the database, such as a
+/// backup.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// The host's memory. Cheap to clone; all clones share connections.
 #[derive(Clone)]
 pub struct Store {
@@ -46,6 +51,12 @@ impl Store {
     /// Opens the store in `folder`, which is created with access for its owner only.
     /// A database of an older version is brought up to date.
     pub async fn open(folder: &Path) -> Result<Self, Error> {
+        Self::open_folder(folder)
+            .await
+            .map_err(|error| error::or_full(folder, error))
+    }
+
+    async fn open_folder(folder: &Path) -> Result<Self, Error> {
         let in_folder = |source| Error::Folder {
             folder: folder.to_owned(),
             source,
@@ -80,7 +91,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .pragma("cache_size", format!("-{CACHE_KIB}"))
-            .busy_timeout(Duration::from_secs(10));
+            .busy_timeout(BUSY);
         let open = |source| Error::Open {
             folder: folder.to_owned(),
             source,
@@ -99,12 +110,15 @@ impl Store {
             .connect_with(options.read_only(true))
             .await
             .map_err(open)?;
-        Ok(Self {
+        let store = Self {
             writer,
             readers,
             seal,
             sources,
-        })
+        };
+        store.seal_older().await?;
+        store.remove_half_received()?;
+        Ok(store)
     }
 
     /// Who this host is among those that share an engine: 32 hexadecimal digits, made

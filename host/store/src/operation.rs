@@ -1,14 +1,23 @@
 //! The journal of operations and their events.
 
 use crate::error::doing;
+use crate::write::Write;
 use crate::{Error, Store};
 use doprax_core::name::AppName;
 use doprax_core::operation::{Operation, OperationKind, OperationState};
+use doprax_core::secret::SecretName;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use std::collections::BTreeMap;
 
 /// How many ended operations of an app are remembered.
 const KEPT: i64 = 50;
+
+/// How many operations are listed.
+const LISTED: i64 = 100;
+
+/// Events that are sealed in one transaction where an older host left them in clear.
+const AT_ONCE: i64 = 500;
 
 /// An event of an operation, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +26,21 @@ pub struct EventRecord {
     pub number: u64,
     /// The event, as JSON.
     pub event: String,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    /// The operation.
+    pub operation: &'a Operation,
+    /// Its state from now on.
+    pub state: OperationState,
+    /// Unix time in milliseconds.
+    pub ended_ms: i64,
+    /// Its events, as far as they may not be written yet.
+    pub events: &'a [EventRecord],
+    /// What it failed with, which is remembered as the app's latest failure.
+    pub error: Option<&'a str>,
 }
 
 /// The kebab-case name of a plain enum's variant.
@@ -38,6 +62,10 @@ fn purpose(id: &str) -> String {
     format!("the request of operation {id}")
 }
 
+fn event_purpose(id: &str, number: i64) -> String {
+    format!("event {number} of operation {id}")
+}
+
 fn operation_of(row: &SqliteRow) -> Result<Operation, Error> {
     Ok(Operation {
         id: row.get("id"),
@@ -54,15 +82,15 @@ fn operation_of(row: &SqliteRow) -> Result<Operation, Error> {
 
 impl Store {
     /// Journals an operation before it begins, with all that is needed to begin it
-    /// again.
+    /// again, and with the values that it gives secrets.
     pub async fn add_operation<T: serde::Serialize + Sync>(
         &self,
         operation: &Operation,
         request: &T,
+        secrets: &BTreeMap<SecretName, String>,
     ) -> Result<(), Error> {
-        let doing = doing("journal an operation");
-        let mut transaction = self.writer.begin().await.map_err(&doing)?;
-        sqlx::query(
+        let mut write = self.write("journal an operation").await?;
+        let added = sqlx::query(
             "INSERT INTO operations (id, app, kind, state, started_ms, sealed_request)
              VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -71,39 +99,37 @@ impl Store {
         .bind(word(operation.kind))
         .bind(word(operation.state))
         .bind(operation.started_ms)
-        .bind(self.seal.seal_json(&purpose(&operation.id), request))
-        .execute(&mut *transaction)
-        .await
-        .map_err(&doing)?;
-        sqlx::query(
+        .bind(self.seal.seal_json(&purpose(&operation.id), request));
+        write.run(added).await?;
+        self.write_secrets(&mut write, &operation.app, secrets)
+            .await?;
+        let old = sqlx::query(
             "DELETE FROM operations WHERE app = ?1 AND state <> 'running' AND id NOT IN
-             (SELECT id FROM operations WHERE app = ?1 ORDER BY started_ms DESC LIMIT ?2)",
+             (SELECT id FROM operations WHERE app = ?1 ORDER BY rowid DESC LIMIT ?2)",
         )
         .bind(operation.app.as_str())
-        .bind(KEPT)
-        .execute(&mut *transaction)
-        .await
-        .map_err(&doing)?;
-        transaction.commit().await.map_err(&doing)
+        .bind(KEPT);
+        write.run(old).await?;
+        write.commit().await
     }
 
-    /// Ends an operation in the journal. What it was asked is forgotten.
-    pub async fn end_operation(
-        &self,
-        id: &str,
-        state: OperationState,
-        ended_ms: i64,
-    ) -> Result<(), Error> {
-        sqlx::query(
+    /// Ends an operation in the journal, with its last events and with what it failed
+    /// with. What it was asked is forgotten.
+    pub async fn end_operation(&self, ending: &Ending<'_>) -> Result<(), Error> {
+        let Operation { id, app, .. } = ending.operation;
+        let mut write = self.write("write down the end of an operation").await?;
+        self.write_events(&mut write, id, ending.events).await?;
+        let ended = sqlx::query(
             "UPDATE operations SET state = ?, ended_ms = ?, sealed_request = x'' WHERE id = ?",
         )
-        .bind(word(state))
-        .bind(ended_ms)
-        .bind(id)
-        .execute(&self.writer)
-        .await
-        .map_err(doing("end an operation"))?;
-        Ok(())
+        .bind(word(ending.state))
+        .bind(ending.ended_ms)
+        .bind(id);
+        write.run(ended).await?;
+        if let Some(error) = ending.error {
+            write.run(self.last_error(app, Some(error))).await?;
+        }
+        write.commit().await
     }
 
     /// One operation.
@@ -116,16 +142,26 @@ impl Store {
         row.as_ref().map(operation_of).transpose()
     }
 
-    /// The operations that were begun and not ended, oldest first, with their
-    /// requests.
+    /// The latest operations of one app, or of all, the latest first.
+    pub async fn operations(&self, app: Option<&AppName>) -> Result<Vec<Operation>, Error> {
+        let rows = sqlx::query(
+            "SELECT id, app, kind, state, started_ms, ended_ms FROM operations
+             WHERE ?1 IS NULL OR app = ?1 ORDER BY rowid DESC LIMIT ?2",
+        )
+        .bind(app.map(AppName::as_str))
+        .bind(LISTED)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(doing("read the operations"))?;
+        rows.iter().map(operation_of).collect()
+    }
+
+    /// The operations that were begun and not ended and that nothing newer on their app
+    /// has followed, oldest first, with their requests.
     pub async fn unfinished<T: serde::de::DeserializeOwned>(
         &self,
     ) -> Result<Vec<(Operation, T)>, Error> {
-        let rows =
-            sqlx::query("SELECT * FROM operations WHERE state = 'running' ORDER BY started_ms")
-                .fetch_all(&self.readers)
-                .await
-                .map_err(doing("read the unfinished operations"))?;
+        let rows = self.running(false).await?;
         rows.iter()
             .map(|row| {
                 let operation = operation_of(row)?;
@@ -136,41 +172,143 @@ impl Store {
             .collect()
     }
 
-    /// Writes events of an operation, all or none.
+    /// The operations that were begun and not ended and that another one on their app has
+    /// followed: to do them again would undo what is newer.
+    pub async fn overtaken(&self) -> Result<Vec<Operation>, Error> {
+        let rows = self.running(true).await?;
+        rows.iter().map(operation_of).collect()
+    }
+
+    async fn running(&self, followed: bool) -> Result<Vec<SqliteRow>, Error> {
+        sqlx::query(
+            "SELECT * FROM operations WHERE state = 'running' AND ? = EXISTS
+                 (SELECT 1 FROM operations AS newer
+                  WHERE newer.app = operations.app AND newer.rowid > operations.rowid)
+             ORDER BY rowid",
+        )
+        .bind(followed)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(doing("read the unfinished operations"))
+    }
+
+    /// Writes events of an operation, all or none. They are sealed: what an app printed is
+    /// among them.
     pub async fn add_events(&self, id: &str, events: &[EventRecord]) -> Result<(), Error> {
-        let doing = doing("write the events of an operation");
-        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        let mut write = self.write("write the events of an operation").await?;
+        self.write_events(&mut write, id, events).await?;
+        write.commit().await
+    }
+
+    async fn write_events(
+        &self,
+        write: &mut Write,
+        id: &str,
+        events: &[EventRecord],
+    ) -> Result<(), Error> {
         for event in events {
-            sqlx::query(
-                "INSERT OR REPLACE INTO operation_events (operation, number, event) VALUES (?, ?, ?)",
+            let number = event.number as i64;
+            let sealed = self
+                .seal
+                .seal(&event_purpose(id, number), event.event.as_bytes());
+            let event = sqlx::query(
+                "INSERT OR REPLACE INTO operation_events (operation, number, event, sealed_event)
+                 VALUES (?, ?, '', ?)",
             )
             .bind(id)
-            .bind(event.number as i64)
-            .bind(&event.event)
-            .execute(&mut *transaction)
-            .await
-            .map_err(&doing)?;
+            .bind(number)
+            .bind(sealed);
+            write.run(event).await?;
         }
-        transaction.commit().await.map_err(&doing)
+        Ok(())
     }
 
     /// The events of an operation whose number is above `after`, ascending.
     pub async fn events(&self, id: &str, after: u64) -> Result<Vec<EventRecord>, Error> {
         let rows = sqlx::query(
-            "SELECT number, event FROM operation_events WHERE operation = ? AND number > ?
-             ORDER BY number",
+            "SELECT number, event, sealed_event FROM operation_events
+             WHERE operation = ? AND number > ? ORDER BY number",
         )
         .bind(id)
         .bind(i64::try_from(after).unwrap_or(i64::MAX))
         .fetch_all(&self.readers)
         .await
         .map_err(doing("read the events of an operation"))?;
-        Ok(rows
-            .iter()
-            .map(|row| EventRecord {
-                number: row.get::<i64, _>("number") as u64,
-                event: row.get("event"),
+        rows.iter()
+            .map(|row| {
+                let number: i64 = row.get("number");
+                let event = match row.get::<Option<&[u8]>, _>("sealed_event") {
+                    // As hosts wrote it before they sealed it.
+                    None => row.get("event"),
+                    Some(sealed) => {
+                        let what = event_purpose(id, number);
+                        String::from_utf8(self.seal.unseal(&what, sealed)?).map_err(|error| {
+                            Error::Row {
+                                what,
+                                source: error.into(),
+                            }
+                        })?
+                    }
+                };
+                let number = number as u64;
+                Ok(EventRecord { number, event })
             })
-            .collect())
+            .collect()
+    }
+
+    /// Seals what hosts wrote in clear before they sealed events and failures, and
+    /// overwrites it on the disk.
+    pub(crate) async fn seal_older(&self) -> Result<(), Error> {
+        let action = "seal the events of older operations";
+        let mut any = false;
+        loop {
+            let mut write = self.write(action).await?;
+            let rows = sqlx::query(
+                "SELECT operation, number, event FROM operation_events
+                 WHERE sealed_event IS NULL LIMIT ?",
+            )
+            .bind(AT_ONCE)
+            .fetch_all(write.connection())
+            .await
+            .map_err(doing(action))?;
+            for row in &rows {
+                let number: i64 = row.get("number");
+                let (id, event): (&str, String) = (row.get("operation"), row.get("event"));
+                let record = EventRecord {
+                    number: number as u64,
+                    event,
+                };
+                self.write_events(&mut write, id, &[record]).await?;
+            }
+            let failures =
+                sqlx::query("SELECT name, last_error FROM apps WHERE last_error IS NOT NULL")
+                    .fetch_all(write.connection())
+                    .await
+                    .map_err(doing(action))?;
+            for row in &failures {
+                let app =
+                    AppName::new(row.get::<String, _>("name")).map_err(|error| Error::Row {
+                        what: "an app's name".to_owned(),
+                        source: error.into(),
+                    })?;
+                let error: String = row.get("last_error");
+                write.run(self.last_error(&app, Some(&error))).await?;
+            }
+            write.commit().await?;
+            if rows.is_empty() && failures.is_empty() {
+                break;
+            }
+            any = true;
+        }
+        if any {
+            // Pages and the log still have it, in places that are free now.
+            for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+                sqlx::query(statement)
+                    .execute(&self.writer)
+                    .await
+                    .map_err(doing(action))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Values of secrets.
 
 use crate::error::doing;
+use crate::write::Write;
 use crate::{Error, Store};
 use doprax_core::name::AppName;
 use doprax_core::secret::SecretName;
@@ -66,11 +67,19 @@ impl Store {
 
     /// Every revision of every secret of an app, ascending.
     async fn revisions(&self, app: &AppName) -> Result<Vec<(SecretName, StoredSecret)>, Error> {
+        self.revisions_by(&self.readers, app).await
+    }
+
+    async fn revisions_by<'c>(
+        &self,
+        reader: impl sqlx::Executor<'c, Database = sqlx::Sqlite>,
+        app: &AppName,
+    ) -> Result<Vec<(SecretName, StoredSecret)>, Error> {
         let rows = sqlx::query(
             "SELECT name, revision, sealed_value FROM secrets WHERE app = ? ORDER BY name, revision",
         )
         .bind(app.as_str())
-        .fetch_all(&self.readers)
+        .fetch_all(reader)
         .await
         .map_err(doing("read an app's secrets"))?;
         rows.iter()
@@ -98,49 +107,70 @@ impl Store {
         app: &AppName,
         values: &BTreeMap<SecretName, String>,
     ) -> Result<(), Error> {
-        let present = self.secrets(app).await?;
-        let doing = doing("write an app's secrets");
-        let mut transaction = self.writer.begin().await.map_err(&doing)?;
+        let mut write = self.write("write an app's secrets").await?;
+        self.write_secrets(&mut write, app, values).await?;
+        write.commit().await
+    }
+
+    /// The same as a part of a transaction.
+    pub(crate) async fn write_secrets(
+        &self,
+        write: &mut Write,
+        app: &AppName,
+        values: &BTreeMap<SecretName, String>,
+    ) -> Result<(), Error> {
+        let present: BTreeMap<_, _> = self
+            .revisions_by(write.connection(), app)
+            .await?
+            .into_iter()
+            .collect();
         for (name, value) in values {
             let latest = present.get(name);
             if latest.is_some_and(|stored| stored.value == *value) {
                 continue;
             }
             let revision = latest.map_or(0, |stored| stored.revision) + 1;
-            sqlx::query(
+            let secret = sqlx::query(
                 "INSERT INTO secrets (app, name, revision, sealed_value) VALUES (?, ?, ?, ?)",
             )
             .bind(app.as_str())
             .bind(name.as_str())
             .bind(revision as i64)
-            .bind(self.seal.seal(&purpose(app, name), value.as_bytes()))
-            .execute(&mut *transaction)
-            .await
-            .map_err(&doing)?;
+            .bind(self.seal.seal(&purpose(app, name), value.as_bytes()));
+            write.run(secret).await?;
         }
-        transaction.commit().await.map_err(&doing)
+        Ok(())
     }
 
-    /// Forgets one secret.
-    pub async fn remove_secret(&self, app: &AppName, name: &SecretName) -> Result<(), Error> {
-        sqlx::query("DELETE FROM secrets WHERE app = ? AND name = ?")
-            .bind(app.as_str())
-            .bind(name.as_str())
-            .execute(&self.writer)
-            .await
-            .map_err(doing("remove a secret"))?;
-        Ok(())
+    /// Gives secrets values, or has them forgotten where there is none, all or nothing.
+    pub async fn change_secrets(
+        &self,
+        app: &AppName,
+        changes: &BTreeMap<SecretName, Option<String>>,
+    ) -> Result<(), Error> {
+        let mut write = self.write("change an app's secrets").await?;
+        let mut values = BTreeMap::new();
+        for (name, value) in changes {
+            if let Some(value) = value {
+                values.insert(name.clone(), value.clone());
+                continue;
+            }
+            let forgotten = sqlx::query("DELETE FROM secrets WHERE app = ? AND name = ?")
+                .bind(app.as_str())
+                .bind(name.as_str());
+            write.run(forgotten).await?;
+        }
+        self.write_secrets(&mut write, app, &values).await?;
+        write.commit().await
     }
 
     /// Forgets all secrets of a removed app; of an app that exists, none.
     pub async fn forget_secrets(&self, app: &AppName) -> Result<(), Error> {
-        sqlx::query(
+        let query = sqlx::query(
             "DELETE FROM secrets WHERE app = ?1 AND NOT EXISTS (SELECT 1 FROM apps WHERE name = ?1)",
         )
-        .bind(app.as_str())
-        .execute(&self.writer)
-        .await
-        .map_err(doing("remove the secrets of a removed app"))?;
-        Ok(())
+        .bind(app.as_str());
+        self.change("remove the secrets of a removed app", query)
+            .await
     }
 }

@@ -52,27 +52,22 @@ impl Store {
 
     /// Keeps a value in the place of the one there was.
     pub async fn set_vault_value(&self, kind: &str, id: &str, value: &[u8]) -> Result<(), Error> {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO vault (kind, id, sealed_value) VALUES (?, ?, ?)
              ON CONFLICT (kind, id) DO UPDATE SET sealed_value = excluded.sealed_value",
         )
         .bind(kind)
         .bind(id)
-        .bind(self.seal.seal(&purpose(kind, id), value))
-        .execute(&self.writer)
-        .await
-        .map_err(doing("keep what certificates need"))?;
-        Ok(())
+        .bind(self.seal.seal(&purpose(kind, id), value));
+        self.change("keep what certificates need", query).await
     }
 
     /// Removes a value; there may be none.
     pub async fn remove_vault_value(&self, kind: &str, id: &str) -> Result<(), Error> {
-        sqlx::query("DELETE FROM vault WHERE kind = ? AND id = ?")
+        let query = sqlx::query("DELETE FROM vault WHERE kind = ? AND id = ?")
             .bind(kind)
-            .bind(id)
-            .execute(&self.writer)
+            .bind(id);
+        self.change("remove what certificates no longer need", query)
             .await
-            .map_err(doing("remove what certificates no longer need"))?;
-        Ok(())
     }
 }

@@ -13,7 +13,8 @@ use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, DomainSpec, Drain, EnvValue, MainSpec};
 use doprax_core::text::Template;
-use doprax_store::{Build, Claimed, EventRecord, NewRelease, OwnedDomain, Store};
+use doprax_store::{Build, Claimed, Ending, EventRecord, NewRelease, OwnedDomain, Store};
+use sqlx::Connection as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -60,6 +61,30 @@ fn blueprint() -> Blueprint {
     }
 }
 
+fn operation(id: &str) -> Operation {
+    Operation {
+        id: id.to_owned(),
+        app: shop(),
+        kind: OperationKind::Deploy,
+        state: OperationState::Running,
+        started_ms: 1,
+        ended_ms: None,
+    }
+}
+
+async fn add_operation(store: &Store, operation: &Operation) {
+    let none = BTreeMap::new();
+    let added = store.add_operation(operation, &LITERAL, &none);
+    added.await.unwrap();
+}
+
+fn event(number: u64) -> EventRecord {
+    EventRecord {
+        number,
+        event: format!("{{\"n\":{number},\"line\":\"{VALUE}\"}}"),
+    }
+}
+
 async fn release(store: &Store) -> u64 {
     let new = NewRelease {
         manifest: &spec(),
@@ -100,7 +125,22 @@ async fn an_app_and_its_release_are_there_after_opening_again() {
     assert_eq!(fresh.subnet, "10.200.0.0/23".parse().unwrap());
     assert_eq!((fresh.spec, fresh.release), (None, None));
 
-    store.set_last_error(&shop(), Some("no")).await.unwrap();
+    let mut failed = operation("op-0");
+    add_operation(&store, &failed).await;
+    failed.state = OperationState::Failed;
+    let failure = |error| Ending {
+        operation: &failed,
+        state: OperationState::Failed,
+        ended_ms: 5,
+        events: &[],
+        error,
+    };
+    store.end_operation(&failure(Some(VALUE))).await.unwrap();
+    // One that says nothing of a failure takes back none.
+    store.end_operation(&failure(None)).await.unwrap();
+    let fresh = store.app_in_brief(&shop()).await.unwrap().unwrap();
+    assert_eq!(fresh.last_error.as_deref(), Some(VALUE));
+    assert!(!files_hold(folder.path(), VALUE));
     assert_eq!(release(&store).await, 1);
     assert_eq!(release(&store).await, 2);
     let stopped = BTreeSet::from([ServiceName::main()]);
@@ -280,19 +320,8 @@ async fn another_key_opens_nothing() {
 async fn operations_are_journaled_until_they_end() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
-    let mut operation = Operation {
-        id: "op-1".to_owned(),
-        app: shop(),
-        kind: OperationKind::Deploy,
-        state: OperationState::Running,
-        started_ms: 1,
-        ended_ms: None,
-    };
-    store.add_operation(&operation, &LITERAL).await.unwrap();
-    let event = |number| EventRecord {
-        number,
-        event: format!("{{\"n\":{number}}}"),
-    };
+    let mut one = operation("op-1");
+    add_operation(&store, &one).await;
     store
         .add_events("op-1", &[event(1), event(2)])
         .await
@@ -300,21 +329,108 @@ async fn operations_are_journaled_until_they_end() {
     store.add_events("op-1", &[event(3)]).await.unwrap();
     store.close().await;
     assert!(!files_hold(folder.path(), LITERAL));
+    // What an app prints may be a secret.
+    assert!(!files_hold(folder.path(), VALUE));
 
     let store = Store::open(folder.path()).await.unwrap();
     let unfinished: Vec<(Operation, String)> = store.unfinished().await.unwrap();
-    assert_eq!(unfinished, [(operation.clone(), LITERAL.to_owned())]);
+    assert_eq!(unfinished, [(one.clone(), LITERAL.to_owned())]);
     assert_eq!(store.events("op-1", 1).await.unwrap(), [event(2), event(3)]);
 
-    store
-        .end_operation("op-1", OperationState::Done, 5)
-        .await
-        .unwrap();
-    operation.state = OperationState::Done;
-    operation.ended_ms = Some(5);
-    assert_eq!(store.operation("op-1").await.unwrap(), Some(operation));
+    let ending = Ending {
+        operation: &one,
+        state: OperationState::Done,
+        ended_ms: 5,
+        events: &[event(4)],
+        error: None,
+    };
+    store.end_operation(&ending).await.unwrap();
+    assert_eq!(store.events("op-1", 3).await.unwrap(), [event(4)]);
+    one.state = OperationState::Done;
+    one.ended_ms = Some(5);
+    assert_eq!(store.operation("op-1").await.unwrap().as_ref(), Some(&one));
     assert!(store.unfinished::<String>().await.unwrap().is_empty());
     assert_eq!(store.operation("op-2").await.unwrap(), None);
+
+    let two = operation("op-2");
+    add_operation(&store, &two).await;
+    assert_eq!(store.operations(None).await.unwrap(), [two, one]);
+    let other = AppName::new("other").unwrap();
+    assert!(store.operations(Some(&other)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_something_newer_has_followed_is_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let (old, new) = (operation("old"), operation("new"));
+    let other = Operation {
+        app: AppName::new("other").unwrap(),
+        ..operation("other")
+    };
+    for operation in [&old, &other, &new] {
+        add_operation(&store, operation).await;
+    }
+    let unfinished = async || -> Vec<Operation> {
+        let unfinished = store.unfinished::<String>().await.unwrap();
+        unfinished
+            .into_iter()
+            .map(|(operation, _)| operation)
+            .collect()
+    };
+    assert_eq!(unfinished().await, [other.clone(), new.clone()]);
+    let ending = Ending {
+        operation: &new,
+        state: OperationState::Done,
+        ended_ms: 5,
+        events: &[],
+        error: None,
+    };
+    store.end_operation(&ending).await.unwrap();
+    assert_eq!(unfinished().await, [other]);
+    assert_eq!(store.overtaken().await.unwrap(), [old]);
+}
+
+#[tokio::test]
+async fn what_older_hosts_left_in_clear_is_read_and_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    store
+        .add_app(&shop(), "10.200.0.0/23".parse().unwrap())
+        .await
+        .unwrap();
+    add_operation(&store, &operation("op-1")).await;
+    store.close().await;
+    let database =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("doprax.db"));
+    let mut old = sqlx::SqliteConnection::connect_with(&database)
+        .await
+        .unwrap();
+    for number in 1..=1_200 {
+        let event = event(number);
+        sqlx::query(
+            "INSERT INTO operation_events (operation, number, event) VALUES ('op-1', ?, ?)",
+        )
+        .bind(event.number as i64)
+        .bind(event.event)
+        .execute(&mut old)
+        .await
+        .unwrap();
+    }
+    sqlx::query("UPDATE apps SET last_error = ?")
+        .bind(VALUE)
+        .execute(&mut old)
+        .await
+        .unwrap();
+    old.close().await.unwrap();
+    assert!(files_hold(folder.path(), VALUE));
+
+    let store = Store::open(folder.path()).await.unwrap();
+    let events = store.events("op-1", 0).await.unwrap();
+    assert!(events.into_iter().eq((1..=1_200).map(event)));
+    let app = store.app_in_brief(&shop()).await.unwrap().unwrap();
+    assert_eq!(app.last_error.as_deref(), Some(VALUE));
+    assert!(!files_hold(folder.path(), VALUE));
 }
 
 #[tokio::test]
@@ -333,15 +449,37 @@ async fn builds_and_files_are_kept_by_their_digest() {
     assert_eq!(store.blob("e").await.unwrap(), None);
     assert!(!files_hold(folder.path(), LITERAL));
 
-    let (kept, dropped) = ("a".repeat(64), "b".repeat(64));
-    for digest in [&kept, &dropped] {
+    let [kept, dropped, new] = ["a", "b", "c"].map(|letter| letter.repeat(64));
+    for digest in [&kept, &dropped, &new] {
         std::fs::write(store.source_path(digest), b"tar").unwrap();
     }
-    store
-        .prune_sources(std::slice::from_ref(&kept))
-        .await
-        .unwrap();
-    assert!(store.source_path(&kept).exists() && !store.source_path(&dropped).exists());
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    for digest in [&kept, &dropped] {
+        let path = store.source_path(digest);
+        let file = std::fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    let keep = std::slice::from_ref(&kept);
+    store.prune_sources(keep).await.unwrap();
+    let is_there = |digest: &String| store.source_path(digest).exists();
+    assert_eq!([&kept, &dropped, &new].map(is_there), [true, false, true]);
+    // One that a deploy failed with goes at once.
+    for digest in [&kept, &new] {
+        store.remove_source(digest, keep).await.unwrap();
+    }
+    assert_eq!([&kept, &new].map(is_there), [true, false]);
+}
+
+#[tokio::test]
+async fn what_was_half_received_goes_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    // As a process leaves it that is killed.
+    let (_, draft) = store.source_draft().unwrap().keep().unwrap();
+    store.close().await;
+    assert!(draft.exists());
+    Store::open(folder.path()).await.unwrap();
+    assert!(!draft.exists());
 }
 
 #[tokio::test]
