@@ -14,7 +14,7 @@ pub use follow::{Followed, RECONNECT};
 use crate::wire::{
     Access, App, AppSummary, Certificate, Control, DeployRequest, Domain, Edit, EnvVariable,
     ExecRequest, Failure, Finding, LocalCa, LogLine, NewDomain, Operation, OperationEvent, Plugin,
-    Proposal, SetVariables, Started, Verification, Version, Volume,
+    Proposal, SecretsOnRemoval, SetVariables, Started, Verification, Version, Volume,
 };
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
@@ -175,13 +175,23 @@ impl Client {
     }
 
     /// What a removal would do.
-    pub async fn plan_removal(&self, app: &AppName) -> Result<Proposal, ClientError> {
-        self.get(&format!("/v1/apps/{app}/removal")).await
+    pub async fn plan_removal(
+        &self,
+        app: &AppName,
+        secrets: Option<SecretsOnRemoval>,
+    ) -> Result<Proposal, ClientError> {
+        let query = secrets_query(secrets);
+        self.get(&format!("/v1/apps/{app}/removal{query}")).await
     }
 
     /// Begins to remove an app; its volumes stay.
-    pub async fn remove(&self, app: &AppName) -> Result<Started, ClientError> {
-        self.ask(Method::DELETE, &format!("/v1/apps/{app}"), empty())
+    pub async fn remove(
+        &self,
+        app: &AppName,
+        secrets: Option<SecretsOnRemoval>,
+    ) -> Result<Started, ClientError> {
+        let query = secrets_query(secrets);
+        self.ask(Method::DELETE, &format!("/v1/apps/{app}{query}"), empty())
             .await
     }
 
@@ -336,6 +346,19 @@ impl Client {
         .await
     }
 
+    /// The latest operations of one app, or of all, the latest first.
+    pub async fn operations(&self, app: Option<&AppName>) -> Result<Vec<Operation>, ClientError> {
+        let of = app.map(|app| format!("?app={app}")).unwrap_or_default();
+        self.get(&format!("/v1/operations{of}")).await
+    }
+
+    /// Asks an operation under way to end early.
+    pub async fn cancel(&self, id: &str) -> Result<(), ClientError> {
+        let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
+        let path = format!("/v1/operations/{id}/cancel");
+        self.tell(Method::POST, &path, empty()).await
+    }
+
     /// How far an operation is.
     pub async fn operation(&self, id: &str) -> Result<Operation, ClientError> {
         let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
@@ -423,6 +446,12 @@ impl Client {
             source: Box::new(error),
         }
     }
+}
+
+fn secrets_query(secrets: Option<SecretsOnRemoval>) -> String {
+    secrets
+        .map(|secrets| format!("?secrets={}", secrets.as_str()))
+        .unwrap_or_default()
 }
 
 fn empty() -> Body {

@@ -111,7 +111,9 @@ fn router(host: Arc<Host>) -> Router {
         )
         .route("/v1/apps/{app}/domains/{name}", delete(domains::remove))
         .route("/v1/apps/{app}/verification", post(domains::verify))
+        .route("/v1/operations", get(operations::list))
         .route("/v1/operations/{id}", get(operations::one))
+        .route("/v1/operations/{id}/cancel", post(operations::cancel))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // Bounded by itself, see there.
         .route(

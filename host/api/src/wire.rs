@@ -24,7 +24,8 @@ pub use exec::{ExecInput, ExecOutput, ExecRequest, TerminalSize};
 pub(crate) use exec::{STDERR, STDOUT};
 pub use failure::Failure;
 pub use operation::{
-    Control, Operation, OperationEvent, OperationKind, OperationState, Started, What,
+    Control, Operation, OperationEvent, OperationKind, OperationState, SecretsOnRemoval, Started,
+    What,
 };
 pub use plugin::{Grants, Link, Plugin};
 

@@ -54,6 +54,8 @@ impl Api {
             addresses: Vec::new(),
             dns: None,
             pool: vec!["10.254.0.0/16".parse().unwrap()],
+            build_timeout: Duration::from_secs(60),
+            build_cache: None,
             interval: Duration::from_secs(3600),
         };
         let host = Host::start(config, Predecessor::default()).await.unwrap();

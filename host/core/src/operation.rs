@@ -33,6 +33,8 @@ pub enum OperationState {
     Done,
     /// Ended badly; the app is as it was before, as far as that was possible.
     Failed,
+    /// Ended early because a person wanted it, and as one that failed.
+    Cancelled,
 }
 
 /// An operation.

@@ -4,10 +4,15 @@ use crate::failure::{Failure, Result};
 use crate::output::Output;
 use std::io::{self, IsTerminal as _, Write as _};
 
+/// Whether there is somebody who can be asked.
+pub(crate) fn can_ask(output: &Output) -> bool {
+    !output.json && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks, and returns whether the answer is yes. Where nobody can be asked, refuses and
 /// names `flag` as the way out.
 pub(crate) fn confirm(output: &Output, question: &str, flag: &str) -> Result<bool> {
-    if output.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !can_ask(output) {
         return Err(
             Failure::usage("nobody can be asked here, so nothing was done")
                 .help(format!("say yes beforehand with {flag}")),

@@ -4,9 +4,11 @@
 mod lines;
 mod moving;
 
+use crate::confirm::{can_ask, confirm};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use doprax_api::client::{Client, Followed, RECONNECT};
+use crate::output::Output;
+use doprax_api::client::{Client, ClientError, Followed, RECONNECT};
 use doprax_api::wire::{self, OperationEvent, What};
 use futures_util::StreamExt as _;
 use lines::Lines;
@@ -19,26 +21,28 @@ enum View {
     Moving(Moving),
 }
 
-/// Follows operation `id` to its end. Returns where the app can be reached. Ctrl-C
-/// leaves the operation to go on by itself.
+/// Follows operation `id` to its end. Returns where the app can be reached. Ctrl-C asks
+/// whether to cancel it; where nobody can be asked, or twice, it leaves the operation to go
+/// on by itself.
 pub(crate) async fn follow(context: &Context, client: &Client, id: &str) -> Result<Option<String>> {
     let output = &context.output;
-    let mut view = if output.json {
-        View::Json
-    } else if output.animated() {
-        View::Moving(Moving::new(output))
-    } else {
-        View::Lines(Lines::new(output))
-    };
+    let mut view = View::new(output);
     let mut events = client.follow(id);
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let next = tokio::select! {
             next = events.next() => next,
-            _ = &mut interrupted => {
+            _ = tokio::signal::ctrl_c() => {
                 view.clear();
-                return Err(Failure::new("left before the end; the host goes on by itself")
-                    .help(format!("come back with `doprax operation {id}`")));
+                if !wants_cancel(output).await? {
+                    return Err(Failure::new("left before the end; the host goes on by itself")
+                        .help(format!("come back with `doprax operation {id}`, end it early with `doprax operation cancel {id}`")));
+                }
+                match client.cancel(id).await {
+                    Err(error) if !has_ended(&error) => return Err(error.into()),
+                    _ => {}
+                }
+                view = View::new(output);
+                continue;
             }
         };
         let Some(followed) = next else {
@@ -67,6 +71,25 @@ pub(crate) async fn follow(context: &Context, client: &Client, id: &str) -> Resu
     }
 }
 
+/// Whether the person who interrupted wants the operation cancelled.
+async fn wants_cancel(output: &Output) -> Result<bool> {
+    if !can_ask(output) {
+        return Ok(false);
+    }
+    let output = *output;
+    let question = "\nIt goes on by itself. Cancel it instead?";
+    let asked = tokio::task::spawn_blocking(move || confirm(&output, question, "--yes"));
+    tokio::select! {
+        answer = asked => answer.unwrap_or(Ok(false)),
+        _ = tokio::signal::ctrl_c() => Ok(false),
+    }
+}
+
+/// Whether it came too late: what is cancelled has ended meanwhile.
+fn has_ended(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { status, .. } if status.as_u16() == 409)
+}
+
 /// How an operation ended, if this is its end.
 fn end(event: &OperationEvent) -> Option<Result<Option<String>>> {
     match &event.what {
@@ -82,6 +105,16 @@ fn end(event: &OperationEvent) -> Option<Result<Option<String>>> {
 }
 
 impl View {
+    fn new(output: &Output) -> Self {
+        if output.json {
+            Self::Json
+        } else if output.animated() {
+            Self::Moving(Moving::new(output))
+        } else {
+            Self::Lines(Lines::new(output))
+        }
+    }
+
     fn show(&mut self, event: &OperationEvent) {
         match self {
             Self::Json => {}

@@ -73,6 +73,8 @@ fn help_teaches() {
         "env set",
         "env unset",
         "operation",
+        "operation list",
+        "operation cancel",
         "plugin",
         "plugin list",
         "plugin inspect",

@@ -41,6 +41,10 @@ pub struct Config {
     pub dns: Option<SocketAddr>,
     /// Where the apps' subnets are taken from.
     pub pool: Vec<Ipv4Net>,
+    /// Longest time for the build of an image.
+    pub build_timeout: Duration,
+    /// Bytes of the engine's build cache that are kept after a build; absent: all.
+    pub build_cache: Option<u64>,
     /// How often desired and observed are compared where no hint calls for it.
     pub interval: Duration,
 }

@@ -78,15 +78,17 @@ impl Host {
             Arc::new(move |what| live.emit(what))
         };
         let run = self.run_for(blueprint, Arc::clone(&emit)).await?;
+        let run = run.until(live.cancelled());
         self.execute(&run, &plan).await?;
         if control == Control::Restart {
             let run = self.run_for(blueprint, emit).await?;
+            let run = run.until(live.cancelled());
             let restarted = selected.intersection(&running).cloned().collect();
             let instance = &self.config().instance;
             let plan = planner::restart(blueprint, instance, &restarted, &stopped);
             self.execute(&run, &plan).await?;
         }
-        self.store().set_last_error(app, None).await?;
+        self.store().clear_last_error(app).await?;
         let front = blueprint.front.as_ref();
         let serves = front.is_some_and(|front| !stopped.contains(&front.service));
         Ok(serves.then(|| self.url(app)))

@@ -44,19 +44,24 @@ impl Host {
         record: Option<AppRecord>,
     ) -> Result<Option<String>, Error> {
         let deployed = self.deploy_release(live, request, record).await;
-        // The names that it got for this deploy stay with it if it succeeded.
+        // Failing at it changes nothing of what came of the deploy; the next one does it.
         let app = &live.operation().app;
-        let release = self
-            .store()
-            .app(app)
-            .await?
-            .and_then(|record| record.release);
-        let kept = release.map(|release| release.blueprint.domains);
+        if let Err(error) = self.keep_released_domains(app).await {
+            tracing::warn!(%app, error = error.chain(), "domains were not put right");
+        }
+        deployed
+    }
+
+    /// Takes from an app the names that it got for a deploy that has failed, or that its
+    /// release no longer has.
+    async fn keep_released_domains(&self, app: &AppName) -> Result<(), Error> {
+        let record = self.store().app_in_brief(app).await?;
+        let kept = record.and_then(|record| record.release);
+        let kept = kept.map(|release| release.blueprint.domains);
         self.store()
             .release_domains(app, &kept.unwrap_or_default())
             .await?;
-        self.renew_domains(app).await?;
-        deployed
+        self.renew_domains(app).await
     }
 
     async fn deploy_release(
@@ -88,54 +93,79 @@ impl Host {
             self.set_target(&app, Target::Starting);
         }
 
-        let domains = host_names(&understood.merged.spec.domains);
-        self.claim(&app, &domains, false).await?;
-        let stored = self.secrets(&app).await?;
-        let new = self.needed_secrets(&understood, request, &stored)?;
-        self.store().put_secrets(&app, &new.values).await?;
-        let revisions = secret::revisions(&stored, &new.values);
-        for file in request.files.values() {
-            let digest = doprax_core::blueprint::sha256_hex(&file.content);
-            self.store().put_blob(&digest, &file.content).await?;
-        }
+        // Nothing of the app has moved yet: what is dropped here leaves nothing to undo.
+        let prepared = self.prepare(&understood, request, &record, &emit);
+        let prepared = live.cancelled().run_until_cancelled(prepared).await;
+        let (blueprint, images) = prepared.ok_or(Error::Cancelled)??;
 
-        let images = self.provide_images(&understood, request, &emit).await?;
-        let blueprint = self
-            .blueprint(&understood, request, record.subnet, &revisions, &images)
-            .await?;
-        self.check_mounts(&understood, &blueprint, &record).await?;
         let run = self.run_for(&blueprint, Arc::clone(&emit)).await?;
+        let run = run.until(live.cancelled());
         check_variables(&blueprint, &run.material)?;
+        let retired = self.await_retired(&app, &blueprint);
+        let retired = live.cancelled().run_until_cancelled(retired).await;
+        retired.ok_or(Error::Cancelled)?;
         if !record.stopped.is_empty() {
             self.store().set_stopped(&app, &BTreeSet::new()).await?;
         }
-        self.await_retired(&app, &blueprint).await;
         let observed = self.engine().observe(&app).await?;
         let running = BTreeSet::new();
         let plan = self.plan_to(&blueprint, observed, &images, &running, &record.reloads);
-        if let Err(error) = self.execute(&run, &plan).await {
+        let released = async {
+            self.execute(&run, &plan).await?;
+            let notes = notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let new = NewRelease {
+                manifest: &understood.manifest.spec,
+                spec: &understood.merged.spec,
+                blueprint: &blueprint,
+                source: &request.source,
+                created_ms: now_ms(),
+                notes: &notes,
+                request,
+            };
+            self.store().add_release(&app, &new).await?;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = released.await {
             emit(What::GoingBack);
-            self.go_back(&record, emit).await?;
+            if let Err(back) = self.go_back(&record, Arc::clone(&emit)).await {
+                let text = format!("it could not go back yet: {}", back.chain());
+                emit(What::Note { text });
+            }
             return Err(error);
         }
-
-        let notes = notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let new = NewRelease {
-            manifest: &understood.manifest.spec,
-            spec: &understood.merged.spec,
-            blueprint: &blueprint,
-            source: &request.source,
-            created_ms: now_ms(),
-            notes: &notes,
-            request,
-        };
-        self.store().add_release(&app, &new).await?;
         self.clean_up(&app, &blueprint).await;
         if blueprint.front.is_none() {
             self.set_target(&app, Target::Nowhere);
             return Ok(None);
         }
         Ok(Some(self.url(&app)))
+    }
+
+    /// All that comes before the first container changes: names, secrets, files, images.
+    async fn prepare(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+        record: &AppRecord,
+        emit: &Emit,
+    ) -> Result<(Blueprint, Images), Error> {
+        let app = understood.app();
+        let domains = host_names(&understood.merged.spec.domains);
+        self.claim(app, &domains, false).await?;
+        let stored = self.secrets(app).await?;
+        let new = self.needed_secrets(understood, request, &stored)?;
+        self.store().put_secrets(app, &new.values).await?;
+        let revisions = secret::revisions(&stored, &new.values);
+        for file in request.files.values() {
+            let digest = doprax_core::blueprint::sha256_hex(&file.content);
+            self.store().put_blob(&digest, &file.content).await?;
+        }
+        let images = self.provide_images(understood, request, emit).await?;
+        let blueprint = self
+            .blueprint(understood, request, record.subnet, &revisions, &images)
+            .await?;
+        self.check_mounts(understood, &blueprint, record).await?;
+        Ok((blueprint, images))
     }
 
     /// Builds main's image and pulls the others, as far as they are missing.
@@ -176,9 +206,11 @@ impl Host {
             })
             .collect();
         let run = Run::for_images(app, self.source_material(&request.source), Arc::clone(emit));
-        self.execute(&run, &Plan { steps })
-            .await
-            .map_err(|error| explain_build(error, &request.dockerfile))?;
+        let provided = self.execute(&run, &Plan { steps }).await;
+        if images.main.is_none() {
+            self.bound_build_cache();
+        }
+        provided.map_err(|error| explain_build(error, &request.dockerfile))?;
         if images.main.is_none() {
             let facts = self
                 .engine()
@@ -226,16 +258,37 @@ impl Host {
     /// Removes what no release needs any more. Failing at it harms nothing: the next
     /// deploy tries again.
     pub(crate) async fn clean_up(&self, app: &AppName, blueprint: &Blueprint) {
-        let keep: Vec<String> = blueprint
-            .containers
-            .values()
+        self.prune_images(app, Some(blueprint)).await;
+        if let Err(error) = self.store().prune_sources(&self.sources_in_use()).await {
+            tracing::warn!(%error, "old source archives were not removed");
+        }
+    }
+
+    /// Removes the image and the archive that a failed deploy leaves, unless the app's
+    /// release needs them.
+    pub(crate) async fn clean_up_after_failure(&self, app: &AppName, source: &str) {
+        let removed = async {
+            let record = self.store().app_in_brief(app).await?;
+            let release = record.and_then(|record| record.release);
+            self.prune_images(app, release.as_ref().map(|release| &release.blueprint))
+                .await;
+            let others = self.sources_in_use_but(app);
+            self.store().remove_source(source, &others).await
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(%app, %error, "what a failed deploy left was not removed");
+        }
+    }
+
+    async fn prune_images(&self, app: &AppName, needed: Option<&Blueprint>) {
+        let containers = needed
+            .into_iter()
+            .flat_map(|blueprint| blueprint.containers.values());
+        let keep: Vec<String> = containers
             .map(|container| container.image.reference().to_owned())
             .collect();
         if let Err(error) = self.engine().prune_images(app, &keep).await {
             tracing::warn!(%app, %error, "old images were not removed");
-        }
-        if let Err(error) = self.store().prune_sources(&self.sources_in_use()).await {
-            tracing::warn!(%error, "old source archives were not removed");
         }
     }
 

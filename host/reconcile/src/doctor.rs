@@ -4,10 +4,14 @@ use crate::report::{Finding, Level};
 use crate::subnet::machine_routes;
 use crate::{Error, Host};
 use doprax_core::subnet::{PREFIX, allocate};
+use doprax_core::unit::format_bytes;
 use std::net::SocketAddr;
 
 /// The oldest API that the host is tested with: Engine 20.10.
 const OLDEST_API: (u32, u32) = (1, 41);
+
+/// A build cache that is large where none is bounded, in bytes; twice that is said.
+const LARGE_CACHE: u64 = 8 << 30;
 
 fn good(subject: &str, text: String) -> Finding {
     Finding {
@@ -31,6 +35,7 @@ impl Host {
     /// Looks at everything that the host depends on.
     pub async fn doctor(&self) -> Vec<Finding> {
         let mut findings = self.look_at_engine().await;
+        findings.extend(self.look_at_build_cache().await);
         findings.push(self.look_at_pool().await);
         findings.push(self.look_at_ingress());
         findings.push(self.look_at_names().await);
@@ -122,6 +127,26 @@ impl Host {
             )
         });
         findings
+    }
+
+    /// Nothing where the engine does not say; that it is away is said elsewhere.
+    async fn look_at_build_cache(&self) -> Option<Finding> {
+        let bytes = self.engine().build_cache().await.ok()?;
+        let size = format_bytes(bytes >> 20 << 20);
+        let bound = self.config().build_cache;
+        if bytes > bound.unwrap_or(LARGE_CACHE).saturating_mul(2) {
+            return Some(finding(
+                Level::Warning,
+                "build cache",
+                format!("the engine keeps {size} for later builds"),
+                "docker builder prune empties it; doprax serve --build-cache SIZE bounds it after each build",
+            ));
+        }
+        let text = match bound {
+            Some(bound) => format!("{size}; {} are kept after a build", format_bytes(bound)),
+            None => format!("{size}, without a bound"),
+        };
+        Some(good("build cache", text))
     }
 
     async fn look_at_pool(&self) -> Finding {

@@ -21,7 +21,10 @@ impl Host {
         let mut record = self.record(app).await?;
         self.check_selection(&record, Some(&edit.container))?;
         let not_deployed = || Error::NotDeployed { app: app.clone() };
-        let request: DeployRequest = self.store().request(app).await?.ok_or_else(not_deployed)?;
+        let request: Option<DeployRequest> = self.store().request(app).await?;
+        let mut request = request.ok_or_else(not_deployed)?;
+        // Older hosts kept what secrets were then; what they are now is with the app.
+        request.variables.clear();
         let spec = record.spec.as_mut().ok_or_else(not_deployed)?;
         apply(edit, spec);
         self.deploy_over(live, &request, Some(record)).await

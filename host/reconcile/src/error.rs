@@ -127,6 +127,23 @@ pub enum Error {
         /// The wanted identifier.
         operation: String,
     },
+    /// The operation is not under way any more.
+    #[error("operation {operation} has ended")]
+    Ended {
+        /// Its identifier.
+        operation: String,
+    },
+    /// A person wanted the operation to end early.
+    #[error("cancelled")]
+    Cancelled,
+    /// A build took too long.
+    #[error("the build of main did not end within {}", minutes(*limit))]
+    BuildTimeout {
+        /// The time it had.
+        limit: std::time::Duration,
+        /// The last lines that it printed.
+        output: Vec<String>,
+    },
     /// The source archive was not sent, or is not what its digest says.
     #[error("the source archive {digest} {reason}")]
     Source {
@@ -258,6 +275,15 @@ impl Error {
                 "look at the log above; {container} listened before it could work, and the copy before it goes on serving"
             ),
             Self::NotDeployed { .. } => "deploy it with doprax up".to_owned(),
+            Self::Ended { operation } => {
+                format!("doprax operation {operation} shows how it ended")
+            }
+            Self::BuildTimeout { .. } => {
+                "the last lines of the build are above; where it only needs longer: doprax serve --build-timeout".to_owned()
+            }
+            Self::Store(error) if error.is_full() => {
+                "make room on the disk with the state folder, then do it again".to_owned()
+            }
             Self::Engine(Engine::Unreachable { .. }) => {
                 "is Docker running? doprax doctor tells more".to_owned()
             }
@@ -280,7 +306,8 @@ impl Error {
             | Self::Explained {
                 source: doprax_engine::Error::BuildFailed { output, .. },
                 ..
-            } => output,
+            }
+            | Self::BuildTimeout { output, .. } => output,
             _ => &[],
         }
     }
@@ -296,6 +323,14 @@ impl Error {
             help: self.help(),
             log: self.log().to_vec(),
         }
+    }
+}
+
+/// A limit in whole minutes or seconds.
+fn minutes(limit: std::time::Duration) -> String {
+    match limit.as_secs() {
+        seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
     }
 }
 

@@ -12,15 +12,15 @@ use crate::{Error, Host};
 use doprax_core::blueprint::{Blueprint, Container};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{ObservedContainer, State};
-use doprax_core::plan::{Plan, Step};
+use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::route::Target;
 use doprax_core::unit::format_duration;
 use doprax_engine::{Event, Exec, Material, Progress};
 use doprax_ingress::DrainLimits;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,9 @@ const ACTS_AT_ONCE: usize = 8;
 
 /// Longest run of a reload command.
 const RELOAD: Duration = Duration::from_secs(30);
+
+/// Lines of a build that tell where it hangs.
+const LAST_LINES: usize = 20;
 
 /// Receives what happens.
 pub(crate) type Emit = Arc<dyn Fn(What) + Send + Sync>;
@@ -42,9 +45,12 @@ pub(crate) struct Run {
     pub(crate) blueprint: Option<Blueprint>,
     pub(crate) material: Material,
     pub(crate) emit: Emit,
+    /// Cancelled when nothing new is to begin and waits are to end.
     pub(crate) failed: CancellationToken,
     /// Whether it is the way back: what ran before has settled already.
     pub(crate) goes_back: bool,
+    /// Cancelled when a person wants that.
+    cancelled: CancellationToken,
     acts: Semaphore,
 }
 
@@ -65,7 +71,17 @@ impl Run {
             emit,
             failed: CancellationToken::new(),
             goes_back: false,
+            cancelled: CancellationToken::new(),
             acts: Semaphore::new(ACTS_AT_ONCE),
+        }
+    }
+
+    /// The same, given up when this is cancelled.
+    pub(crate) fn until(self, cancelled: &CancellationToken) -> Self {
+        Self {
+            failed: cancelled.child_token(),
+            cancelled: cancelled.clone(),
+            ..self
         }
     }
 }
@@ -155,7 +171,11 @@ impl Host {
                 }
             }
         }
-        failure.map_or(Ok(()), Err)
+        match failure {
+            None => Ok(()),
+            Some(Error::GivenUp) if run.cancelled.is_cancelled() => Err(Error::Cancelled),
+            Some(error) => Err(error),
+        }
     }
 
     async fn step(&self, run: &Run, index: usize, step: &Step) -> (usize, Result<(), Error>) {
@@ -164,7 +184,7 @@ impl Host {
             _ => None,
         };
         if run.failed.is_cancelled() {
-            return (index, Ok(()));
+            return (index, Err(Error::GivenUp));
         }
         (run.emit)(What::StepStarted { step: index });
         let begin = Instant::now();
@@ -186,22 +206,31 @@ impl Host {
     async fn carry_out_step(&self, run: &Run, step: &Step) -> Result<(), Error> {
         match step {
             Step::Engine(act) => {
-                let emit = Arc::clone(&run.emit);
-                let progress: Progress = Arc::new(move |event| {
-                    emit(match event {
-                        Event::Build(line) => What::Build { line },
-                        Event::Pull { image, done, total } => What::Pull { image, done, total },
-                        Event::Note(text) => What::Note { text },
-                    });
-                });
-                let applied = self
-                    .engine()
-                    .apply(&run.app, act, &run.material, &progress)
-                    .await;
-                match applied {
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(self.explain(run, act, error).await),
+                let output = Arc::<Mutex<VecDeque<String>>>::default();
+                let progress = progress_of(run, Arc::clone(&output));
+                let applied = self.engine().apply(&run.app, act, &run.material, &progress);
+                match act {
+                    // These end when they are dropped; what else was told the engine is
+                    // waited for.
+                    Act::BuildImage { .. } => {
+                        let limit = self.config().build_timeout;
+                        let built = tokio::time::timeout(limit, applied);
+                        let built = run.failed.run_until_cancelled(built).await;
+                        built
+                            .ok_or(Error::GivenUp)?
+                            .map_err(|_| build_timeout(limit, &output))??;
+                    }
+                    Act::PullImage { .. } => {
+                        let pulled = run.failed.run_until_cancelled(applied).await;
+                        pulled.ok_or(Error::GivenUp)??;
+                    }
+                    _ => {
+                        if let Err(error) = applied.await {
+                            return Err(self.explain(run, act, error).await);
+                        }
+                    }
                 }
+                Ok(())
             }
             Step::AwaitReady { service, container } => {
                 self.await_ready(run, service, container).await
@@ -318,6 +347,31 @@ impl Host {
             command: command.first().cloned().unwrap_or_default(),
             reason,
         })
+    }
+}
+
+/// Tells of what an act on the engine makes known, and keeps the last lines of a build.
+fn progress_of(run: &Run, output: Arc<Mutex<VecDeque<String>>>) -> Progress {
+    let emit = Arc::clone(&run.emit);
+    Arc::new(move |event| {
+        emit(match event {
+            Event::Build(line) => {
+                let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                output.truncate(LAST_LINES - 1);
+                output.push_front(line.clone());
+                What::Build { line }
+            }
+            Event::Pull { image, done, total } => What::Pull { image, done, total },
+            Event::Note(text) => What::Note { text },
+        });
+    })
+}
+
+fn build_timeout(limit: Duration, output: &Mutex<VecDeque<String>>) -> Error {
+    let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+    Error::BuildTimeout {
+        limit,
+        output: output.iter().rev().cloned().collect(),
     }
 }
 

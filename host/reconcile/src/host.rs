@@ -8,10 +8,11 @@ use crate::health::Health;
 use crate::journal::{Journal, Live, now_ms};
 use crate::keep::{Repair, Upkeep};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
-use crate::request::{Control, DeployRequest, Edit, Selection};
+use crate::request::{Control, DeployRequest, Edit, SecretsOnRemoval, Selection};
 use crate::retire::Retiring;
 use crate::routes::{self, RoutesByApp};
 use doprax_core::name::AppName;
+use doprax_core::secret::SecretName;
 use doprax_engine::{Docker, Engine, Facts};
 use doprax_ingress::acme::{Issuer, SystemClock};
 use doprax_ingress::{AccessLog, Ingress};
@@ -19,7 +20,7 @@ use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_store::{AppRecord, Store};
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub struct Host {
     /// Held while a subnet is chosen and written down.
     pub(crate) allocation: tokio::sync::Mutex<()>,
     facts: OnceCell<Facts>,
+    /// Held while the engine's build cache is pruned.
+    pruning: Arc<tokio::sync::Mutex<()>>,
     pub(crate) upkeep: Upkeep,
     pub(crate) health: Health,
     ending: CancellationToken,
@@ -92,6 +95,9 @@ enum Wish {
     },
     Edit(Edit),
     Remove,
+    RemoveWith {
+        secrets: SecretsOnRemoval,
+    },
 }
 
 impl Host {
@@ -110,6 +116,12 @@ impl Host {
             BUILTIN,
             Limits::default(),
         )?);
+        for error in plugins.unkept() {
+            tracing::warn!(
+                error = crate::error::chain(error),
+                "a compiled plugin is not kept"
+            );
+        }
         // Visitors find every app from the first moment on, as it is; as starting where
         // the engine does not say.
         let records = store.apps().await?;
@@ -161,6 +173,7 @@ impl Host {
             routes: Mutex::new(routes),
             allocation: tokio::sync::Mutex::default(),
             facts: OnceCell::new(),
+            pruning: Arc::default(),
             upkeep: Upkeep::default(),
             health: Health::default(),
             ending: CancellationToken::new(),
@@ -168,6 +181,7 @@ impl Host {
             this: Weak::clone(this),
         });
         host.renew_wishes().await?;
+        host.end_overtaken().await;
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
             tracing::info!(app = %operation.app, operation = operation.id, "resuming");
             let app = host.app(&operation.app);
@@ -240,7 +254,10 @@ impl Host {
 
     /// Begins a deploy. The source archive must have been received unless the source
     /// was built before.
-    pub async fn deploy(self: &Arc<Self>, request: DeployRequest) -> Result<OperationId, Error> {
+    pub async fn deploy(
+        self: &Arc<Self>,
+        mut request: DeployRequest,
+    ) -> Result<OperationId, Error> {
         let (app, source) = self.app_and_source_of(&request)?;
         let built = self
             .main_image(&app, &source.build_digest())
@@ -253,8 +270,12 @@ impl Host {
                 reason,
             });
         }
+        // Values have one home, the app's secrets: a later change must not find them in
+        // what was once asked.
+        let given = self.take_given(&mut request)?;
         let wish = Wish::Deploy(Box::new(request));
-        self.begin(&app, OperationKind::Deploy, wish).await
+        self.begin_with(&app, OperationKind::Deploy, wish, &given)
+            .await
     }
 
     /// Begins to start, stop or restart containers.
@@ -284,9 +305,35 @@ impl Host {
     }
 
     /// Begins to remove an app; its volumes stay.
-    pub async fn remove(self: &Arc<Self>, app: &AppName) -> Result<OperationId, Error> {
-        self.record(app).await?;
-        self.begin(app, OperationKind::Remove, Wish::Remove).await
+    pub async fn remove(
+        self: &Arc<Self>,
+        app: &AppName,
+        secrets: Option<SecretsOnRemoval>,
+    ) -> Result<OperationId, Error> {
+        self.check_removable(app, secrets).await?;
+        let wish = match secrets {
+            None => Wish::Remove,
+            Some(secrets) => Wish::RemoveWith { secrets },
+        };
+        self.begin(app, OperationKind::Remove, wish).await
+    }
+
+    /// The operations of one app, or of all, that are under way or remembered, the latest
+    /// first.
+    pub async fn operations(&self, app: Option<&AppName>) -> Result<Vec<Operation>, Error> {
+        Ok(self.store.operations(app).await?)
+    }
+
+    /// Asks an operation under way to end early: it begins nothing new, ends what it waits
+    /// for, and goes back to what was there before as if it had failed.
+    pub async fn cancel(&self, id: &str) -> Result<(), Error> {
+        let operation = self.operation(id).await?;
+        if operation.state == OperationState::Running && self.journal.cancel(id) {
+            return Ok(());
+        }
+        Err(Error::Ended {
+            operation: operation.id,
+        })
     }
 
     /// One operation.
@@ -316,6 +363,17 @@ impl Host {
         kind: OperationKind,
         wish: Wish,
     ) -> Result<OperationId, Error> {
+        self.begin_with(name, kind, wish, &BTreeMap::new()).await
+    }
+
+    /// Begins an operation that gives secrets these values.
+    async fn begin_with(
+        self: &Arc<Self>,
+        name: &AppName,
+        kind: OperationKind,
+        wish: Wish,
+        given: &BTreeMap<SecretName, String>,
+    ) -> Result<OperationId, Error> {
         if self.ending.is_cancelled() {
             return Err(Error::ShuttingDown);
         }
@@ -331,7 +389,7 @@ impl Host {
         app.claim(&operation, wish.source())?;
         let id = operation.id.clone();
         let begun = async {
-            self.store.add_operation(&operation, &wish).await?;
+            self.store.add_operation(&operation, &wish, given).await?;
             self.run(Arc::clone(&app), operation, wish, false).await
         };
         if let Err(error) = begun.await {
@@ -370,33 +428,54 @@ impl Host {
         app.give_up_repair();
         let _work = app.work.lock().await;
         let name = &live.operation().app;
+        let source = wish.source();
         let result = match wish {
             Wish::Deploy(request) => self.run_deploy(live, &request).await,
             Wish::Control { selection, control } => {
                 self.run_control(live, selection.as_ref(), control).await
             }
             Wish::Edit(edit) => self.run_edit(live, &edit).await,
-            Wish::Remove => self.run_remove(live).await.map(|()| None),
+            Wish::Remove => self.run_remove(live, None).await.map(|()| None),
+            Wish::RemoveWith { secrets } => {
+                self.run_remove(live, Some(secrets)).await.map(|()| None)
+            }
         };
-        let outcome = match result {
-            Ok(url) => What::Done { url },
+        let (state, outcome) = match result {
+            Ok(url) => (OperationState::Done, What::Done { url }),
             Err(error) => {
-                let failed = error.report();
-                if let What::Failed { error, .. } = &failed
-                    && let Err(error) = self.store.set_last_error(name, Some(error)).await
-                {
-                    tracing::error!(%error, "the failure was not written down");
-                }
-                failed
+                tracing::warn!(app = %name, error = error.chain(), "an operation failed");
+                let state = match error {
+                    Error::Cancelled => OperationState::Cancelled,
+                    _ => OperationState::Failed,
+                };
+                (state, error.report())
             }
         };
         // Whoever hears of the end finds the app as it is from then on.
         if let Err(error) = self.look_after(name).await {
             tracing::warn!(app = %name, %error, "routes were not renewed");
         }
+        let end = self.journal.write_end(&self.store, live, state, outcome);
+        let end = end.await;
+        if let (Some(source), true) = (source, state != OperationState::Done) {
+            self.clean_up_after_failure(name, &source).await;
+        }
         app.set_operation(None, None);
-        if let Err(error) = self.journal.close(&self.store, live, outcome).await {
-            tracing::error!(%error, "the end of an operation was not written down");
+        self.journal.close(live, end);
+    }
+
+    /// Ends operations that a host before this one left and that something newer on their
+    /// app has followed.
+    async fn end_overtaken(&self) {
+        let ended = async {
+            for operation in self.store.overtaken().await? {
+                tracing::warn!(app = %operation.app, operation = operation.id, "not resumed: a newer operation has followed");
+                self.journal.end_overtaken(&self.store, &operation).await?;
+            }
+            Ok::<(), doprax_store::Error>(())
+        };
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "the end of overtaken operations was not written down");
         }
     }
 
@@ -431,10 +510,43 @@ impl Host {
 
     /// Digests of the sources that operations under way were asked to deploy.
     pub(crate) fn sources_in_use(&self) -> Vec<String> {
+        self.sources_of(|_| true)
+    }
+
+    /// The same but for those of one app.
+    pub(crate) fn sources_in_use_but(&self, app: &AppName) -> Vec<String> {
+        self.sources_of(|name| name != app)
+    }
+
+    fn sources_of(&self, wanted: impl Fn(&AppName) -> bool) -> Vec<String> {
         let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.values()
-            .filter_map(|app| app.lock().1.clone())
+        apps.iter()
+            .filter(|(name, _)| wanted(name))
+            .filter_map(|(_, app)| app.lock().1.clone())
             .collect()
+    }
+
+    /// Has the engine forget what its build cache has beyond the bound, beside whatever
+    /// else goes on.
+    pub(crate) fn bound_build_cache(&self) {
+        let Some(keep) = self.config.build_cache else {
+            return;
+        };
+        let Ok(turn) = Arc::clone(&self.pruning).try_lock_owned() else {
+            return;
+        };
+        let engine = Arc::clone(&self.engine);
+        tokio::spawn(async move {
+            let _turn = turn;
+            match engine.prune_build_cache(keep).await {
+                Ok(0) => {}
+                Ok(bytes) => tracing::info!(bytes, "the build cache was pruned"),
+                Err(error) => {
+                    let error = Error::from(error).chain();
+                    tracing::warn!(error, "the build cache was not pruned");
+                }
+            }
+        });
     }
 
     /// What the engine can do; asked once.

@@ -4,23 +4,30 @@
 //! new a few times a second and all of it at the end.
 //! Guarantees: numbers ascend, also over restarts of the host, after which they leave a
 //! gap for what followers saw and the store did not get; such an event may be missing
-//! later, the outcome of an operation is not. Followers hear of the end once it is written
-//! down: what they know to have ended is not done again by the next host.
+//! later, the outcome of an operation is not. Its app is held until the end is written
+//! down, however long that takes, and only then do followers hear of it: what anybody
+//! knows to have ended, or could follow with something newer, is not done again by the
+//! next host.
 
 use crate::report::{Operation, OperationEvent, OperationState, What};
-use doprax_store::{EventRecord, Store};
+use doprax_store::{Ending, EventRecord, Store};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// How many events of one operation are kept; a build may print without end.
 const MAX_EVENTS: usize = 20_000;
 
 /// How often new events are written.
 const WRITE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Pause before it is tried again to write down an end; doubled with each failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
@@ -43,6 +50,8 @@ pub(crate) struct Live {
     events: Mutex<Vec<OperationEvent>>,
     /// Set when the end is being written down: nothing comes after it.
     sealed: AtomicBool,
+    /// Cancelled when a person wants it to end early.
+    cancelled: CancellationToken,
     /// Number of the latest event.
     latest: watch::Sender<u64>,
 }
@@ -56,7 +65,10 @@ impl Journal {
         operation: Operation,
         resumed: bool,
     ) -> Result<Arc<Live>, doprax_store::Error> {
-        let events: Vec<OperationEvent> = read_events(store, &operation.id, 0).await?;
+        let events = match resumed {
+            true => read_events(store, &operation.id, 0).await?,
+            false => Vec::new(),
+        };
         let written = events.last().map_or(0, |event| event.number);
         let gap = if resumed { MAX_EVENTS as u64 } else { 0 };
         let live = Arc::new(Live {
@@ -64,6 +76,7 @@ impl Journal {
             first: written + gap + 1,
             events: Mutex::new(events),
             sealed: AtomicBool::new(false),
+            cancelled: CancellationToken::new(),
             latest: watch::Sender::new(written),
         });
         self.lock()
@@ -72,30 +85,91 @@ impl Journal {
         Ok(live)
     }
 
-    /// Ends an operation: everything is written, followers end.
-    pub(crate) async fn close(
+    /// Writes down how an operation ended, as often as it takes. Returns the event that
+    /// tells of it.
+    pub(crate) async fn write_end(
         &self,
         store: &Store,
         live: &Live,
+        state: OperationState,
         outcome: What,
+    ) -> OperationEvent {
+        let mut pause = FIRST_PAUSE;
+        let mut told = false;
+        loop {
+            let end = live.seal(outcome.clone());
+            let mut events = live.after(0);
+            events.push(end.clone());
+            let error = match &outcome {
+                What::Failed { error, .. } => Some(error.as_str()),
+                _ => None,
+            };
+            let ending = Ending {
+                operation: &live.operation,
+                state,
+                ended_ms: now_ms(),
+                events: &records(&events),
+                error,
+            };
+            let Err(error) = store.end_operation(&ending).await else {
+                return end;
+            };
+            let reason = crate::error::chain(&error);
+            let (app, id) = (&live.operation.app, &live.operation.id);
+            tracing::error!(%app, operation = id, error = reason, "its end was not written down; trying again");
+            live.sealed.store(false, Ordering::Relaxed);
+            if !told {
+                told = true;
+                live.emit(What::Note {
+                    text: format!(
+                        "this is done, and the host {reason}; {app} is held until that has \
+                         succeeded, and serves meanwhile"
+                    ),
+                });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Writes down that an operation was not done because something newer has followed it.
+    pub(crate) async fn end_overtaken(
+        &self,
+        store: &Store,
+        operation: &Operation,
     ) -> Result<(), doprax_store::Error> {
-        let state = match outcome {
-            What::Done { .. } => OperationState::Done,
-            _ => OperationState::Failed,
+        let events = store.events(&operation.id, 0).await?;
+        let event = OperationEvent {
+            number: events.last().map_or(0, |event| event.number) + 1,
+            time_ms: now_ms(),
+            what: What::Failed {
+                error: "its end was not written down, and a newer operation on the app has \
+                        followed it"
+                    .to_owned(),
+                help: None,
+                log: Vec::new(),
+            },
         };
-        let end = live.seal(outcome);
-        let mut events = live.after(0);
-        events.push(end.clone());
-        let written = async {
-            let id = &live.operation.id;
-            store.add_events(id, &records(&events)).await?;
-            store.end_operation(id, state, now_ms()).await
+        let ending = Ending {
+            operation,
+            state: OperationState::Failed,
+            ended_ms: now_ms(),
+            events: &records(&[event]),
+            error: None,
         };
-        let written = written.await;
+        store.end_operation(&ending).await
+    }
+
+    /// Tells followers of the end that was written down.
+    pub(crate) fn close(&self, live: &Live, end: OperationEvent) {
         live.tell(end);
-        written?;
         self.lock().remove(&live.operation.id);
-        Ok(())
+    }
+
+    /// Asks an operation under way to end early. Returns whether there is such a one.
+    pub(crate) fn cancel(&self, id: &str) -> bool {
+        let live = self.lock().get(id).cloned();
+        live.inspect(|live| live.cancelled.cancel()).is_some()
     }
 
     /// The events of an operation after the given number: those that were, then those
@@ -140,6 +214,11 @@ impl Live {
     /// The operation.
     pub(crate) fn operation(&self) -> &Operation {
         &self.operation
+    }
+
+    /// Cancelled when a person wants it to end early.
+    pub(crate) fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
     }
 
     /// Adds an event.
@@ -226,14 +305,14 @@ async fn write_events(store: Store, live: Arc<Live>, mut written: u64) {
     while !live.has_ended() {
         let events = live.after(written);
         if let Some(last) = events.last() {
-            if let Err(error) = store
+            match store
                 .add_events(&live.operation.id, &records(&events))
                 .await
             {
-                tracing::warn!(%error, "events were not written; they will be at the end");
-                return;
+                Ok(()) => written = last.number,
+                // With those that come, or with the end.
+                Err(error) => tracing::warn!(%error, "events were not written yet"),
             }
-            written = last.number;
         }
         tokio::time::sleep(WRITE_INTERVAL).await;
         if latest.changed().await.is_err() {
@@ -247,20 +326,30 @@ mod tests {
     use super::*;
     use crate::report::OperationKind;
     use doprax_core::name::AppName;
+    use std::collections::BTreeMap;
+
+    fn operation(id: &str, kind: OperationKind) -> Operation {
+        Operation {
+            id: id.to_owned(),
+            app: AppName::new("shop").unwrap(),
+            kind,
+            state: OperationState::Running,
+            started_ms: now_ms(),
+            ended_ms: None,
+        }
+    }
+
+    async fn add(store: &Store, operation: &Operation) {
+        let none = BTreeMap::new();
+        store.add_operation(operation, &(), &none).await.unwrap();
+    }
 
     #[tokio::test]
     async fn what_is_known_to_have_ended_is_not_done_again() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
-        let operation = Operation {
-            id: "one".to_owned(),
-            app: AppName::new("shop").unwrap(),
-            kind: OperationKind::Deploy,
-            state: OperationState::Running,
-            started_ms: now_ms(),
-            ended_ms: None,
-        };
-        store.add_operation(&operation, &()).await.unwrap();
+        let operation = operation("one", OperationKind::Deploy);
+        add(&store, &operation).await;
         let journal = Arc::new(Journal::default());
         let live = journal.open(&store, operation, false).await.unwrap();
         let mut events = journal.follow(&store, "one", 0).await.unwrap();
@@ -270,10 +359,43 @@ mod tests {
             // What the next host would begin with, if this one were killed now.
             store.unfinished::<()>().await.unwrap()
         };
-        let end = What::Done { url: None };
-        let (closed, unfinished) = tokio::join!(journal.close(&store, &live, end), follower);
-        closed.unwrap();
+        let closing = async {
+            let done = What::Done { url: None };
+            let end = journal
+                .write_end(&store, &live, OperationState::Done, done)
+                .await;
+            journal.close(&live, end);
+        };
+        let ((), unfinished) = tokio::join!(closing, follower);
         assert!(unfinished.is_empty());
         assert_eq!(read_events(&store, "one", 0).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_cannot_be_written_is_tried_again_and_told_only_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let operation = operation("one", OperationKind::Remove);
+        let journal = Arc::new(Journal::default());
+        // The database refuses events of an operation that it does not have.
+        let opened = journal.open(&store, operation.clone(), false);
+        let live = opened.await.unwrap();
+        let mut events = journal.follow(&store, "one", 0).await.unwrap();
+        let follower = async {
+            let note = events.next().await.unwrap();
+            assert!(matches!(note.what, What::Note { .. }), "{note:?}");
+            add(&store, &operation).await;
+            events.next().await.unwrap()
+        };
+        let closing = async {
+            let done = What::Done { url: None };
+            let end = journal
+                .write_end(&store, &live, OperationState::Done, done)
+                .await;
+            journal.close(&live, end);
+        };
+        let ((), end) = tokio::join!(closing, follower);
+        assert!(matches!(end.what, What::Done { .. }), "{end:?}");
+        assert!(store.unfinished::<()>().await.unwrap().is_empty());
     }
 }

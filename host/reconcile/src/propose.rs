@@ -14,6 +14,7 @@ use doprax_core::merge::{Merged, merge};
 use doprax_core::name::{AppName, PluginName, ServiceName};
 use doprax_core::observed::Observed;
 use doprax_core::planner::{self, Context};
+use doprax_core::secret::SecretName;
 use doprax_core::service::ServiceDescription;
 use doprax_core::source::Source;
 use doprax_core::spec::AppSpec;
@@ -173,6 +174,21 @@ impl Host {
         Ok((spec.app, source))
     }
 
+    /// Takes from a request the values that it gives the manifest's variables.
+    pub(crate) fn take_given(
+        &self,
+        request: &mut DeployRequest,
+    ) -> Result<BTreeMap<SecretName, String>, Error> {
+        let wanted = self.read_manifest(request)?.spec.secrets;
+        let variables = std::mem::take(&mut request.variables);
+        let given = variables
+            .into_iter()
+            .map(|(name, value)| (SecretName::variable(&name), value));
+        Ok(given
+            .filter(|(name, _)| wanted.contains_key(name))
+            .collect())
+    }
+
     /// What the host remembers of the app that a request is for.
     pub(crate) async fn record_for(
         &self,
@@ -263,7 +279,7 @@ impl Host {
     pub(crate) async fn secrets(
         &self,
         app: &AppName,
-    ) -> Result<BTreeMap<doprax_core::secret::SecretName, StoredSecret>, Error> {
+    ) -> Result<BTreeMap<SecretName, StoredSecret>, Error> {
         Ok(self.store().secrets(app).await?)
     }
 
@@ -273,7 +289,7 @@ impl Host {
         &self,
         understood: &Understood,
         request: &DeployRequest,
-        stored: &BTreeMap<doprax_core::secret::SecretName, StoredSecret>,
+        stored: &BTreeMap<SecretName, StoredSecret>,
     ) -> Result<NewValues, Error> {
         let spec = &understood.merged.spec;
         let mut wanted = spec.secrets.clone();
@@ -343,21 +359,23 @@ impl Host {
         let Some(build) = self.store().build(app, build_digest).await? else {
             return Ok(None);
         };
-        // The reference under which the same image was first built: containers made
-        // from it need not be made anew because another source gives the same image.
+        // The reference under which the same image was first built goes before: containers
+        // made from it need not be made anew because another source gives the same image.
+        // It may have gone with a deploy that failed.
         let first = self.store().first_source(app, &build.image).await?;
-        let reference = self
-            .config()
-            .instance
-            .image(app, first.as_deref().unwrap_or(build_digest));
-        let present = self.engine().image(&reference).await?;
-        Ok(present
-            .filter(|facts| facts.id == build.image)
-            .map(|facts| MainImage {
-                reference,
-                ports: facts.ports,
-                volumes: facts.volumes,
-            }))
+        let digests = first.iter().map(String::as_str).chain([build_digest]);
+        for digest in digests {
+            let reference = self.config().instance.image(app, digest);
+            let present = self.engine().image(&reference).await?;
+            if let Some(facts) = present.filter(|facts| facts.id == build.image) {
+                return Ok(Some(MainImage {
+                    reference,
+                    ports: facts.ports,
+                    volumes: facts.volumes,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// The blueprint of the app.
@@ -366,7 +384,7 @@ impl Host {
         understood: &Understood,
         request: &DeployRequest,
         subnet: Ipv4Net,
-        revisions: &BTreeMap<doprax_core::secret::SecretName, u64>,
+        revisions: &BTreeMap<SecretName, u64>,
         images: &Images,
     ) -> Result<Blueprint, Error> {
         let source = understood.source(request);

@@ -3,30 +3,68 @@
 
 use crate::execute::Run;
 use crate::journal::Live;
-use crate::report::Proposal;
+use crate::report::{Proposal, What};
+use crate::request::SecretsOnRemoval;
 use crate::{Error, Host};
+use doprax_core::blueprint::Note;
 use doprax_core::name::AppName;
+use doprax_core::observed::Observed;
+use doprax_core::secret::SecretName;
 use doprax_core::{diff, planner};
 use doprax_engine::Material;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Host {
     /// What a removal would do. Changes nothing.
-    pub async fn plan_removal(&self, app: &AppName) -> Result<Proposal, Error> {
-        let record = self.record(app).await?;
+    pub async fn plan_removal(
+        &self,
+        app: &AppName,
+        secrets: Option<SecretsOnRemoval>,
+    ) -> Result<Proposal, Error> {
+        self.check_removable(app, secrets).await?;
+        let release = self.store().app(app).await?.and_then(|app| app.release);
         let observed = self.engine().observe(app).await?;
-        let blueprint = record.release.as_ref().map(|release| &release.blueprint);
+        let blueprint = release.as_ref().map(|release| &release.blueprint);
         let plan = planner::removal(&observed, blueprint);
+        let mut diff = diff::removal(app, blueprint, &observed, &plan);
+        let kept = keeps_secrets(secrets, &observed);
+        let names = self.secrets(app).await?.into_keys().collect();
+        diff.notes.extend(fate(&names, kept).map(|fate| Note {
+            service: None,
+            text: match secrets {
+                None => format!("{fate}; {}", otherwise(kept)),
+                Some(_) => fate,
+            },
+        }));
         Ok(Proposal {
             app: app.clone(),
-            diff: diff::removal(app, blueprint, &observed, &plan),
+            diff,
             changes: true,
             needs_source: false,
             warnings: Vec::new(),
         })
     }
 
-    pub(crate) async fn run_remove(&self, live: &Arc<Live>) -> Result<(), Error> {
+    /// Refuses to remove what does not exist. Secrets that a removed app left are enough
+    /// where they are to be forgotten.
+    pub(crate) async fn check_removable(
+        &self,
+        app: &AppName,
+        secrets: Option<SecretsOnRemoval>,
+    ) -> Result<(), Error> {
+        let forgets = secrets == Some(SecretsOnRemoval::Forget);
+        if forgets && !self.secrets(app).await?.is_empty() {
+            return Ok(());
+        }
+        self.record(app).await.map(drop)
+    }
+
+    pub(crate) async fn run_remove(
+        &self,
+        live: &Arc<Live>,
+        secrets: Option<SecretsOnRemoval>,
+    ) -> Result<(), Error> {
         let app = &live.operation().app;
         let blueprint = self
             .store()
@@ -40,13 +78,18 @@ impl Host {
             let live = Arc::clone(live);
             Arc::new(move |what| live.emit(what))
         };
-        let run = Run::for_images(app, Material::default(), emit);
+        let run = Run::for_images(app, Material::default(), emit).until(live.cancelled());
         self.execute(&run, &planner::removal(&observed, blueprint.as_ref()))
             .await?;
         self.store().remove_app(app).await?;
         self.renew_wishes().await?;
-        if observed.volumes.is_empty() {
+        let kept = keeps_secrets(secrets, &observed);
+        let names = self.secrets(app).await?.into_keys().collect();
+        if !kept {
             self.store().forget_secrets(app).await?;
+        }
+        if let Some(text) = fate(&names, kept) {
+            live.emit(What::Note { text });
         }
         if let Err(error) = self.engine().prune_images(app, &[]).await {
             tracing::warn!(%app, %error, "built images were not removed");
@@ -55,5 +98,67 @@ impl Host {
             tracing::warn!(%error, "source archives were not removed");
         }
         Ok(())
+    }
+}
+
+/// Whether the secrets of a removed app are kept.
+fn keeps_secrets(wanted: Option<SecretsOnRemoval>, observed: &Observed) -> bool {
+    match wanted {
+        Some(SecretsOnRemoval::Keep) => true,
+        Some(SecretsOnRemoval::Forget) => false,
+        None => !observed.volumes.is_empty(),
+    }
+}
+
+/// What becomes of secrets of these names.
+fn fate(names: &BTreeSet<SecretName>, kept: bool) -> Option<String> {
+    let given: Vec<&str> = names.iter().filter_map(|name| name.as_variable()).collect();
+    let generated = match names.len() - given.len() {
+        0 => None,
+        1 => Some("a generated one".to_owned()),
+        many => Some(format!("{many} generated ones")),
+    };
+    let given = given.into_iter().map(str::to_owned);
+    let all: Vec<String> = given.chain(generated).collect();
+    let what = if kept { "stay" } else { "are forgotten" };
+    (!all.is_empty()).then(|| format!("its secrets {what}: {}", all.join(", ")))
+}
+
+/// What a person can do who wants it otherwise.
+fn otherwise(kept: bool) -> &'static str {
+    if kept {
+        "--forget-secrets forgets them"
+    } else {
+        "the next deploy generates others; --keep-secrets keeps them"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_says_what_becomes_of_secrets() {
+        let names = |names: &[&SecretName]| names.iter().copied().cloned().collect();
+        let (key, word, uuid) = (
+            SecretName::variable("API_KEY"),
+            SecretName::word("random_1"),
+            SecretName::word("uuid"),
+        );
+        let cases = [
+            (names(&[]), None),
+            (names(&[&key]), Some("its secrets are forgotten: API_KEY")),
+            (
+                names(&[&uuid]),
+                Some("its secrets are forgotten: a generated one"),
+            ),
+            (
+                names(&[&key, &word, &uuid]),
+                Some("its secrets are forgotten: API_KEY, 2 generated ones"),
+            ),
+        ];
+        for (names, expected) in cases {
+            assert_eq!(fate(&names, false).as_deref(), expected);
+        }
     }
 }

@@ -56,6 +56,17 @@ pub struct Edit {
     pub env: BTreeMap<String, Option<String>>,
 }
 
+/// What becomes of an app's secrets when it is removed. Where nobody says, they are kept
+/// while volumes are, for those open only with them, and else forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretsOnRemoval {
+    /// An app of the same name finds them again.
+    Keep,
+    /// The next one gets others.
+    Forget,
+}
+
 /// Which containers of an app: one, or all.
 pub type Selection = Option<ServiceName>;
 

@@ -26,8 +26,7 @@ impl Host {
         }
         let path = self.store().source_path(digest);
         let failed = |error: std::io::Error| refused(format!("could not be kept: {error}"));
-        let draft =
-            tempfile::NamedTempFile::new_in(self.store().sources_folder()).map_err(failed)?;
+        let draft = self.store().source_draft().map_err(failed)?;
         let mut file = tokio::fs::File::from_std(draft.reopen().map_err(failed)?);
         let length = tokio::io::copy(&mut body.take(MAX_ARCHIVE + 1), &mut file)
             .await

@@ -17,23 +17,19 @@ impl Host {
         let record = self.store().app(app).await?;
         let release = record.as_ref().and_then(|record| record.release.as_ref());
         let in_use = release.map(|release| &release.blueprint.revisions);
-        let mut given = BTreeMap::new();
+        let mut changes = BTreeMap::new();
         for (name, value) in values {
             let secret = SecretName::variable(&name);
-            match value {
-                Some(value) => {
-                    given.insert(secret, value);
-                }
-                None if in_use.is_some_and(|revisions| revisions.contains_key(&secret)) => {
-                    return Err(Error::VariableInUse {
-                        app: app.clone(),
-                        name,
-                    });
-                }
-                None => self.store().remove_secret(app, &secret).await?,
+            let used = in_use.is_some_and(|revisions| revisions.contains_key(&secret));
+            if value.is_none() && used {
+                return Err(Error::VariableInUse {
+                    app: app.clone(),
+                    name,
+                });
             }
+            changes.insert(secret, value);
         }
-        Ok(self.store().put_secrets(app, &given).await?)
+        Ok(self.store().change_secrets(app, &changes).await?)
     }
 
     /// The names of the variables that an app has values for.

@@ -31,6 +31,13 @@ impl Host {
     /// Removes a volume and everything in it. One that a container mounts is refused.
     pub async fn remove_volume(&self, app: &AppName, volume: &VolumeName) -> Result<(), Error> {
         let state = self.app(app);
+        // It may take as long as a build.
+        if let Some(operation) = state.operation() {
+            return Err(Error::Busy {
+                app: app.clone(),
+                operation: operation.id,
+            });
+        }
         let _work = state.work.lock().await;
         let record = self.store().app(app).await?;
         let release = record.as_ref().and_then(|record| record.release.as_ref());

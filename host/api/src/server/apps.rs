@@ -3,8 +3,8 @@
 use super::problem::Problem;
 use super::stream::ndjson;
 use crate::wire::{
-    Access, App, AppSummary, Control, Edit, EnvVariable, LogLine, Proposal, SetVariables, Started,
-    Volume,
+    Access, App, AppSummary, Control, Edit, EnvVariable, LogLine, Proposal, SecretsOnRemoval,
+    SetVariables, Started, Volume,
 };
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -29,18 +29,30 @@ pub(super) async fn status(State(host): State<Arc<Host>>, Path(app): Path<String
     Ok(Json(host.status(&AppName::new(app)?).await?.into()))
 }
 
+#[derive(Deserialize)]
+pub(super) struct Removal {
+    secrets: Option<SecretsOnRemoval>,
+}
+
 pub(super) async fn removal(
     State(host): State<Arc<Host>>,
     Path(app): Path<String>,
+    query: Result<Query<Removal>, QueryRejection>,
 ) -> Answer<Proposal> {
-    Ok(Json(host.plan_removal(&AppName::new(app)?).await?.into()))
+    let Query(Removal { secrets }) = query?;
+    let secrets = secrets.map(Into::into);
+    let proposal = host.plan_removal(&AppName::new(app)?, secrets).await?;
+    Ok(Json(proposal.into()))
 }
 
 pub(super) async fn remove(
     State(host): State<Arc<Host>>,
     Path(app): Path<String>,
+    query: Result<Query<Removal>, QueryRejection>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
-    let operation = host.remove(&AppName::new(app)?).await?;
+    let Query(Removal { secrets }) = query?;
+    let secrets = secrets.map(Into::into);
+    let operation = host.remove(&AppName::new(app)?, secrets).await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 

@@ -7,8 +7,10 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use doprax_core::name::AppName;
 use doprax_reconcile::Host;
 use futures_util::StreamExt as _;
+use http::StatusCode;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -17,6 +19,28 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<Operation>, Problem> {
     Ok(Json(host.operation(&id).await?.into()))
+}
+
+#[derive(Deserialize)]
+pub(super) struct OfApp {
+    app: Option<AppName>,
+}
+
+pub(super) async fn list(
+    State(host): State<Arc<Host>>,
+    query: Result<Query<OfApp>, QueryRejection>,
+) -> Result<Json<Vec<Operation>>, Problem> {
+    let Query(OfApp { app }) = query?;
+    let operations = host.operations(app.as_ref()).await?;
+    Ok(Json(operations.into_iter().map(Into::into).collect()))
+}
+
+pub(super) async fn cancel(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    host.cancel(&id).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 #[derive(Deserialize)]

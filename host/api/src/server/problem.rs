@@ -102,6 +102,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::DomainTaken { .. }
         | Error::DomainInUse { .. }
         | Error::Busy { .. }
+        | Error::Ended { .. }
+        | Error::Cancelled
         | Error::Source { .. }
         | Error::NotDeployed { .. }
         | Error::Engine(Engine::NoContainer { .. }) => StatusCode::CONFLICT,
@@ -111,6 +113,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::NotReady { .. }
         | Error::NotSettled { .. }
         | Error::Explained { .. }
+        | Error::BuildTimeout { .. }
         | Error::Engine(Engine::ImageMissing { .. } | Engine::BuildFailed { .. }) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
@@ -118,6 +121,7 @@ fn status(error: &Error) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Error::Engine(_) => StatusCode::BAD_GATEWAY,
+        Error::Store(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -44,6 +44,35 @@ impl From<Control> for request::Control {
     }
 }
 
+/// What becomes of an app's secrets when it is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretsOnRemoval {
+    /// An app of the same name finds them again.
+    Keep,
+    /// The next one gets others.
+    Forget,
+}
+
+impl SecretsOnRemoval {
+    /// The wish as a verb.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Forget => "forget",
+        }
+    }
+}
+
+impl From<SecretsOnRemoval> for request::SecretsOnRemoval {
+    fn from(secrets: SecretsOnRemoval) -> Self {
+        match secrets {
+            SecretsOnRemoval::Keep => Self::Keep,
+            SecretsOnRemoval::Forget => Self::Forget,
+        }
+    }
+}
+
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,6 +87,19 @@ pub enum OperationKind {
     Restart,
     /// Removing an app, volumes excepted.
     Remove,
+}
+
+impl OperationKind {
+    /// What it does as a verb.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Remove => "remove",
+        }
+    }
 }
 
 impl From<report::OperationKind> for OperationKind {
@@ -82,6 +124,20 @@ pub enum OperationState {
     Done,
     /// Ended badly.
     Failed,
+    /// Ended early because a person wanted it.
+    Cancelled,
+}
+
+impl OperationState {
+    /// The state in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl From<report::OperationState> for OperationState {
@@ -90,6 +146,7 @@ impl From<report::OperationState> for OperationState {
             report::OperationState::Running => Self::Running,
             report::OperationState::Done => Self::Done,
             report::OperationState::Failed => Self::Failed,
+            report::OperationState::Cancelled => Self::Cancelled,
         }
     }
 }

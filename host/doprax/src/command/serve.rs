@@ -18,6 +18,7 @@ use doprax_api::server::Listeners;
 use doprax_api::token::Token;
 use doprax_core::name::{AppName, Instance};
 use doprax_core::subnet::DEFAULT_POOL;
+use doprax_core::unit::{parse_bytes, parse_duration};
 use doprax_reconcile::Config;
 use doprax_reconcile::limits::{Limits, Setting};
 use ipnet::{IpNet, Ipv4Net};
@@ -98,6 +99,13 @@ pub(crate) struct Serve {
     /// Tells this host from others on the same engine
     #[arg(long, value_name = "NAME")]
     instance: Option<AppName>,
+    /// Longest time for the build of an image
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
+    build_timeout: Duration,
+    /// How much of the engine's build cache is kept after a build: a size, or `all`. What
+    /// was not used for longest goes first, also what builds of others left
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = bound)]
+    build_cache: Bound,
     /// Serve the API on a TCP port too; opened by the token in STATE/api-token
     #[arg(long, value_name = "ADDRESS")]
     api: Option<SocketAddr>,
@@ -132,6 +140,25 @@ fn dns_server(text: &str) -> Result<SocketAddr, String> {
     address
         .or_else(|_| text.parse())
         .map_err(|_| "an address such as 9.9.9.9 or 127.0.0.1:5353 is wanted".to_owned())
+}
+
+/// A size, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bound(Option<u64>);
+
+fn bound(text: &str) -> Result<Bound, String> {
+    let bytes = parse_bytes(text).map(|bytes| Bound(Some(bytes)));
+    let all = (text == "all").then_some(Bound(None));
+    bytes
+        .or(all)
+        .ok_or_else(|| "a size such as 4GiB, or all, is wanted".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Some(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
+        _ => Err("a time such as 45s, 10m or 1h30m is wanted".to_owned()),
+    }
 }
 
 /// A network, or one address.
@@ -235,6 +262,8 @@ impl Serve {
             } else {
                 self.pool.clone()
             },
+            build_timeout: self.build_timeout,
+            build_cache: self.build_cache.0,
             interval: INTERVAL,
         })
     }

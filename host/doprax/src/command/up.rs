@@ -40,7 +40,8 @@ Examples:
   doprax up --yes --detach         begin, and do not wait for the end
   API_KEY=… doprax up              give the manifest's ${API_KEY} its value
 
-Ctrl-C only stops watching; the deploy goes on. `doprax operation ID` comes back to it.")]
+Ctrl-C asks whether to cancel the deploy or to let it go on by itself. `doprax operation ID`
+comes back to it.")]
 pub(crate) struct Up {
     /// The app's source folder
     #[arg(default_value = ".", hide_default_value = true)]

@@ -36,7 +36,8 @@ struct List {
 
 /// Remove a volume and everything in it
 ///
-/// It cannot be brought back. A volume that a container mounts is not removed.
+/// It cannot be brought back. A volume that a container mounts is not removed. With the last
+/// volume of a removed app its secrets are forgotten.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

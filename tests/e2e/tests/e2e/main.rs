@@ -19,6 +19,7 @@ mod logs;
 mod machine;
 mod manifest;
 mod merge;
+mod operation;
 mod quickstart;
 mod ready;
 mod redeploy;

@@ -220,3 +220,92 @@ fn a_value_set_by_hand_is_used_by_the_next_deploy() {
         .ok(["up", app.path(), "--yes"]);
     assert_eq!(variable(&host.docker, "main", "KEY"), "on-the-way-3");
 }
+
+#[test]
+fn a_secret_has_one_home() {
+    let manifest = "main:\n  envs:\n    - KEY: ${API_KEY}\n      type: secret\n";
+    let app = App::tiny("tiny", manifest);
+    let Some(host) = host() else { return };
+    let cli = host.cli();
+    let key = || variable(&host.docker, "main", "KEY");
+    cli.command(["up", app.path(), "--yes"])
+        .env("API_KEY", "given-on-the-way")
+        .run()
+        .succeeded();
+    assert_eq!(key(), "given-on-the-way");
+    cli.command(["secret", "set", "tiny", "API_KEY"])
+        .input("by-hand")
+        .run()
+        .succeeded();
+    cli.ok(["env", "set", "tiny", "OTHER=1"]);
+    assert_eq!(key(), "by-hand");
+    cli.ok(["up", app.path(), "--yes"]).says(&["nothing to do"]);
+    cli.command(["up", app.path(), "--yes"])
+        .env("API_KEY", "given-again")
+        .run()
+        .succeeded();
+    cli.ok(["env", "set", "tiny", "OTHER=2"]);
+    assert_eq!(key(), "given-again");
+}
+
+#[test]
+fn a_removal_says_what_becomes_of_secrets() {
+    let manifest = "main:\n  envs:\n    - NUMBER: uuid\n      type: secret\n";
+    let app = App::tiny("tiny", manifest);
+    let Some(host) = host() else { return };
+    let cli = host.cli();
+    let number = || {
+        cli.ok(["up", app.path(), "--yes"]);
+        variable(&host.docker, "main", "NUMBER")
+    };
+    let first = number();
+    cli.ok(["remove", "tiny", "--yes", "--keep-secrets"])
+        .says(&["its secrets stay: a generated one"]);
+    assert_eq!(number(), first);
+    cli.ok(["remove", "tiny", "--yes"]).says(&[
+        "its secrets are forgotten: a generated one",
+        "--keep-secrets",
+    ]);
+    let second = number();
+    assert_ne!(second, first);
+
+    app.write(
+        "doprax.yaml",
+        format!("{manifest}  volumes:\n    - {{ name: data, mount: /data }}\n"),
+    );
+    assert_eq!(number(), second);
+    cli.ok(["remove", "tiny", "--yes"])
+        .says(&["its secrets stay: a generated one", "--forget-secrets"]);
+    assert_eq!(number(), second);
+    cli.ok(["remove", "tiny", "--yes", "--forget-secrets"])
+        .says(&["its secrets are forgotten"]);
+    assert_ne!(number(), second);
+
+    // What was kept goes later too.
+    cli.ok(["remove", "tiny", "--yes", "--keep-secrets"]);
+    cli.ok(["remove", "tiny", "--yes", "--forget-secrets"])
+        .says(&["its secrets are forgotten"]);
+    cli.fails(1, ["remove", "tiny", "--yes", "--forget-secrets"])
+        .says(&["no app tiny"]);
+}
+
+#[test]
+fn what_a_crashing_app_prints_is_sealed() {
+    let app = App::tiny(
+        "tiny",
+        "main:\n  envs:\n    - KEY: random\n      type: secret\n  health: { timeout: 5s }\n",
+    );
+    app.write(
+        "Dockerfile",
+        "FROM doprax-test/nginx:1.22\nCMD [\"sh\", \"-c\", \"echo bad-key-$KEY; exit 7\"]\n",
+    );
+    let Some(mut host) = host() else { return };
+    host.cli()
+        .fails(1, ["up", app.path(), "--yes"])
+        .says(&["bad-key-"]);
+    let printed = vec!["bad-key-".to_owned()];
+    nothing_holds(host.state(), &printed);
+    host.stop();
+    nothing_holds(host.state(), &printed);
+    host.resume();
+}

@@ -263,6 +263,9 @@ fn not_started(error: StartError) -> Failure {
         StartError::Engine(_) => {
             failure.help("name the engine as unix:///PATH or tcp://HOST:PORT with --engine")
         }
+        StartError::Store(error) if error.is_full() => {
+            failure.help("make room on that disk, then start the host again; apps go on running")
+        }
         _ => failure,
     }
 }
