@@ -40,7 +40,7 @@ fn main_is_built_from_a_folder_a_stage_and_arguments() {
         "FROM doprax-test/nginx:1.22 AS prod\nARG WHO=nobody\nARG PORT=8080\nENV PORT=${PORT}\n\
          RUN sed -i \"s/listen 80;/listen $PORT;/\" /etc/nginx/conf.d/default.conf\n\
          COPY index.html /usr/share/nginx/html/\nRUN echo \"$WHO\" >/usr/share/nginx/html/who\n\
-         EXPOSE $PORT\nFROM prod\nRUN exit 9\n",
+         EXPOSE $PORT\nVOLUME /srv/lost\nFROM prod\nRUN exit 9\n",
     );
     let Some(host) = host() else { return };
     let cli = host.cli();
@@ -57,7 +57,7 @@ fn main_is_built_from_a_folder_a_stage_and_arguments() {
     };
     build("me");
     cli.ok(["plan", app.path()])
-        .says(&["docker/prod, stage prod", "8080"]);
+        .says(&["docker/prod, stage prod", "8080", "/srv/lost is lost"]);
     cli.ok(["up", app.path(), "--yes"]);
     let site = host.site("tiny");
     assert_eq!(site.get("/").text(), "first\n");
