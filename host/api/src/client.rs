@@ -359,6 +359,21 @@ impl Client {
         self.tell(Method::POST, &path, empty()).await
     }
 
+    /// Makes an empty volume in the place of one that is gone.
+    pub async fn recreate_volume(
+        &self,
+        app: &AppName,
+        volume: &VolumeName,
+    ) -> Result<(), ClientError> {
+        let name = utf8_percent_encode(volume.as_str(), NON_ALPHANUMERIC);
+        self.tell(
+            Method::PUT,
+            &format!("/v1/apps/{app}/volumes/{name}"),
+            empty(),
+        )
+        .await
+    }
+
     /// How far an operation is.
     pub async fn operation(&self, id: &str) -> Result<Operation, ClientError> {
         let id = utf8_percent_encode(id, NON_ALPHANUMERIC);

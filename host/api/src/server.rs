@@ -100,7 +100,10 @@ fn router(host: Arc<Host>) -> Router {
             "/v1/apps/{app}/variables",
             get(apps::variables).put(apps::set_variables),
         )
-        .route("/v1/apps/{app}/volumes/{name}", delete(apps::remove_volume))
+        .route(
+            "/v1/apps/{app}/volumes/{name}",
+            delete(apps::remove_volume).put(apps::recreate_volume),
+        )
         .route("/v1/volumes", get(apps::volumes))
         .route("/v1/certificates", get(certificates::list))
         .route("/v1/ca", get(certificates::local_ca))

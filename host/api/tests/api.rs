@@ -56,6 +56,7 @@ impl Api {
             pool: vec!["10.254.0.0/16".parse().unwrap()],
             build_timeout: Duration::from_secs(60),
             build_cache: None,
+            allow_metadata: true,
             interval: Duration::from_secs(3600),
         };
         let host = Host::start(config, Predecessor::default()).await.unwrap();

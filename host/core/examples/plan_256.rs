@@ -70,6 +70,7 @@ fn to(blueprint: &Blueprint, observed: &Observed) -> Plan {
             instance: &Instance::default(),
             stopped: &stopped,
             reloads: &stopped,
+            made: &BTreeSet::new(),
         },
     )
 }
@@ -182,6 +183,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             service: container.name.clone(),
             hash: container.made_from(&blueprint.revisions),
             state: State::Running,
+            attached: true,
             address: None,
             created: 0,
             started_ms: None,

@@ -198,6 +198,13 @@ impl Instance {
         self.prefixed(app.as_str())
     }
 
+    /// The app whose network or volume has this name on the engine.
+    pub fn owner(&self, name: &str) -> Option<AppName> {
+        let rest = name.strip_prefix(&self.prefixed(""))?;
+        // No app's name has an underscore.
+        AppName::new(rest.split('_').next()?).ok()
+    }
+
     /// The engine's name for a volume: readable, and unique through a digest of the
     /// exact name, because an engine allows only `[a-zA-Z0-9][a-zA-Z0-9_.-]`.
     pub fn volume(&self, app: &AppName, volume: &VolumeName) -> String {

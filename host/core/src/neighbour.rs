@@ -138,6 +138,7 @@ mod tests {
             service: service(name),
             hash: String::new(),
             state: State::Running,
+            attached: true,
             address: Some(Ipv4Addr::new(10, 16, 0, last)),
             created: 0,
             started_ms: Some(started),

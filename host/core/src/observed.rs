@@ -43,6 +43,9 @@ pub struct ObservedContainer {
     pub hash: String,
     /// What it does.
     pub state: State,
+    /// Whether it is on the app's network, or will be when it starts.
+    #[serde(default = "attached")]
+    pub attached: bool,
     /// Its address on the app's network while it runs.
     #[serde(default)]
     pub address: Option<Ipv4Addr>,
@@ -112,6 +115,10 @@ pub struct Healthcheck {
     pub passes: Option<bool>,
     /// What it printed when it was last tried.
     pub output: String,
+}
+
+fn attached() -> bool {
+    true
 }
 
 /// What a container does.

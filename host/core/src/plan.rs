@@ -113,6 +113,13 @@ pub enum Act {
         /// What it is.
         spec: Box<Container>,
     },
+    /// Connect a container to the app's network again.
+    ConnectContainer {
+        /// The engine's name for it.
+        container: String,
+        /// Its second names on the network.
+        aliases: Vec<String>,
+    },
     /// Start a container.
     StartContainer {
         /// The engine's name for it.
@@ -182,6 +189,9 @@ impl fmt::Display for Act {
             Self::CreateNetwork { subnet } => write!(f, "create network {subnet}"),
             Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
             Self::CreateContainer { container, .. } => write!(f, "create {container}"),
+            Self::ConnectContainer { container, .. } => {
+                write!(f, "connect {container} to its network")
+            }
             Self::StartContainer { container } => write!(f, "start {container}"),
             Self::UpdateContainer { container, .. } => write!(f, "set the limits of {container}"),
             Self::RestartContainer { container, .. } => write!(f, "restart {container}"),

@@ -8,7 +8,7 @@
 //! planning again gives an empty plan; any prefix of a plan leaves a state from
 //! which this blueprint and the one before can both be reached; nothing is stopped
 //! before every image is there; a copy that was replaced is removed only after its
-//! successor is ready; no volume is ever removed.
+//! successor is ready; no volume is ever removed, and none that is gone replaced.
 //!
 //! Assumes: the engine never gives one name to two containers, a container's label
 //! tells truly which digest it was made from, and digests that begin alike (as far
@@ -50,6 +50,21 @@ pub struct Context<'a> {
     pub stopped: &'a BTreeSet<ServiceName>,
     /// Containers that an earlier plan would have had reload, had it come to its end.
     pub reloads: &'a BTreeSet<ServiceName>,
+    /// Volumes that were made for a release. One that is gone since is not made anew:
+    /// what mounts it is left as it is, and not started.
+    pub made: &'a BTreeSet<VolumeName>,
+}
+
+/// The volumes of the blueprint that were made before and are gone.
+pub fn gone_volumes<'a>(
+    blueprint: &'a Blueprint,
+    observed: &Observed,
+    made: &BTreeSet<VolumeName>,
+) -> BTreeSet<&'a VolumeName> {
+    let volumes = blueprint.volumes.iter();
+    volumes
+        .filter(|volume| made.contains(*volume) && !observed.volumes.contains(*volume))
+        .collect()
 }
 
 /// The steps from `observed` to `blueprint`; none if nothing is left to do.
@@ -66,14 +81,19 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
     };
     let survey = Survey::new(blueprint, usable, context.instance);
 
+    let gone = gone_volumes(blueprint, observed, context.made);
+    let lacks_volume = |copies: &Copies<'_>| {
+        let mut mounts = copies.spec.mounts.iter();
+        mounts.any(|mount| gone.contains(&mount.name))
+    };
     let mut draft = Draft::default();
-    let images = images(&mut draft, &survey, observed);
+    let images = images(&mut draft, &survey, observed, &lacks_volume);
     let network = if moves {
         vec![renew_network(&mut draft, blueprint, observed, &images)]
     } else {
         images.clone()
     };
-    let volumes = volumes(&mut draft, blueprint, observed, &images);
+    let volumes = volumes(&mut draft, blueprint, observed, &gone, &images);
     let ground = Ground {
         evicted: evict(&mut draft, &survey, &images),
         // A container can be made before its network, only started after it.
@@ -102,7 +122,11 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
             .filter(|copies| Turn::of(copies.spec, blueprint) == turn)
         {
             let stopped = context.stopped.contains(&copies.spec.name);
-            let rollout = rollout::roll_out(&mut draft, &ground, copies, &gate, stopped);
+            let rollout = if lacks_volume(copies) {
+                rollout::hold(&mut draft, copies, stopped, &images)
+            } else {
+                rollout::roll_out(&mut draft, &ground, copies, &gate, stopped)
+            };
             done.extend_from_slice(&rollout.done);
             rollouts.insert(&copies.spec.name, rollout);
         }
@@ -185,11 +209,16 @@ fn runs(state: State) -> bool {
 }
 
 /// Builds and pulls what the containers to be created need and the engine lacks.
-fn images(draft: &mut Draft, survey: &Survey<'_>, observed: &Observed) -> Vec<usize> {
+fn images(
+    draft: &mut Draft,
+    survey: &Survey<'_>,
+    observed: &Observed,
+    lacks_volume: &dyn Fn(&Copies<'_>) -> bool,
+) -> Vec<usize> {
     let missing: BTreeMap<&str, &Image> = survey
         .services
         .iter()
-        .filter(|copies| copies.wanted.is_none())
+        .filter(|copies| copies.wanted.is_none() && !lacks_volume(copies))
         .map(|copies| (copies.spec.image.reference(), &copies.spec.image))
         .filter(|(reference, _)| !observed.images.contains(*reference))
         .collect();
@@ -231,17 +260,18 @@ fn renew_network(
     )
 }
 
-/// Creates the volumes that are missing.
+/// Creates the volumes that are missing, but not those that are gone.
 fn volumes<'a>(
     draft: &mut Draft,
     blueprint: &'a Blueprint,
     observed: &Observed,
+    gone: &BTreeSet<&VolumeName>,
     images: &[usize],
 ) -> BTreeMap<&'a VolumeName, usize> {
     let missing = blueprint
         .volumes
         .iter()
-        .filter(|volume| !observed.volumes.contains(volume));
+        .filter(|volume| !observed.volumes.contains(volume) && !gone.contains(volume));
     missing
         .map(|volume| {
             (

@@ -20,6 +20,14 @@ pub const DEFAULT_POOL: [Ipv4Net; 2] = [
     Ipv4Net::new_assert(Ipv4Addr::new(10, 192, 0, 0), 11),
 ];
 
+/// Routes with a shorter prefix are default routes in parts, as VPNs have them:
+/// `0.0.0.0/1` and `128.0.0.0/1`.
+pub const DEFAULT_IN_PARTS: u8 = 8;
+
+/// Routes with a shorter prefix are wider than any network that machines stand in: a
+/// VPN's, of which a subnet is left out where there is no other.
+const WIDE: u8 = 16;
+
 /// No subnet is free.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -33,9 +41,42 @@ pub struct PoolExhausted {
     pub pool: Vec<Ipv4Net>,
 }
 
+/// Whether two networks have an address in common.
+pub fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// A subnet for an app: the lowest that overlaps nothing in `taken` (the engine's
+/// networks and subnets promised to other apps) and none of the machine's `routes`. Where
+/// there is none, routes that are wider than a network of the pool, or than any network
+/// that machines stand in, are passed over: the app's own route is the more specific.
+pub fn choose(
+    pool: &[Ipv4Net],
+    taken: &[Ipv4Net],
+    routes: &[Ipv4Net],
+) -> Result<Ipv4Net, PoolExhausted> {
+    let free_of = |counts: &dyn Fn(&Ipv4Net) -> bool| {
+        let routes = routes.iter().filter(|route| counts(route));
+        let taken: Vec<Ipv4Net> = taken.iter().chain(routes).copied().collect();
+        allocate(pool, PREFIX, &taken)
+    };
+    free_of(&|route| route.prefix_len() >= DEFAULT_IN_PARTS)
+        .or_else(|_| free_of(&|route| !is_wide(route, pool)))
+}
+
+/// Whether a route is no reason to leave a pool out.
+fn is_wide(route: &Ipv4Net, pool: &[Ipv4Net]) -> bool {
+    route.prefix_len() < WIDE || pool.iter().any(|network| route.contains(network))
+}
+
+/// Whether a route leads away what is meant for some of a subnet's addresses: it is as
+/// specific as the subnet's own route, or more.
+pub fn shadows(route: &Ipv4Net, subnet: &Ipv4Net) -> bool {
+    subnet.contains(route)
+}
+
 /// The lowest subnet of this prefix length in the first network of the pool that has
-/// one which overlaps nothing in `taken`: the machine's routes, the engine's networks
-/// and subnets promised to other apps, in any order. A default route overlaps
+/// one which overlaps nothing in `taken`, in any order. A default route overlaps
 /// everything and means nothing here, so it is passed over.
 pub fn allocate(pool: &[Ipv4Net], prefix: u8, taken: &[Ipv4Net]) -> Result<Ipv4Net, PoolExhausted> {
     let mut taken: Vec<(u64, u64)> = taken
@@ -131,6 +172,59 @@ mod tests {
                 expected.map(|text| text.parse().unwrap()),
                 "{pool:?} {taken:?}"
             );
+        }
+    }
+
+    #[test]
+    fn wide_routes_do_not_make_a_pool_unusable() {
+        // Pool, routes, what is chosen.
+        let cases: [(&[&str], &[&str], Option<&str>); 8] = [
+            (
+                &["10.16.0.0/12"],
+                &["0.0.0.0/1", "128.0.0.0/1"],
+                Some("10.16.0.0/23"),
+            ),
+            (&["10.16.0.0/12"], &["10.0.0.0/8"], Some("10.16.0.0/23")),
+            // One that no route has is taken before.
+            (
+                &["10.16.0.0/12", "192.168.0.0/16"],
+                &["10.0.0.0/8"],
+                Some("192.168.0.0/23"),
+            ),
+            (
+                &["10.0.0.0/8"],
+                &["10.0.0.0/9", "10.128.0.0/9", "10.0.0.0/24"],
+                Some("10.0.2.0/23"),
+            ),
+            (
+                &["10.16.0.0/20"],
+                &["10.16.0.0/16", "10.16.0.5/32"],
+                Some("10.16.2.0/23"),
+            ),
+            // A network that the machine stands in is left alone.
+            (&["10.16.0.0/12"], &["10.16.0.0/16"], Some("10.17.0.0/23")),
+            (&["10.16.0.0/23"], &["10.16.1.0/24"], None),
+            (&["10.16.0.0/22"], &["10.16.1.0/24"], Some("10.16.2.0/23")),
+        ];
+        for (pool, routes, expected) in cases {
+            let found = choose(&nets(pool), &[], &nets(routes)).ok();
+            let expected = expected.map(|text| text.parse().unwrap());
+            assert_eq!(found, expected, "{pool:?} {routes:?}");
+        }
+        let taken = nets(&["10.16.0.0/12"]);
+        choose(&taken, &taken, &[]).unwrap_err();
+    }
+
+    #[test]
+    fn a_route_shadows_what_it_is_more_specific_for() {
+        let subnet = nets(&["10.16.0.0/23"])[0];
+        for (route, expected) in [
+            ("10.16.1.0/24", true),
+            ("10.16.0.0/23", true),
+            ("10.16.0.0/16", false),
+            ("10.16.2.0/24", false),
+        ] {
+            assert_eq!(shadows(&nets(&[route])[0], &subnet), expected, "{route}");
         }
     }
 

@@ -14,7 +14,7 @@ use doprax_core::blueprint::{Blueprint, sha256_hex};
 use doprax_core::diff;
 use doprax_core::manifest::{self, KnownPlugin};
 use doprax_core::merge::merge;
-use doprax_core::name::{AppName, Instance, PluginName, ServiceName};
+use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::{Limits, Network, Observed, ObservedContainer, State};
 use doprax_core::plan::Plan;
 use doprax_core::planner::{self, Context};
@@ -53,6 +53,8 @@ struct World {
     stopped: BTreeSet<ServiceName>,
     /// Containers that still owe a reload.
     reloads: BTreeSet<ServiceName>,
+    /// Volumes of what ran before that are gone.
+    gone_volumes: BTreeSet<VolumeName>,
     /// Whether the engine can limit disks.
     disk_limit: bool,
     /// Whether the app is removed.
@@ -72,6 +74,9 @@ struct Copy {
     spare: bool,
     /// Its state; null: what bears this name is not there.
     state: Option<State>,
+    /// Whether somebody took it from the network.
+    #[serde(default)]
+    detached: bool,
 }
 
 impl Default for World {
@@ -85,6 +90,7 @@ impl Default for World {
             copies: Vec::new(),
             stopped: BTreeSet::new(),
             reloads: BTreeSet::new(),
+            gone_volumes: BTreeSet::new(),
             disk_limit: false,
             removal: false,
         }
@@ -145,6 +151,7 @@ fn outcome(folder: &Path) -> String {
         instance: &instance,
         stopped: &world.stopped,
         reloads: &world.reloads,
+        made: &world.gone_volumes,
     };
     let plan = planner::plan(&next, &observed, &context);
     let diff = diff::diff(previous.as_ref(), &next, &plan).with_merge(&merged);
@@ -254,7 +261,7 @@ fn description(plugin: &str, service: &ServiceName) -> ServiceDescription {
 
 fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Observed {
     let mut containers = BTreeMap::new();
-    let mut add = |blueprint: &Blueprint, name: &ServiceName, spare: bool, state| {
+    let mut add = |blueprint: &Blueprint, name: &ServiceName, spare: bool, state, attached| {
         let spec = &blueprint.containers[name];
         let hash = spec.made_from(&blueprint.revisions);
         let instance = Instance::default();
@@ -273,6 +280,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
             service: name.clone(),
             hash,
             state,
+            attached,
             address: None,
             created: 0,
             started_ms: None,
@@ -292,12 +300,13 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
     };
     if let Some(previous) = previous {
         for name in previous.containers.keys() {
-            add(previous, name, false, Some(State::Running));
+            add(previous, name, false, Some(State::Running), true);
         }
     }
     for copy in &world.copies {
         let blueprint = previous.filter(|_| !copy.wanted).unwrap_or(next);
-        add(blueprint, &copy.service, copy.spare, copy.state);
+        let attached = !copy.detached;
+        add(blueprint, &copy.service, copy.spare, copy.state, attached);
     }
     let known = previous
         .into_iter()
@@ -309,7 +318,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
             subnet: previous.subnet,
         }),
         volumes: previous
-            .map(|previous| previous.volumes.clone())
+            .map(|previous| &previous.volumes - &world.gone_volumes)
             .unwrap_or_default(),
         containers: containers.into_values().collect(),
         images,

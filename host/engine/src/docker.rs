@@ -195,7 +195,7 @@ impl Engine for Docker {
                     .await
             }
             Act::PullImage { reference } => self.pull(reference, progress).await,
-            Act::CreateNetwork { subnet } => self.create_network(app, *subnet).await,
+            Act::CreateNetwork { subnet } => self.create_network(app, *subnet, material.mtu).await,
             Act::RemoveNetwork => self.remove_network(app).await,
             Act::CreateVolume { volume } => self.create_volume(app, volume).await,
             Act::CreateContainer {
@@ -210,6 +210,9 @@ impl Engine for Docker {
                     self.say_unwritable(container, spec, progress).await;
                 }
                 Ok(outcome)
+            }
+            Act::ConnectContainer { container, aliases } => {
+                self.connect_container(app, container, aliases).await
             }
             Act::StartContainer { container } => self.start_container(container, progress).await,
             Act::UpdateContainer {
@@ -227,6 +230,10 @@ impl Engine for Docker {
             } => self.stop_container(container, *grace_ms).await,
             Act::RemoveContainer { container } => self.remove_container(container).await,
         }
+    }
+
+    async fn has_volume(&self, app: &AppName, volume: &VolumeName) -> Result<bool, Error> {
+        self.volume_exists(app, volume).await
     }
 
     async fn remove_volume(&self, app: &AppName, volume: &VolumeName) -> Result<Outcome, Error> {

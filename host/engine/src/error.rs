@@ -40,6 +40,12 @@ pub enum Error {
         /// What the engine said.
         reason: String,
     },
+    /// The subnet is another network's.
+    #[error("the subnet {subnet} is another network's")]
+    SubnetTaken {
+        /// The subnet.
+        subnet: ipnet::Ipv4Net,
+    },
     /// The container is not there.
     #[error("no container {container}")]
     NoContainer {

@@ -207,6 +207,10 @@ impl Engine for Fake {
         }
     }
 
+    async fn has_volume(&self, app: &AppName, volume: &VolumeName) -> Result<bool, Error> {
+        Ok(self.reached()?.has_volume(app, volume))
+    }
+
     async fn remove_volume(&self, app: &AppName, volume: &VolumeName) -> Result<Outcome, Error> {
         self.reached()?.remove_volume(app, volume)
     }

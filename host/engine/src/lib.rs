@@ -74,7 +74,8 @@ pub struct Examination {
     pub sockets: Option<BTreeSet<SocketAddr>>,
 }
 
-/// The values behind the names in a container's texts and files.
+/// What acts need from around: the values behind the names in a container's texts and
+/// files, and what the machine's network is like.
 #[derive(Clone, Default)]
 pub struct Material {
     /// Values of secrets.
@@ -83,6 +84,9 @@ pub struct Material {
     pub blobs: BTreeMap<String, Bytes>,
     /// Files that hold source archives (tar) by the digest of the source.
     pub sources: BTreeMap<String, PathBuf>,
+    /// The largest packet, in bytes, that a new network passes on whole; absent: the
+    /// engine's default.
+    pub mtu: Option<u32>,
 }
 
 /// Receives the progress of an act.
@@ -200,6 +204,10 @@ pub trait Engine: Send + Sync {
         material: &Material,
         progress: &Progress,
     ) -> Result<Outcome, Error>;
+
+    /// Whether the engine has a volume, also where somebody brought it back by its
+    /// engine's name, and no list has it as the app's.
+    async fn has_volume(&self, app: &AppName, volume: &VolumeName) -> Result<bool, Error>;
 
     /// Removes a volume and everything in it. Only for a person who named it.
     async fn remove_volume(&self, app: &AppName, volume: &VolumeName) -> Result<Outcome, Error>;

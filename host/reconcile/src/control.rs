@@ -4,6 +4,7 @@ use crate::execute::Emit;
 use crate::journal::Live;
 use crate::propose::Images;
 use crate::request::Control;
+use crate::subnet::Goal;
 use crate::{Error, Host};
 use doprax_core::name::ServiceName;
 use doprax_core::observed::Observed;
@@ -43,16 +44,23 @@ impl Host {
         control: Control,
     ) -> Result<Option<String>, Error> {
         let app = &live.operation().app;
-        let record = self.record(app).await?;
+        let mut record = self.record(app).await?;
         self.check_selection(&record, selection)?;
+        let observed = self.observe(&record).await?;
+        if control != Control::Stop {
+            self.find_room(&mut record, &observed).await?;
+        }
         let Some(release) = &record.release else {
             return Err(Error::NotDeployed { app: app.clone() });
         };
-        let blueprint = &release.blueprint;
+        let mut blueprint = release.blueprint.clone();
         let selected: BTreeSet<ServiceName> = match selection {
             Some(container) => BTreeSet::from([container.clone()]),
             None => blueprint.containers.keys().cloned().collect(),
         };
+        if control != Control::Stop {
+            self.refuse_gone(&record, &blueprint, &observed, Some(&selected))?;
+        }
         let mut stopped = record.stopped.clone();
         match control {
             Control::Stop => stopped.extend(selected.iter().cloned()),
@@ -64,28 +72,27 @@ impl Host {
             // Visitors are told before what they would be sent to goes away.
             self.look_after(app).await?;
         }
-        let observed = self.engine().observe(app).await?;
         let running = running(&observed);
-        let plan = self.plan_to(
-            blueprint,
-            observed,
-            &Images::all_present(blueprint),
-            &stopped,
-            &record.reloads,
-        );
+        let images = Images::all_present(&blueprint);
         let emit: Emit = {
             let live = Arc::clone(live);
             Arc::new(move |what| live.emit(what))
         };
-        let run = self.run_for(blueprint, Arc::clone(&emit)).await?;
-        let run = run.until(live.cancelled());
-        self.execute(&run, &plan).await?;
+        let goal = Goal {
+            images: &images,
+            stopped: &stopped,
+            cancelled: Some(live.cancelled()),
+        };
+        self.reach(&mut record, &mut blueprint, &goal, Arc::clone(&emit))
+            .await?;
         if control == Control::Restart {
-            let run = self.run_for(blueprint, emit).await?;
+            let run = self.run_for(&blueprint, emit).await?;
             let run = run.until(live.cancelled());
             let restarted = selected.intersection(&running).cloned().collect();
             let instance = &self.config().instance;
-            let plan = planner::restart(blueprint, instance, &restarted, &stopped);
+            let names = blueprint.containers.keys();
+            let idle = names.filter(|name| !running.contains(*name)).cloned();
+            let plan = planner::restart(&blueprint, instance, &restarted, &idle.collect());
             self.execute(&run, &plan).await?;
         }
         self.store().clear_last_error(app).await?;

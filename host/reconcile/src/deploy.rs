@@ -12,8 +12,9 @@ use crate::propose::{Images, Understood};
 use crate::report::What;
 use crate::request::DeployRequest;
 use crate::secret;
+use crate::subnet::Goal;
 use crate::why::{check_variables, explain_build};
-use crate::{Error, Host};
+use crate::{Error, Host, machine};
 use doprax_core::blueprint::{Blueprint, Content, Image};
 use doprax_core::domain::host_names;
 use doprax_core::name::AppName;
@@ -85,7 +86,7 @@ impl Host {
         };
         let understood = self.understand(request, record.as_ref())?;
         let app = understood.app().clone();
-        let record = match record {
+        let mut record = match record {
             Some(record) => record,
             None => self.add_app(&app).await?,
         };
@@ -94,10 +95,14 @@ impl Host {
         }
 
         // Nothing of the app has moved yet: what is dropped here leaves nothing to undo.
+        let observed = self.observe(&record).await?;
+        self.find_room(&mut record, &observed).await?;
         let prepared = self.prepare(&understood, request, &record, &emit);
         let prepared = live.cancelled().run_until_cancelled(prepared).await;
-        let (blueprint, images) = prepared.ok_or(Error::Cancelled)??;
+        let (mut blueprint, images) = prepared.ok_or(Error::Cancelled)??;
 
+        let observed = self.observe(&record).await?;
+        self.refuse_gone(&record, &blueprint, &observed, None)?;
         let run = self.run_for(&blueprint, Arc::clone(&emit)).await?;
         let run = run.until(live.cancelled());
         check_variables(&blueprint, &run.material)?;
@@ -107,11 +112,15 @@ impl Host {
         if !record.stopped.is_empty() {
             self.store().set_stopped(&app, &BTreeSet::new()).await?;
         }
-        let observed = self.engine().observe(&app).await?;
         let running = BTreeSet::new();
-        let plan = self.plan_to(&blueprint, observed, &images, &running, &record.reloads);
+        let goal = Goal {
+            images: &images,
+            stopped: &running,
+            cancelled: Some(live.cancelled()),
+        };
         let released = async {
-            self.execute(&run, &plan).await?;
+            self.reach(&mut record, &mut blueprint, &goal, Arc::clone(&emit))
+                .await?;
             let notes = notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let new = NewRelease {
                 manifest: &understood.manifest.spec,
@@ -127,7 +136,7 @@ impl Host {
         };
         if let Err(error) = released.await {
             emit(What::GoingBack);
-            if let Err(back) = self.go_back(&record, Arc::clone(&emit)).await {
+            if let Err(back) = self.go_back(record, Arc::clone(&emit)).await {
                 let text = format!("it could not go back yet: {}", back.chain());
                 emit(What::Note { text });
             }
@@ -230,29 +239,25 @@ impl Host {
     }
 
     /// Makes the app what it was before a deploy that failed.
-    async fn go_back(&self, record: &AppRecord, emit: Emit) -> Result<(), Error> {
+    async fn go_back(&self, mut record: AppRecord, emit: Emit) -> Result<(), Error> {
         if let Some(release) = &record.release {
             self.await_retired(&record.name, &release.blueprint).await;
         }
-        let observed = self.engine().observe(&record.name).await?;
         let Some(release) = &record.release else {
+            let observed = self.engine().observe(&record.name).await?;
             let run = Run::for_images(&record.name, Material::default(), emit);
             return self.execute(&run, &planner::removal(&observed, None)).await;
         };
-        let images = Images::all_present(&release.blueprint);
-        let plan = self.plan_to(
-            &release.blueprint,
-            observed,
-            &images,
-            &record.stopped,
-            &record.reloads,
-        );
-        self.store()
-            .set_stopped(&record.name, &record.stopped)
-            .await?;
-        let mut run = self.run_for(&release.blueprint, emit).await?;
-        run.goes_back = true;
-        self.execute(&run, &plan).await
+        let mut blueprint = release.blueprint.clone();
+        let images = Images::all_present(&blueprint);
+        let stopped = record.stopped.clone();
+        self.store().set_stopped(&record.name, &stopped).await?;
+        let goal = Goal {
+            images: &images,
+            stopped: &stopped,
+            cancelled: None,
+        };
+        self.reach(&mut record, &mut blueprint, &goal, emit).await
     }
 
     /// Removes what no release needs any more. Failing at it harms nothing: the next
@@ -301,6 +306,7 @@ impl Host {
             .await?;
         let mut material = Material {
             secrets,
+            mtu: machine::mtu(),
             ..Material::default()
         };
         for container in blueprint.containers.values() {

@@ -1,10 +1,12 @@
 //! What keeps a host from working well, each with its remedy.
 
 use crate::report::{Finding, Level};
-use crate::subnet::machine_routes;
-use crate::{Error, Host};
-use doprax_core::subnet::{PREFIX, allocate};
+use crate::subnet::shadowing;
+use crate::{Error, Host, machine};
+use doprax_core::subnet::{DEFAULT_IN_PARTS, choose, overlap};
 use doprax_core::unit::format_bytes;
+use doprax_store::AppRecord;
+use ipnet::Ipv4Net;
 use std::net::SocketAddr;
 
 /// The oldest API that the host is tested with: Engine 20.10.
@@ -37,6 +39,8 @@ impl Host {
         let mut findings = self.look_at_engine().await;
         findings.extend(self.look_at_build_cache().await);
         findings.push(self.look_at_pool().await);
+        findings.extend(self.look_at_networks().await);
+        findings.push(self.look_at_guard());
         findings.push(self.look_at_ingress());
         findings.push(self.look_at_names().await);
         findings
@@ -167,18 +171,27 @@ impl Host {
                 );
             }
         };
-        let conflict = machine_routes().into_iter().find(|route| {
-            let overlaps = |net: &ipnet::Ipv4Net| net.contains(route) || route.contains(net);
-            pool.iter().any(overlaps) && !own.iter().any(overlaps)
-        });
-        let mut taken = own.clone();
-        taken.extend(machine_routes());
-        match (allocate(pool, PREFIX, &taken), conflict) {
+        let routes = machine::nets(&machine::routes());
+        let lies_in_pool = |route: &&Ipv4Net| {
+            route.prefix_len() >= DEFAULT_IN_PARTS
+                && pool.iter().any(|net| overlap(net, route))
+                && !own.iter().any(|net| overlap(net, route))
+        };
+        let conflict = routes.iter().find(lies_in_pool);
+        match (choose(pool, &own, &routes), conflict) {
             (Err(error), _) => finding(
                 Level::Bad,
                 "pool",
                 error.to_string(),
                 "doprax serve --pool with a larger network",
+            ),
+            (Ok(next), Some(route)) if overlap(&next, route) => finding(
+                Level::Warning,
+                "pool",
+                format!(
+                    "the machine's route {route} has all of the pool {pools}; what it leads to cannot be reached at the addresses of apps"
+                ),
+                "choose a pool that nothing else uses: doprax serve --pool CIDR",
             ),
             (Ok(_), Some(route)) => finding(
                 Level::Warning,
@@ -189,6 +202,75 @@ impl Host {
                 "choose a pool that nothing else uses: doprax serve --pool CIDR",
             ),
             (Ok(_), None) => good("pool", format!("{pools}, {} apps use it", own.len())),
+        }
+    }
+
+    /// Apps whose addresses something else has too.
+    async fn look_at_networks(&self) -> Vec<Finding> {
+        let conflicts = match self.conflicts().await {
+            Ok(conflicts) => conflicts,
+            Err(error) => {
+                let remedy = "see what doctor says about the engine and the state folder";
+                return vec![finding(Level::Bad, "networks", error.chain(), remedy)];
+            }
+        };
+        conflicts
+            .into_iter()
+            .map(|(text, remedy)| finding(Level::Warning, "networks", text, &remedy))
+            .collect()
+    }
+
+    async fn conflicts(&self) -> Result<Vec<(String, String)>, Error> {
+        let records = self.store().apps().await?;
+        let observed = self.engine().observe_all().await?;
+        let networks = self.engine().subnets().await?;
+        let routes = machine::routes();
+        let mut conflicts = Vec::new();
+        for AppRecord { name, subnet, .. } in &records {
+            let own = observed.get(name).and_then(|found| found.network.as_ref());
+            let taken = || networks.iter().find(|other| overlap(other, subnet));
+            if own.is_some_and(|own| own.subnet == *subnet) {
+                if let Some(route) = shadowing(&routes, subnet) {
+                    let text = format!(
+                        "the machine's route {} (to {}) shadows the network {subnet} of {name}: its containers are not reached there",
+                        route.net, route.interface
+                    );
+                    let remedy = format!(
+                        "remove the route, or give the app another network: doprax stop {name}, then doprax start {name}"
+                    );
+                    conflicts.push((text, remedy));
+                }
+            } else if let Some(other) = taken() {
+                let text = format!(
+                    "the subnet {subnet} of {name} overlaps {other}, which another network of the engine has"
+                );
+                let remedy =
+                    format!("doprax start {name}, or its next deploy, gives it another one");
+                conflicts.push((text, remedy));
+            }
+        }
+        Ok(conflicts)
+    }
+
+    fn look_at_guard(&self) -> Finding {
+        let subject = "isolation";
+        if self.config().allow_metadata {
+            let text = "containers may reach this machine's services and 169.254.169.254";
+            return good(subject, format!("{text} (--allow-metadata)"));
+        }
+        match self.guard.problem() {
+            None => good(
+                subject,
+                "containers reach neither this machine's services nor 169.254.169.254".to_owned(),
+            ),
+            Some(problem) => finding(
+                Level::Warning,
+                subject,
+                format!(
+                    "containers can reach this machine's services and 169.254.169.254: {problem}"
+                ),
+                "run the host as root on the engine's machine with iptables installed, block it by other means, or accept it: doprax serve --allow-metadata",
+            ),
         }
     }
 

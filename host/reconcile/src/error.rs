@@ -71,6 +71,29 @@ pub enum Error {
         /// The containers that mount it.
         users: String,
     },
+    /// The volume is there: nothing has to take its place.
+    #[error("volume {volume:?} of app {app} is there, with its data")]
+    VolumeExists {
+        /// The app.
+        app: AppName,
+        /// The volume.
+        volume: VolumeName,
+    },
+    /// Volumes that were made for a release are gone.
+    #[error(
+        "{} of app {app} {}, and {} not started with an empty one",
+        listed(volumes.iter().map(|(name, _)| name)),
+        if volumes.len() == 1 { "is gone" } else { "are gone" },
+        is_or_are(containers)
+    )]
+    VolumeGone {
+        /// The app.
+        app: AppName,
+        /// The containers that mount them.
+        containers: Vec<ServiceName>,
+        /// Their names, and the engine's names for them.
+        volumes: Vec<(VolumeName, String)>,
+    },
     /// The current release needs the variable.
     #[error("the current release of app {app} is made with {name}")]
     VariableInUse {
@@ -253,6 +276,21 @@ impl Error {
             Self::VolumeInUse { app, .. } => {
                 format!("take it out of doprax.yaml and deploy, or remove the app (doprax remove {app}), then remove the volume")
             }
+            Self::VolumeExists { app, volume } => format!(
+                "doprax volume remove {app} {volume:?} takes it and its data away, once nothing mounts it"
+            ),
+            Self::VolumeGone { app, volumes, .. } => {
+                let names: Vec<&str> = volumes.iter().map(|(_, name)| name.as_str()).collect();
+                let accept = volumes.iter().map(|(volume, _)| {
+                    format!("doprax volume recreate {app} {:?}", volume.as_str())
+                });
+                let accept: Vec<String> = accept.collect();
+                format!(
+                    "bring it back (docker volume create {}, then restore its data), or accept an empty one: {}",
+                    names.join(" "),
+                    accept.join("; ")
+                )
+            }
             Self::VariableInUse { .. } => {
                 "take it out of doprax.yaml and deploy, then unset it".to_owned()
             }
@@ -332,6 +370,24 @@ fn minutes(limit: std::time::Duration) -> String {
         seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         seconds => format!("{seconds} s"),
     }
+}
+
+/// `volume "data"`, `volumes "a", "b"`.
+fn listed<'a>(volumes: impl ExactSizeIterator<Item = &'a VolumeName>) -> String {
+    let word = if volumes.len() == 1 {
+        "volume"
+    } else {
+        "volumes"
+    };
+    let names: Vec<String> = volumes.map(|name| format!("{:?}", name.as_str())).collect();
+    format!("{word} {}", names.join(", "))
+}
+
+/// `redis is`, `mysql, redis are`.
+fn is_or_are(containers: &[ServiceName]) -> String {
+    let names: Vec<&str> = containers.iter().map(ServiceName::as_str).collect();
+    let word = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {word}", names.join(", "))
 }
 
 /// An error and its causes, in one line.

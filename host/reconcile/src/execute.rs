@@ -206,6 +206,12 @@ impl Host {
     async fn carry_out_step(&self, run: &Run, step: &Step) -> Result<(), Error> {
         match step {
             Step::Engine(act) => {
+                if let Act::CreateNetwork { subnet } = act
+                    && !self.config().allow_metadata
+                {
+                    // Before anything can run there.
+                    self.guard.admit(&self.config().engine, *subnet).await;
+                }
                 let output = Arc::<Mutex<VecDeque<String>>>::default();
                 let progress = progress_of(run, Arc::clone(&output));
                 let applied = self.engine().apply(&run.app, act, &run.material, &progress);

@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::certificate::{Certificates, StoreVault};
 use crate::config::Config;
 use crate::error::{Error, StartError};
+use crate::guard::Guard;
 use crate::health::Health;
 use crate::journal::{Journal, Live, now_ms};
 use crate::keep::{Repair, Upkeep};
@@ -64,6 +65,7 @@ pub struct Host {
     facts: OnceCell<Facts>,
     /// Held while the engine's build cache is pruned.
     pruning: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) guard: Guard,
     pub(crate) upkeep: Upkeep,
     pub(crate) health: Health,
     ending: CancellationToken,
@@ -108,8 +110,9 @@ impl Host {
     pub async fn start(config: Config, predecessor: Predecessor) -> Result<Arc<Self>, StartError> {
         let Predecessor { sockets, ended } = predecessor;
         let store = Store::open(&config.state).await?;
-        let engine = Docker::connect(&config.engine, config.instance.clone())
-            .of_host(store.host_id().await?);
+        let host_id = store.host_id().await?;
+        let guard = Guard::new(&host_id, &[&config.http[..], &config.https].concat());
+        let engine = Docker::connect(&config.engine, config.instance.clone()).of_host(host_id);
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let plugins = Arc::new(Plugins::open(
             Some(&config.state.join("plugins")),
@@ -174,6 +177,7 @@ impl Host {
             allocation: tokio::sync::Mutex::default(),
             facts: OnceCell::new(),
             pruning: Arc::default(),
+            guard,
             upkeep: Upkeep::default(),
             health: Health::default(),
             ending: CancellationToken::new(),

@@ -14,7 +14,7 @@ use crate::propose::Images;
 use crate::report::What;
 use crate::{Error, Host, routes};
 use doprax_core::name::AppName;
-use doprax_core::observed::Observed;
+use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner;
 use doprax_store::{AppRecord, Release};
@@ -53,6 +53,8 @@ pub(crate) struct Upkeep {
 pub(crate) struct Repair {
     /// The containers, by the engine's names, that it makes or starts.
     revives: BTreeSet<String>,
+    /// Unix time in milliseconds of its beginning.
+    began_ms: i64,
     /// Ends its waits.
     given_up: CancellationToken,
 }
@@ -117,6 +119,11 @@ impl Host {
     }
 
     async fn keep_forever(self: &Arc<Self>) {
+        if self.config().allow_metadata
+            && let Err(error) = self.guard.clear().await
+        {
+            tracing::warn!(%error, "rules of an earlier run were not removed");
+        }
         loop {
             let mut hints = match self.engine().hints().await {
                 Ok(hints) => hints,
@@ -167,6 +174,7 @@ impl Host {
                 return tracing::warn!(error = %Error::from(error).chain(), "the engine was not observed");
             }
         };
+        self.guard_networks(&observed).await;
         let mut apps = BTreeSet::from_iter(names);
         let orphans = observed
             .iter()
@@ -174,6 +182,16 @@ impl Host {
             .map(|(app, _)| app.clone());
         apps.extend(orphans);
         self.look_after_some(apps);
+    }
+
+    /// Keeps what runs on these apps' networks from the machine.
+    pub(crate) async fn guard_networks(&self, observed: &BTreeMap<AppName, Observed>) {
+        if self.config().allow_metadata {
+            return;
+        }
+        let networks = observed.values().filter_map(|found| found.network.as_ref());
+        let subnets = networks.map(|network| network.subnet).collect();
+        self.guard.hold(&self.config().engine, subnets).await;
     }
 
     /// Looks after each of these apps in a task of its own, so that none waits for
@@ -214,18 +232,23 @@ impl Host {
         if app.repair().is_none() {
             return Ok(());
         }
-        let observed = self.engine().observe(name).await?;
         let Some(record) = self.store().app_in_brief(name).await? else {
             return Ok(());
         };
+        let observed = self.observe(&record).await?;
         self.renew_route(&record, &observed);
         let Some(release) = &record.release else {
             return Ok(());
         };
         let images = Images::all_present(&release.blueprint);
+        // What it has started and somebody ended since, it does not start again.
+        let ended_ms = observed.containers.iter().filter_map(|copy| {
+            matches!(copy.state, State::Exited(_)).then_some(copy.started_ms)?
+        });
+        let last_ms = ended_ms.max();
         let plan = self.plan_for(&record, release, observed, &images);
         if let Some(repair) = app.repair()
-            && !revived(&plan).is_subset(&repair.revives)
+            && (!revived(&plan).is_subset(&repair.revives) || last_ms >= Some(repair.began_ms))
         {
             repair.given_up.cancel();
         }
@@ -244,12 +267,17 @@ impl Host {
         if app.operation().is_some() {
             return Ok(());
         }
-        let observed = self.engine().observe(name).await?;
         let Some(mut record) = self.store().app_in_brief(name).await? else {
+            let observed = self.engine().observe(name).await?;
             return self.remove_orphan(name, &observed).await;
         };
+        let observed = self.observe(&record).await?;
         self.renew_route(&record, &observed);
         self.watch(&record, &observed);
+        // An app with a network stays where it is for as long as that works.
+        if record.release.is_some() && observed.network.is_none() {
+            self.find_room(&mut record, &observed).await?;
+        }
         let Some(release) = record.release.take() else {
             return Ok(());
         };
@@ -262,7 +290,7 @@ impl Host {
         }
         // Something is missing; only now is it worth asking for every image.
         let images = self.images_of(&release.blueprint).await?;
-        let observed = self.engine().observe(name).await?;
+        let observed = self.observe(&record).await?;
         plan = self.plan_for(&record, &release, observed, &images);
         tracing::info!(app = %name, steps = plan.steps.len(), "putting right");
         let log: Emit = {
@@ -278,14 +306,19 @@ impl Host {
         drop(look);
         app.set_repair(Some(Repair {
             revives: revived(&plan),
+            began_ms: now_ms(),
             given_up: run.failed.clone(),
         }));
         let repaired = self.execute(&run, &plan).await;
         app.set_repair(None);
         record.release = Some(release);
-        let observed = self.engine().observe(name).await?;
+        let observed = self.observe(&record).await?;
         self.renew_route(&record, &observed);
         self.watch(&record, &observed);
+        if let Err(Error::Engine(doprax_engine::Error::SubnetTaken { subnet })) = repaired {
+            self.move_app(&mut record, &[subnet]).await?;
+            return Err(Error::GivenUp);
+        }
         repaired
     }
 
@@ -303,6 +336,7 @@ impl Host {
             images,
             &record.stopped,
             &record.reloads,
+            &record.made_volumes,
         )
     }
 
@@ -347,9 +381,15 @@ impl Host {
             self.remove_route(name);
             return Ok(());
         };
-        let observed = self.engine().observe(name).await?;
+        let observed = self.observe(&record).await?;
         self.renew_route(&record, &observed);
         Ok(())
+    }
+
+    /// Looks after an app soon, whatever failed before.
+    pub(crate) fn look_after_now(self: &Arc<Self>, name: &AppName) {
+        self.upkeep.back_off().succeeded(name);
+        self.look_after_some(BTreeSet::from([name.clone()]));
     }
 
     pub(crate) fn renew_route(&self, record: &AppRecord, observed: &Observed) {

@@ -11,7 +11,7 @@ use doprax_core::diff;
 use doprax_core::domain::host_names;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
 use doprax_core::merge::{Merged, merge};
-use doprax_core::name::{AppName, PluginName, ServiceName};
+use doprax_core::name::{AppName, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
 use doprax_core::planner::{self, Context};
 use doprax_core::secret::SecretName;
@@ -113,20 +113,26 @@ impl Host {
         let domains = host_names(&understood.merged.spec.domains);
         self.check_free(app, &domains).await?;
         let (stored, observed) = tokio::try_join!(self.secrets(app), async {
-            Ok(self.engine().observe(app).await?)
+            match &record {
+                Some(record) => self.observe(record).await,
+                None => Ok(self.engine().observe(app).await?),
+            }
         })?;
         let NewValues { values, .. } = self.needed_secrets(&understood, request, &stored)?;
         let revisions = secret::revisions(&stored, &values);
         let subnet = match &record {
-            Some(record) => record.subnet,
-            None => self.free_subnet().await?,
+            Some(record) if !self.has_lost_subnet(record, &observed).await? => record.subnet,
+            _ => self.free_subnet(&[]).await?,
         };
         let images = self.images(&understood, request).await?;
         let blueprint = self
             .blueprint(&understood, request, subnet, &revisions, &images)
             .await?;
-        let none = BTreeSet::new();
-        let plan = self.plan_to(&blueprint, observed, &images, &none, &none);
+        if let Some(record) = &record {
+            self.refuse_gone(record, &blueprint, &observed, None)?;
+        }
+        let (none, no_volume) = (BTreeSet::new(), BTreeSet::new());
+        let plan = self.plan_to(&blueprint, observed, &images, &none, &none, &no_volume);
 
         let previous = record.as_ref().and_then(|record| record.release.as_ref());
         let unchanged = previous.is_some_and(|release| release.blueprint == blueprint)
@@ -455,6 +461,7 @@ impl Host {
         images: &Images,
         stopped: &BTreeSet<ServiceName>,
         reloads: &BTreeSet<ServiceName>,
+        made: &BTreeSet<VolumeName>,
     ) -> Plan {
         observed.images.clone_from(&images.present);
         self.without_retiring(blueprint, &mut observed);
@@ -462,6 +469,7 @@ impl Host {
             instance: &self.config().instance,
             stopped,
             reloads,
+            made,
         };
         planner::plan(blueprint, &observed, &context)
     }

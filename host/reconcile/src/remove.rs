@@ -81,6 +81,8 @@ impl Host {
         let run = Run::for_images(app, Material::default(), emit).until(live.cancelled());
         self.execute(&run, &planner::removal(&observed, blueprint.as_ref()))
             .await?;
+        self.guard_networks(&self.engine().observe_all().await?)
+            .await;
         self.store().remove_app(app).await?;
         self.renew_wishes().await?;
         let kept = keeps_secrets(secrets, &observed);

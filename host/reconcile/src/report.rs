@@ -208,6 +208,8 @@ pub struct VolumeStatus {
     pub name: VolumeName,
     /// Where it is mounted: `main:/app_data/static`.
     pub mounts: Vec<String>,
+    /// Whether it was made and is gone: what mounts it is held.
+    pub gone: bool,
 }
 
 /// A host name of an app beside its free subdomain.

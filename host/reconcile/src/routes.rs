@@ -1,6 +1,7 @@
 //! Which host name leads where, and telling the ingress.
 
 use crate::certificate::is_private;
+use crate::volume::lacking;
 use crate::{Config, Host};
 use doprax_core::domain::Domains;
 use doprax_core::name::AppName;
@@ -150,6 +151,9 @@ pub(crate) fn target(config: &Config, record: &AppRecord, observed: &Observed) -
     let port = front.port;
     if record.stopped.contains(&front.service) {
         return Target::Stopped;
+    }
+    if let Some(volume) = lacking(record, blueprint, observed).get(&front.service) {
+        return Target::Failed(format!("Its volume {:?} is gone.", volume.as_str()));
     }
     let name = config.instance.container(&blueprint.app, &front.service);
     let front = observed

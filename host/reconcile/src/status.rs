@@ -1,7 +1,7 @@
 //! How apps are.
 
-use crate::report::{AppState, AppStatus, AppSummary, ContainerStatus, Unhealthy, VolumeStatus};
-use crate::volume::mounts;
+use crate::report::{AppState, AppStatus, AppSummary, ContainerStatus, Unhealthy};
+use crate::volume::volumes_of;
 use crate::{Error, Host};
 use doprax_core::blueprint::Container;
 use doprax_core::name::{AppName, ServiceName};
@@ -29,7 +29,7 @@ impl Host {
     /// All about one app.
     pub async fn status(&self, app: &AppName) -> Result<AppStatus, Error> {
         let record = self.record(app).await?;
-        let observed = self.engine().observe(app).await?;
+        let observed = self.observe(&record).await?;
         let blueprint = record.release.as_ref().map(|release| &release.blueprint);
         let mut wanted: Vec<&Container> = blueprint
             .into_iter()
@@ -42,15 +42,9 @@ impl Host {
                 .map(|spec| self.container(&record, spec, &observed)),
         )
         .await;
-        let volumes = observed
-            .volumes
-            .iter()
-            .map(|name| VolumeStatus {
-                app: app.clone(),
-                name: name.clone(),
-                mounts: mounts(blueprint, name),
-            })
-            .collect();
+        let gone = blueprint
+            .and_then(|blueprint| self.refuse_gone(&record, blueprint, &observed, None).err())
+            .map(|error| format!("{error}: {}", error.help().unwrap_or_default()));
         let noted = blueprint
             .into_iter()
             .flat_map(|blueprint| &blueprint.notes)
@@ -63,9 +57,13 @@ impl Host {
             subnet: record.subnet.to_string(),
             released_ms: record.release.as_ref().map(|release| release.created_ms),
             containers,
-            volumes,
+            volumes: volumes_of(app, Some(&record), &observed),
             operation: self.app(app).operation(),
-            notes: noted.chain(record.notes.iter().cloned()).collect(),
+            notes: gone
+                .into_iter()
+                .chain(noted)
+                .chain(record.notes.iter().cloned())
+                .collect(),
             last_error: record.last_error,
         })
     }

@@ -4,7 +4,7 @@ use crate::error::doing;
 use crate::write::Statement;
 use crate::{Error, Store};
 use doprax_core::blueprint::Blueprint;
-use doprax_core::name::{AppName, ServiceName};
+use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::neighbour::Neighbours;
 use doprax_core::spec::AppSpec;
 use ipnet::Ipv4Net;
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 pub struct AppRecord {
     /// Its name.
     pub name: AppName,
-    /// The subnet of its network, its own until it is removed.
+    /// The subnet of its network.
     pub subnet: Ipv4Net,
     /// What the last applied manifest meant; absent before the first deploy succeeds, and
     /// where the app was read in brief.
@@ -31,6 +31,8 @@ pub struct AppRecord {
     /// Containers that still have to reload: steps that had them do so did not come to
     /// their end.
     pub reloads: BTreeSet<ServiceName>,
+    /// Volumes that were made for a release: if one is gone, its data is.
+    pub made_volumes: BTreeSet<VolumeName>,
     /// What the latest operation failed with; absent if it did not fail.
     pub last_error: Option<String>,
     /// Remarks of the latest deploy, such as a limit that this machine forbids.
@@ -85,6 +87,8 @@ const IN_BRIEF: &str = "NULL AS sealed_manifest, NULL AS sealed_spec";
 fn select(specs: &str, rest: &str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!(
         "SELECT apps.name, subnet, {specs}, stopped, reloads,
+            (SELECT json_group_array(volumes.name) FROM volumes
+                WHERE volumes.app = apps.name) AS made_volumes,
             last_error, sealed_last_error, notes, number, created_ms, source, sealed_blueprint
          FROM apps LEFT JOIN releases
              ON releases.app = apps.name AND releases.number = apps.release
@@ -156,6 +160,22 @@ impl Store {
             .collect()
     }
 
+    /// Gives an app another subnet.
+    pub async fn set_subnet(&self, name: &AppName, subnet: Ipv4Net) -> Result<(), Error> {
+        let query = sqlx::query("UPDATE apps SET subnet = ? WHERE name = ?")
+            .bind(subnet.to_string())
+            .bind(name.as_str());
+        self.change("remember an app's subnet", query).await
+    }
+
+    /// Forgets that a volume was made, so that it may be made anew.
+    pub async fn forget_volume(&self, app: &AppName, volume: &VolumeName) -> Result<(), Error> {
+        let query = sqlx::query("DELETE FROM volumes WHERE app = ? AND name = ?")
+            .bind(app.as_str())
+            .bind(volume.as_str());
+        self.change("forget a volume", query).await
+    }
+
     /// Remembers a new app and its subnet. An app that exists keeps what it has.
     pub async fn add_app(&self, name: &AppName, subnet: Ipv4Net) -> Result<(), Error> {
         let query = sqlx::query(
@@ -217,6 +237,12 @@ impl Store {
         .bind(serde_json::to_string(new.notes).expect("a list of texts serializes"))
         .bind(app.as_str());
         write.run(current).await?;
+        for volume in &new.blueprint.volumes {
+            let made = sqlx::query("INSERT OR IGNORE INTO volumes (app, name) VALUES (?, ?)")
+                .bind(app.as_str())
+                .bind(volume.as_str());
+            write.run(made).await?;
+        }
         // What no release needs any more: values older than those that run now.
         for (name, revision) in &new.blueprint.revisions {
             let older =
@@ -398,23 +424,35 @@ impl Store {
                 .map(|sealed| self.seal.unseal_json(&purpose, sealed))
                 .transpose()
         };
+        let subnet = row
+            .get::<String, _>("subnet")
+            .parse()
+            .map_err(row_error("an app's subnet"))?;
+        let mut made_volumes: BTreeSet<VolumeName> =
+            serde_json::from_str(&row.get::<String, _>("made_volumes"))
+                .map_err(row_error("an app's volumes"))?;
         let release = match row.get::<Option<i64>, _>("number") {
             None => None,
-            Some(number) => Some(Release {
-                number: number as u64,
-                created_ms: row.get("created_ms"),
-                source: row.get("source"),
-                blueprint: self.seal.unseal_json(
+            Some(number) => {
+                let mut blueprint: Blueprint = self.seal.unseal_json(
                     &blueprint_purpose(&name),
                     row.get::<&[u8], _>("sealed_blueprint"),
-                )?,
-            }),
+                )?;
+                // An app may have moved since.
+                blueprint.subnet = subnet;
+                // A release of an earlier host was remembered without them.
+                made_volumes.extend(blueprint.volumes.iter().cloned());
+                Some(Release {
+                    number: number as u64,
+                    created_ms: row.get("created_ms"),
+                    source: row.get("source"),
+                    blueprint,
+                })
+            }
         };
         Ok(AppRecord {
-            subnet: row
-                .get::<String, _>("subnet")
-                .parse()
-                .map_err(row_error("an app's subnet"))?,
+            subnet,
+            made_volumes,
             manifest: spec("sealed_manifest", manifest_purpose(&name))?,
             spec: spec("sealed_spec", spec_purpose(&name))?,
             release,

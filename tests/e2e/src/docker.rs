@@ -6,6 +6,29 @@ use std::process::{Command, Output};
 /// Kinds of objects that a host makes, in the order in which they can be removed.
 const KINDS: [&str; 4] = ["container", "network", "volume", "image"];
 
+/// Removes the chain of rules for subnets of a pool, such as `10.128.0.0/20`, from the
+/// machine. There is none where a test came to its end.
+pub(crate) fn drop_rules(pool: &str) {
+    let iptables = |arguments: &[&str]| {
+        let arguments = ["-w", "5"].iter().chain(arguments);
+        let output = Command::new("iptables").args(arguments).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let first = pool.split('.').take(2).collect::<Vec<_>>().join(".");
+    let rules = iptables(&["-S"]);
+    let subnet = format!(" -s {first}.");
+    let ours = rules
+        .lines()
+        .find(|line| line.starts_with("-A DOPRAX-") && line.contains(&subnet));
+    if let Some(chain) = ours.and_then(|line| line.split_whitespace().nth(1)) {
+        for hook in ["INPUT", "DOCKER-USER", "FORWARD"] {
+            iptables(&["-D", hook, "-j", chain]);
+        }
+        iptables(&["-F", chain]);
+        iptables(&["-X", chain]);
+    }
+}
+
 /// The engine's objects of one instance.
 #[derive(Clone)]
 pub struct Docker {

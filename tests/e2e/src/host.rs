@@ -27,6 +27,9 @@ pub struct Setup {
     pub instance: String,
     /// The port of its ingress for HTTPS, if it has one.
     pub https_port: Option<u16>,
+    /// Whether containers are kept from the machine. The rules outlive a host that is
+    /// killed, so only a test of them has them.
+    pub guarded: bool,
     /// More arguments of `doprax serve`.
     pub more: Vec<String>,
     /// The program, after what starts it: the binary under test.
@@ -47,6 +50,7 @@ impl Setup {
             port: free_port(process.wrapping_mul(31) + 8 * number),
             instance: format!("test-{process}-{number}"),
             https_port: None,
+            guarded: false,
             more: Vec::new(),
             command: vec![crate::binary().into()],
         }
@@ -159,6 +163,7 @@ impl Host {
             port,
             instance,
             https_port,
+            guarded,
             more,
             ..
         } = &self.setup;
@@ -181,6 +186,7 @@ impl Host {
                 .iter()
                 .flat_map(|port| ["--https".to_owned(), format!("127.0.0.1:{port}")]),
         )
+        .chain((!guarded).then(|| "--allow-metadata".to_owned()))
         .chain(more.iter().cloned())
         .collect()
     }
@@ -324,6 +330,9 @@ impl Drop for Host {
             eprintln!("--- log of the host\n{}---", self.log());
         }
         self.docker.clean();
+        if self.setup.guarded {
+            crate::docker::drop_rules(&self.setup.pool);
+        }
         // There is none where the host was never started.
         let _ = std::fs::remove_file(self.log_path());
     }

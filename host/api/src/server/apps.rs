@@ -192,3 +192,12 @@ pub(super) async fn remove_volume(
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+pub(super) async fn recreate_volume(
+    State(host): State<Arc<Host>>,
+    Path((app, volume)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    host.recreate_volume(&AppName::new(app)?, &VolumeName::new(volume)?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -98,6 +98,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoDomain { .. }
         | Error::NoOperation { .. } => StatusCode::NOT_FOUND,
         Error::VolumeInUse { .. }
+        | Error::VolumeExists { .. }
+        | Error::VolumeGone { .. }
         | Error::VariableInUse { .. }
         | Error::DomainTaken { .. }
         | Error::DomainInUse { .. }

@@ -224,12 +224,25 @@ pub struct Volume {
     pub name: VolumeName,
     /// Where it is mounted: `main:/app_data/static`.
     pub mounts: Vec<String>,
+    /// Whether it was made and is gone: what mounts it is not started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 impl From<report::VolumeStatus> for Volume {
     fn from(status: report::VolumeStatus) -> Self {
-        let report::VolumeStatus { app, name, mounts } = status;
-        Self { app, name, mounts }
+        let report::VolumeStatus {
+            app,
+            name,
+            mounts,
+            gone,
+        } = status;
+        Self {
+            app,
+            name,
+            mounts,
+            gone,
+        }
     }
 }
 

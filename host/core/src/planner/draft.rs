@@ -51,6 +51,14 @@ impl Draft {
         )
     }
 
+    pub(super) fn connect(&mut self, container: &str, spec: &Container, after: &[usize]) -> usize {
+        let act = Act::ConnectContainer {
+            container: container.to_owned(),
+            aliases: spec.aliases.clone(),
+        };
+        self.act(act, after)
+    }
+
     pub(super) fn start(&mut self, container: &str, after: &[usize]) -> usize {
         self.act(
             Act::StartContainer {

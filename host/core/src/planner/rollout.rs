@@ -75,6 +75,12 @@ pub(super) fn roll_out(
         rollout.done = vec![limited];
         ready.push(limited);
     }
+    if copies.is_detached() {
+        let connected = draft.connect(at, copies.spec, &base);
+        rollout.done = vec![connected];
+        rollout.moved = true;
+        ready.push(connected);
+    }
     let running = copies.wanted.is_some_and(|copy| runs(copy.state));
     if !stopped {
         ready.extend(gate);
@@ -96,6 +102,27 @@ pub(super) fn roll_out(
     rollout
 }
 
+/// Plans a container of which a volume is gone: it is neither made nor started, only
+/// ended where its owner `stopped` it. A copy that never started goes, so that it cannot
+/// keep what the engine made in the volume's place.
+pub(super) fn hold(
+    draft: &mut Draft,
+    copies: &Copies<'_>,
+    stopped: bool,
+    after: &[usize],
+) -> Rollout {
+    let occupant = copies.occupant.iter().map(|(copy, _)| *copy);
+    let others = copies.others.iter().copied();
+    for copy in copies.wanted.into_iter().chain(occupant).chain(others) {
+        if copy.state == State::Created {
+            draft.remove(&copy.name, after);
+        } else if stopped && runs(copy.state) {
+            draft.stop(&copy.name, copies.spec.stop_grace_ms, after);
+        }
+    }
+    Rollout::default()
+}
+
 /// The new copy starts beside the old one and takes the name when it is ready. The
 /// old one goes on running: it is a leftover.
 fn side_by_side(
@@ -107,7 +134,7 @@ fn side_by_side(
     after: &[usize],
     rollout: &mut Rollout,
 ) {
-    let settled = running && at == copies.real;
+    let settled = running && at == copies.real && !copies.is_detached();
     if !settled {
         let mut last = after.to_vec();
         if !running {
@@ -174,7 +201,7 @@ fn one_at_a_time(
         rollout.moved = true;
         last.push(renamed);
     }
-    if !stopped && (!running || renamed.is_some()) {
+    if !stopped && (!running || renamed.is_some() || copies.is_detached()) {
         if !running {
             last = vec![draft.start(&copies.real, &last)];
             rollout.started = true;

@@ -44,6 +44,11 @@ impl Copies<'_> {
         copy.hash == self.hash || copy.hash == self.earlier_hash
     }
 
+    /// Whether the copy that is as it shall be is on no network.
+    pub(super) fn is_detached(&self) -> bool {
+        self.wanted.is_some_and(|copy| !copy.attached)
+    }
+
     /// Whether no copy of any kind exists.
     pub(super) fn is_new(&self) -> bool {
         self.wanted.is_none()

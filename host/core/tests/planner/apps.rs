@@ -145,6 +145,7 @@ pub(crate) fn copy(
         service: container.name.clone(),
         hash: container.made_from(&blueprint.revisions),
         state,
+        attached: true,
         address: None,
         created: 0,
         started_ms: None,

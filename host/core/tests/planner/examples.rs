@@ -23,6 +23,7 @@ fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &[&str]) -> Plan {
             instance: &instance,
             stopped: &stopped,
             reloads: &BTreeSet::new(),
+            made: &BTreeSet::new(),
         },
     );
     let mut sim = Sim::new(observed, blueprint, &stopped);
@@ -35,6 +36,7 @@ fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &[&str]) -> Plan {
             instance: &instance,
             stopped: &stopped,
             reloads: &BTreeSet::new(),
+            made: &BTreeSet::new(),
         },
     );
     assert_eq!(again, Plan::default());
@@ -52,6 +54,7 @@ fn text(plan: &Plan) -> String {
                 Act::CreateNetwork { subnet } => format!("network {subnet}"),
                 Act::CreateVolume { volume } => format!("volume {volume}"),
                 Act::CreateContainer { container, .. } => format!("create {container}"),
+                Act::ConnectContainer { container, .. } => format!("connect {container}"),
                 Act::StartContainer { container } => format!("start {container}"),
                 Act::UpdateContainer { container, .. } => format!("limit {container}"),
                 Act::RestartContainer { container, .. } => format!("restart {container}"),

@@ -19,6 +19,7 @@ fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &BTreeSet<ServiceNa
             instance: &Instance::default(),
             stopped,
             reloads: &BTreeSet::new(),
+            made: &BTreeSet::new(),
         },
     )
 }
@@ -157,6 +158,31 @@ proptest! {
             apply(blueprint, &observed, &running, None, &mut rng);
             apply(blueprint, &observed, &stopped, None, &mut rng);
         }
+    }
+
+    #[test]
+    fn a_volume_that_is_gone_is_not_replaced(
+        (blueprint, observed) in any_app_and_observed(),
+        mut rng in any_rng(),
+    ) {
+        let made = &blueprint.volumes;
+        let plan = planner::plan(&blueprint, &observed, &Context {
+            instance: &Instance::default(),
+            stopped: &BTreeSet::new(),
+            reloads: &BTreeSet::new(),
+            made,
+        });
+        let gone = planner::gone_volumes(&blueprint, &observed, made);
+        let lacking = blueprint.containers.values().filter(|spec| {
+            spec.mounts.iter().any(|mount| gone.contains(&mount.name))
+        });
+        // What lacks a volume must not start, and nothing waits for it.
+        let held: BTreeSet<ServiceName> = lacking.map(|spec| spec.name.clone()).collect();
+        let mut sim = Sim::new(&observed, &blueprint, &held);
+        sim.free_fall = true;
+        let order = any_order(&plan, &mut rng);
+        prop_assert_eq!(sim.run(&plan, &order), Ok(()));
+        prop_assert_eq!(&sim.observed.volumes, &observed.volumes);
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl<'a> Sim<'a> {
             Step::Engine(act) => self.act(act),
             Step::AwaitReady { service, container } => {
                 let copy = self.find(container)?;
-                if copy.service != *service || !runs(copy) {
+                if copy.service != *service || !runs(copy) || !copy.attached {
                     return Err(format!("{container} is no running {service}"));
                 }
                 self.ready.insert(copy.id.clone());
@@ -178,6 +178,7 @@ impl<'a> Sim<'a> {
                     service: spec.name.clone(),
                     hash: hash.clone(),
                     state: State::Created,
+                    attached: true,
                     address: None,
                     created: 0,
                     started_ms: None,
@@ -189,6 +190,7 @@ impl<'a> Sim<'a> {
                     healthcheck: None,
                 });
             }
+            Act::ConnectContainer { container, .. } => self.find_mut(container)?.attached = true,
             Act::StartContainer { container } => self.start(container)?,
             Act::UpdateContainer {
                 container,
@@ -275,6 +277,9 @@ impl<'a> Sim<'a> {
         let copy = self.find_mut(container)?;
         if !matches!(copy.state, State::Created | State::Exited(_)) {
             return Err(format!("{container} cannot start"));
+        }
+        if !copy.attached {
+            return Err(format!("{container} is on no network"));
         }
         copy.state = State::Running;
         Ok(())

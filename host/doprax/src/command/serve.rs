@@ -96,6 +96,10 @@ pub(crate) struct Serve {
     /// [default: 10.16.0.0/12 and 10.192.0.0/11]
     #[arg(long, value_name = "CIDR")]
     pool: Vec<Ipv4Net>,
+    /// Let containers reach services of this machine, and the addresses at which clouds
+    /// tell a machine its credentials (169.254.169.254)
+    #[arg(long)]
+    allow_metadata: bool,
     /// Tells this host from others on the same engine
     #[arg(long, value_name = "NAME")]
     instance: Option<AppName>,
@@ -264,6 +268,7 @@ impl Serve {
             },
             build_timeout: self.build_timeout,
             build_cache: self.build_cache.0,
+            allow_metadata: self.allow_metadata,
             interval: INTERVAL,
         })
     }

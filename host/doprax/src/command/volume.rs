@@ -1,4 +1,5 @@
-//! `doprax volume`: list volumes, and remove one with all that is in it.
+//! `doprax volume`: list volumes, remove one with all that is in it, and accept an empty
+//! one in the place of one that is gone.
 
 use crate::confirm::confirm;
 use crate::context::Context;
@@ -7,10 +8,12 @@ use doprax_api::wire;
 use doprax_core::name::{AppName, VolumeName};
 use serde_json::json;
 
-/// List volumes, or remove one
+/// List volumes, remove one, or replace one that is gone
 ///
 /// Volumes hold what must outlive containers. No deploy, removal or rollback takes one
-/// away: only `doprax volume remove` does.
+/// away: only `doprax volume remove` does. Where something else took one away, what mounts
+/// it is not started with an empty one until it is back, or until `doprax volume recreate`
+/// accepts an empty one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Volume {
     #[command(subcommand)]
@@ -20,6 +23,7 @@ pub(crate) struct Volume {
 #[derive(Debug, clap::Subcommand)]
 enum VolumeCommand {
     List(List),
+    Recreate(Recreate),
     Remove(Remove),
 }
 
@@ -32,6 +36,27 @@ Examples:
 struct List {
     /// Only those of this app
     app: Option<AppName>,
+}
+
+/// Make an empty volume in the place of one that is gone
+///
+/// For a volume that something took away (`docker volume rm`, a new disk). What was in it
+/// is not in the new one; containers that mount it start again. One that is there is left
+/// as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax volume recreate shop data
+  doprax volume recreate shop \"new volume 01\" --yes")]
+struct Recreate {
+    /// The app that it belongs to
+    app: AppName,
+    /// Its name in doprax.yaml
+    #[arg(value_parser = |text: &str| VolumeName::new(text))]
+    name: VolumeName,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
 }
 
 /// Remove a volume and everything in it
@@ -58,6 +83,7 @@ impl Volume {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self.command {
             VolumeCommand::List(list) => list.run(context).await,
+            VolumeCommand::Recreate(recreate) => recreate.run(context).await,
             VolumeCommand::Remove(remove) => remove.run(context).await,
         }
     }
@@ -91,6 +117,33 @@ impl List {
     }
 }
 
+impl Recreate {
+    async fn run(self, context: &Context) -> Result<()> {
+        let output = &context.output;
+        let question = format!(
+            "Start {} with an empty volume {:?}, without what was in it?",
+            self.app,
+            self.name.as_str()
+        );
+        if !self.yes && !confirm(output, &question, "--yes")? {
+            output.remark("nothing was done");
+            return Err(Failure::Silent(1));
+        }
+        context
+            .client()?
+            .recreate_volume(&self.app, &self.name)
+            .await?;
+        if output.json {
+            return output.json(&json!({ "app": self.app, "recreated": self.name }));
+        }
+        output.line(format!(
+            "volume {:?} of {} is there, and empty",
+            self.name.as_str(),
+            self.app
+        ))
+    }
+}
+
 impl Remove {
     async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
@@ -120,9 +173,12 @@ impl Remove {
 
 /// Where a volume is mounted.
 pub(super) fn mounts(volume: &wire::Volume) -> String {
-    if volume.mounts.is_empty() {
-        "(nowhere)".to_owned()
-    } else {
-        volume.mounts.join(", ")
+    let mut places = volume.mounts.join(", ");
+    if places.is_empty() {
+        places.push_str("(nowhere)");
     }
+    if volume.gone {
+        places.push_str(" - it is gone");
+    }
+    places
 }

@@ -43,8 +43,10 @@ pub(super) struct Surroundings<'a> {
     pub(super) network: String,
     /// The search domain of the app.
     pub(super) domain: String,
-    /// The engine's name for a volume, and its labels.
-    pub(super) volume: &'a dyn Fn(&VolumeName) -> (String, Labels),
+    /// The engine's name for a volume.
+    pub(super) volume: &'a dyn Fn(&VolumeName) -> String,
+    /// Labels of what the engine makes in the place of a volume that is gone.
+    pub(super) unasked: Labels,
     /// Values of the app's secrets.
     pub(super) secrets: &'a BTreeMap<SecretName, String>,
     /// Whether the engine can limit the size of the writable layer.
@@ -63,22 +65,18 @@ pub(super) fn create_body(
         let secret = |name: &SecretName| around.secrets.get(name).map(String::as_str);
         env.push(format!("{name}={}", value.value.fill(secret)?));
     }
-    let mounts = spec.mounts.iter().map(|mount| {
-        let (name, labels) = (around.volume)(&mount.name);
-        Mount {
-            typ: Some(MountType::VOLUME),
-            source: Some(name),
-            target: Some(mount.path.clone()),
-            // Where someone removed the volume by hand since it was created, the
-            // engine makes it anew, findable as before. An empty volume is filled
-            // with what the image has at the path.
-            volume_options: Some(MountVolumeOptions {
-                labels: Some(labels),
-                no_copy: Some(false),
-                ..MountVolumeOptions::default()
-            }),
-            ..Mount::default()
-        }
+    let mounts = spec.mounts.iter().map(|mount| Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some((around.volume)(&mount.name)),
+        target: Some(mount.path.clone()),
+        // Where the volume is gone, the engine makes one in its place, with these
+        // labels. An empty volume is filled with what the image has at the path.
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(around.unasked.clone()),
+            no_copy: Some(false),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
     });
     let endpoint = EndpointSettings {
         aliases: Some(spec.aliases.clone()),
@@ -237,7 +235,8 @@ mod tests {
             labels: Labels::from([("doprax.app".to_owned(), "shop".to_owned())]),
             network: instance.network(&app),
             domain: instance.domain(&app),
-            volume: &|name| (instance.volume(&app, name), Labels::new()),
+            volume: &|name| instance.volume(&app, name),
+            unasked: Labels::from([("doprax.unasked".to_owned(), "true".to_owned())]),
             secrets,
             disk_limit,
             init: true,

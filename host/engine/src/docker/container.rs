@@ -139,7 +139,8 @@ impl Docker {
         Ok(unfinished)
     }
 
-    /// Creates a container. Where its name is reserved and no container to be seen, the
+    /// Creates a container, unless a volume that it mounts is gone. Where its name is
+    /// reserved and no container to be seen, the
     /// engine still works on a request whose sender went away: that one is waited for.
     async fn create(&self, name: &str, body: &ContainerCreateBody) -> Result<(), Failure> {
         let end = Instant::now() + RESERVED;
@@ -151,7 +152,14 @@ impl Docker {
                     }
                     tokio::time::sleep(REMOVAL_POLL).await;
                 }
-                created => return created,
+                created => {
+                    created?;
+                    let mounts = body.host_config.as_ref().and_then(|c| c.mounts.as_ref());
+                    return match mounts {
+                        Some(mounts) => self.refuse_unasked(name, mounts).await,
+                        None => Ok(()),
+                    };
+                }
             }
         }
     }
@@ -190,12 +198,8 @@ impl Docker {
             labels,
             network: self.instance.network(app),
             domain: self.instance.domain(app),
-            volume: &|name| {
-                (
-                    self.instance.volume(app, name),
-                    self.volume_labels(app, name),
-                )
-            },
+            volume: &|name| self.instance.volume(app, name),
+            unasked: self.unasked_labels(app),
             secrets: &material.secrets,
             disk_limit,
             init,

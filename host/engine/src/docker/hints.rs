@@ -1,16 +1,22 @@
-//! The engine's events, as hints that something about an app changed.
+//! The engine's events, as hints that something about an app changed. Events of
+//! containers have the labels of their app; those of networks and volumes have a name.
 
 use super::{Docker, LOOK, label};
 use crate::Error;
+use bollard::models::EventActor;
 use bollard::query_parameters::EventsOptionsBuilder;
 use doprax_core::name::AppName;
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, select};
+use futures_util::{Stream, StreamExt as _};
+use std::collections::HashMap;
 
 /// What changes a container. Commands that probes run in it do not.
-const ACTIONS: [&str; 9] = [
-    "create", "start", "die", "destroy", "rename", "stop", "pause", "unpause", "oom",
+const OF_CONTAINERS: [&str; 10] = [
+    "create", "start", "die", "destroy", "rename", "stop", "pause", "unpause", "oom", "update",
 ];
+
+/// What takes a network from a container, and what makes or removes a volume.
+const OF_OTHERS: [&str; 3] = ["disconnect", "create", "destroy"];
 
 impl Docker {
     /// Hints, until the engine goes away.
@@ -19,18 +25,36 @@ impl Docker {
         self.within(LOOK, self.transport.version())
             .await
             .map_err(|failure| self.error(failure, "listen to the engine"))?;
-        let mut filters = self.filter(None);
-        filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        filters.insert("event".to_owned(), ACTIONS.map(str::to_owned).to_vec());
-        let events = self.client.events(Some(
-            EventsOptionsBuilder::default().filters(&filters).build(),
-        ));
-        Ok(events
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let mut containers = self.filter(None);
+        containers.insert("type".to_owned(), texts(&["container"]));
+        containers.insert("event".to_owned(), texts(&OF_CONTAINERS));
+        let of_containers = self
+            .events(&containers)
+            .filter_map(async |actor| AppName::new(actor.attributes?.get(label::APP)?).ok());
+        let others = HashMap::from([
+            ("type".to_owned(), texts(&["network", "volume"])),
+            ("event".to_owned(), texts(&OF_OTHERS)),
+        ]);
+        let instance = self.instance.clone();
+        let of_others = self.events(&others).filter_map(move |actor| {
+            // A network's id is no name, a volume's is.
+            let name = actor.attributes.and_then(|mut found| found.remove("name"));
+            let name = name.or(actor.id);
+            std::future::ready(name.and_then(|name| instance.owner(&name)))
+        });
+        Ok(select(of_containers.boxed(), of_others.boxed()).boxed())
+    }
+
+    /// What events are about, until the engine goes away.
+    fn events(
+        &self,
+        filters: &HashMap<String, Vec<String>>,
+    ) -> impl Stream<Item = EventActor> + Send + 'static + use<> {
+        let options = EventsOptionsBuilder::default().filters(filters).build();
+        self.client
+            .events(Some(options))
             .take_while(|event| std::future::ready(event.is_ok()))
-            .filter_map(async |event| {
-                let attributes = event.ok()?.actor?.attributes?;
-                AppName::new(attributes.get(label::APP)?).ok()
-            })
-            .boxed())
+            .filter_map(async |event| event.ok()?.actor)
     }
 }

@@ -23,5 +23,9 @@ pub(super) const FILES: &str = "doprax.files";
 /// On a volume: its exact name within the app.
 pub(super) const VOLUME: &str = "doprax.volume";
 
+/// On a volume that the engine made because a container mounts it and it was not there:
+/// it holds nothing of what the container expects in it.
+pub(super) const UNASKED: &str = "doprax.unasked";
+
 /// Labels of an object.
 pub(super) type Labels = std::collections::HashMap<String, String>;

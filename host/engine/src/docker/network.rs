@@ -2,15 +2,21 @@
 
 use super::{CHANGE, Docker, Failure, LOOK};
 use crate::{Error, Outcome};
-use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
+use bollard::models::{
+    EndpointSettings, Ipam, IpamConfig, Network, NetworkConnectRequest, NetworkCreateRequest,
+};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use doprax_core::name::AppName;
+use doprax_core::subnet::overlap;
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long someone else's creation of the same network may take.
 const CREATION: Duration = Duration::from_secs(5);
+
+/// The bridge driver's option for the largest packet.
+const MTU: &str = "com.docker.network.driver.mtu";
 
 /// How often its end is looked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -47,6 +53,11 @@ fn subnets(network: &Network) -> impl Iterator<Item = Ipv4Net> {
     configs.filter_map(|config| config.subnet.as_ref()?.parse().ok())
 }
 
+/// Whether the engine says that the subnet is another network's.
+fn is_overlap(failure: &Failure) -> bool {
+    failure.message().to_ascii_lowercase().contains("overlap")
+}
+
 impl Docker {
     /// Creates the app's bridge network. The engine keeps the networks apart; within
     /// one, containers reach each other.
@@ -54,6 +65,7 @@ impl Docker {
         &self,
         app: &AppName,
         wanted: Ipv4Net,
+        mtu: Option<u32>,
     ) -> Result<Outcome, Error> {
         let action = || format!("create the network of {app}");
         // Looked for first: an old engine lets two networks have one name.
@@ -70,6 +82,7 @@ impl Docker {
                 }]),
                 ..Ipam::default()
             }),
+            options: mtu.map(|mtu| HashMap::from([(MTU.to_owned(), mtu.to_string())])),
             labels: Some(self.labels(app)),
             ..NetworkCreateRequest::default()
         };
@@ -86,6 +99,12 @@ impl Docker {
                     if let Some(outcome) = self.existing_network(app, wanted).await? {
                         return Ok(outcome);
                     }
+                    // Another's network is seen at once, one that is being made is not.
+                    let taken = is_overlap(&failure)
+                        && (self.is_taken(wanted).await? || Instant::now() > end);
+                    if taken {
+                        return Err(Error::SubnetTaken { subnet: wanted });
+                    }
                     if Instant::now() > end {
                         return Err(self.error(failure, action()));
                     }
@@ -93,6 +112,37 @@ impl Docker {
                 }
             }
             Err(failure) => Err(self.error(failure, action())),
+        }
+    }
+
+    /// Whether a network of the engine has some of these addresses.
+    async fn is_taken(&self, wanted: Ipv4Net) -> Result<bool, Error> {
+        let subnets = self.list_subnets().await?;
+        Ok(subnets.iter().any(|subnet| overlap(subnet, &wanted)))
+    }
+
+    /// Connects a container to the app's network, under its second names.
+    pub(super) async fn connect_container(
+        &self,
+        app: &AppName,
+        container: &str,
+        aliases: &[String],
+    ) -> Result<Outcome, Error> {
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(EndpointSettings {
+                aliases: Some(aliases.to_vec()),
+                ..EndpointSettings::default()
+            }),
+        };
+        let network = self.instance.network(app);
+        let connected = self.client.connect_network(&network, request);
+        match self.within(CHANGE, connected).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(failure) if failure.message().contains("already exists in network") => {
+                Ok(Outcome::AlreadyDone)
+            }
+            Err(failure) => Err(self.container_error(failure, "connect container", container)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the engine says exists. Lists say nearly everything in one call for all
-//! apps; when a container last started and how often it crashed only its own
-//! inspection says, so that is asked for the containers of one app at most.
+//! apps; when a container last started, how often it crashed, and whether it has just
+//! ended only its own inspection says, so that is asked for the containers of one app at
+//! most.
 
 use super::{Docker, Failure, LOOK, healthcheck, label, network};
 use crate::Error;
@@ -30,11 +31,11 @@ impl Docker {
         futures_util::stream::iter(observed.containers.iter_mut().map(Ok))
             .try_for_each_concurrent(AT_ONCE, async |container| {
                 if let Some(now) = self.inspect(&container.id).await? {
+                    // The list still has a process as running when its end was told of.
+                    if let Some(seen) = self.inspected(&now) {
+                        *container = seen;
+                    }
                     container.limits = self.limits(&now).await?;
-                    container.started_ms = started_ms(&now);
-                    container.restarts = restarts(&now);
-                    container.exit_code = exit_code_of(&now);
-                    container.out_of_memory = out_of_memory(&now);
                     container.healthcheck = healthcheck::of(&now);
                 }
                 Ok(())
@@ -117,6 +118,8 @@ impl Docker {
                 }
                 _ => State::Dead,
             },
+            attached: networks
+                .is_some_and(|found| found.contains_key(&self.instance.network(&app))),
             address: networks.and_then(|found| address(found, &self.instance.network(&app))),
             created: found
                 .created
@@ -240,6 +243,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
             ),
             _ => State::Dead,
         },
+        attached: networks.is_some_and(|found| found.contains_key(network)),
         address: networks.and_then(|found| address(found, network)),
         created: found.created.unwrap_or_default(),
         started_ms: None,

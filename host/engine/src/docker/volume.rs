@@ -1,8 +1,10 @@
-//! Volumes. Only [`Docker::delete_volume`] removes one, and nothing here calls it.
+//! Volumes. Only [`Docker::delete_volume`] removes one, and nothing here calls it. What
+//! the engine makes by itself, in the place of a volume that is gone, is none: it goes
+//! before anything was started with it.
 
 use super::{CHANGE, Docker, Failure, LOOK, label};
 use crate::{Error, Outcome};
-use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::models::{Mount, Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use doprax_core::name::{AppName, VolumeName};
 
@@ -13,9 +15,69 @@ struct Foreign {
     name: String,
 }
 
+/// A volume that a container mounts is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("its volume {name} is gone")]
+struct Gone {
+    name: String,
+}
+
 impl Docker {
+    /// The labels of what the engine makes in the place of a volume that is gone.
+    pub(super) fn unasked_labels(&self, app: &AppName) -> label::Labels {
+        let mut labels = self.labels(app);
+        labels.insert(label::UNASKED.to_owned(), "true".to_owned());
+        labels
+    }
+
+    /// Whether the engine has the volume. One that somebody brought back has no labels.
+    pub(super) async fn volume_exists(
+        &self,
+        app: &AppName,
+        volume: &VolumeName,
+    ) -> Result<bool, Error> {
+        let found = self.find_volume(&self.instance.volume(app, volume)).await;
+        let found =
+            found.map_err(|e| self.error(e, format!("look at volume {volume} of {app}")))?;
+        Ok(found.is_some_and(|found| self.is_volume(&found)))
+    }
+
+    /// Whether nobody else made it, and the engine not unasked.
+    fn is_volume(&self, found: &Volume) -> bool {
+        let instance = found.labels.get(label::INSTANCE);
+        instance.is_none_or(|label| label == self.instance.label())
+            && !found.labels.contains_key(label::UNASKED)
+    }
+
+    /// Takes a container back that was just made if the engine made a volume for it:
+    /// the volume that it should have was gone.
+    pub(super) async fn refuse_unasked(
+        &self,
+        container: &str,
+        mounts: &[Mount],
+    ) -> Result<(), Failure> {
+        for name in mounts.iter().filter_map(|mount| mount.source.as_ref()) {
+            let found = self.find_volume(name).await?;
+            if found.is_some_and(|found| found.labels.contains_key(label::UNASKED)) {
+                self.remove(container).await?;
+                self.remove_unasked(name).await?;
+                return Err(Failure::other(Gone { name: name.clone() }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what the engine made in the place of a volume.
+    async fn remove_unasked(&self, name: &str) -> Result<(), Failure> {
+        let removed = self.client.remove_volume(name, None::<RemoveVolumeOptions>);
+        match self.within(CHANGE, removed).await {
+            Err(failure) if !failure.is(404) => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
     /// The labels of a volume.
-    pub(super) fn volume_labels(&self, app: &AppName, volume: &VolumeName) -> label::Labels {
+    fn volume_labels(&self, app: &AppName, volume: &VolumeName) -> label::Labels {
         let mut labels = self.labels(app);
         labels.insert(label::VOLUME.to_owned(), volume.to_string());
         labels
@@ -37,13 +99,18 @@ impl Docker {
             .await
             .map_err(|e| self.error(e, action()))?
         {
-            if labels
+            if found.labels.contains_key(label::UNASKED) {
+                self.remove_unasked(&name)
+                    .await
+                    .map_err(|e| self.error(e, action()))?;
+            } else if labels
                 .iter()
                 .all(|(key, value)| found.labels.get(key) == Some(value))
             {
                 return Ok(Outcome::AlreadyDone);
+            } else {
+                return Err(self.error(Failure::other(Foreign { name }), action()));
             }
-            return Err(self.error(Failure::other(Foreign { name }), action()));
         }
         let request = VolumeCreateRequest {
             name: Some(name),
@@ -92,11 +159,7 @@ impl Docker {
         let Some(found) = found else {
             return Ok(Outcome::AlreadyDone);
         };
-        if found
-            .labels
-            .get(label::INSTANCE)
-            .is_none_or(|label| label != self.instance.label())
-        {
+        if !self.is_volume(&found) {
             return Err(self.error(Failure::other(Foreign { name }), action()));
         }
         let removed = self

@@ -10,6 +10,7 @@ use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State as Doing};
 use doprax_core::plan::Act;
 use doprax_core::resources::Resources;
+use doprax_core::subnet::overlap;
 use doprax_core::text::Text;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,14 +65,14 @@ pub(super) struct Lines {
 enum Refusal {
     #[error("it exists with the subnet {0}")]
     OtherSubnet(Ipv4Net),
-    #[error("its subnet is another network's")]
-    Overlap,
     #[error("its network does not exist")]
     NoNetwork,
     #[error("the network has running containers")]
     NetworkInUse,
     #[error("container {0} has it")]
     VolumeInUse(String),
+    #[error("its volume {0} is gone")]
+    NoVolume(VolumeName),
     #[error("the name is taken")]
     NameTaken,
     #[error("the container is not running")]
@@ -190,6 +191,10 @@ impl State {
             } => {
                 return self.create(app, container, hash, spec, material);
             }
+            Act::ConnectContainer { container, .. } => {
+                self.find(container)?;
+                return Ok(Outcome::AlreadyDone);
+            }
             Act::StartContainer { container } => {
                 if matches!(
                     self.find(container)?.doing,
@@ -244,11 +249,8 @@ impl State {
             Some(found) => return Err(refuse(Refusal::OtherSubnet(*found))),
             None => {}
         }
-        let overlaps = |other: &Ipv4Net| {
-            other.contains(&subnet.network()) || subnet.contains(&other.network())
-        };
-        if self.networks.values().any(overlaps) {
-            return Err(refuse(Refusal::Overlap));
+        if self.networks.values().any(|other| overlap(other, &subnet)) {
+            return Err(Error::SubnetTaken { subnet });
         }
         self.networks.insert(app.clone(), subnet);
         Ok(Outcome::Done)
@@ -313,8 +315,10 @@ impl State {
         if !self.images.contains_key(reference) {
             return Err(missing(reference));
         }
-        for mount in &spec.mounts {
-            self.volumes.insert((app.clone(), mount.name.clone()));
+        let lacks = |volume: &VolumeName| !self.volumes.contains(&(app.clone(), volume.clone()));
+        if let Some(mount) = spec.mounts.iter().find(|mount| lacks(&mount.name)) {
+            let refusal = Refusal::NoVolume(mount.name.clone());
+            return Err(refused(format!("create container {name}"), refusal));
         }
         let container = Container {
             app: app.clone(),
@@ -397,6 +401,10 @@ impl State {
         Ok(Outcome::Done)
     }
 
+    pub(super) fn has_volume(&self, app: &AppName, volume: &VolumeName) -> bool {
+        self.volumes.contains(&(app.clone(), volume.clone()))
+    }
+
     pub(super) fn remove_volume(
         &mut self,
         app: &AppName,
@@ -477,6 +485,7 @@ impl State {
             service: found.spec.name.clone(),
             hash: found.hash.clone(),
             state: found.doing,
+            attached: true,
             address: found.address,
             created: found.created_ms / 1000,
             started_ms: found.started_ms,

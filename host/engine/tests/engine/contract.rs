@@ -39,6 +39,14 @@ pub(crate) async fn a_network_is_made_once(stage: Arc<Stage>) {
         stage.apply(&other).await,
         Err(Error::Failed { .. })
     ));
+    let foreign = AppName::new("foreign").unwrap();
+    let taken = stage
+        .apply_to(&foreign, &Act::CreateNetwork { subnet })
+        .await;
+    assert!(
+        matches!(taken, Err(Error::SubnetTaken { subnet: found }) if found == subnet),
+        "{taken:?}"
+    );
     stage.must(Act::RemoveNetwork).await;
     assert_eq!(
         stage.apply(&Act::RemoveNetwork).await.unwrap(),
@@ -61,6 +69,7 @@ pub(crate) async fn a_volume_has_any_name_and_outlives_containers(stage: Arc<Sta
         path: "/data/kept".to_owned(),
     }];
     let running = stage.start(&redis).await;
+    assert!(stage.engine.has_volume(&stage.app, &name).await.unwrap());
     let used = stage.engine.remove_volume(&stage.app, &name).await;
     assert!(matches!(used, Err(Error::Failed { .. })), "{used:?}");
     stage
@@ -72,6 +81,24 @@ pub(crate) async fn a_volume_has_any_name_and_outlives_containers(stage: Arc<Sta
     let again = stage.engine.remove_volume(&stage.app, &name).await.unwrap();
     assert_eq!(again, Outcome::AlreadyDone);
     assert!(stage.observe().await.volumes.is_empty());
+
+    // Nothing is made in its place, whatever files the container has.
+    redis.files = vec![File {
+        path: "/etc/some.conf".to_owned(),
+        mode: 0o644,
+        owner: None,
+        content: Content::Text(Text::literal("x")),
+    }];
+    for files in [true, false] {
+        if !files {
+            redis.files.clear();
+        }
+        let refused = stage.apply(&stage.create(&redis)).await;
+        assert!(matches!(refused, Err(Error::Failed { .. })), "{refused:?}");
+    }
+    assert!(!stage.engine.has_volume(&stage.app, &name).await.unwrap());
+    let observed = stage.observe().await;
+    assert!(observed.volumes.is_empty() && observed.containers.is_empty());
 }
 
 pub(crate) async fn a_container_goes_through_its_life(stage: Arc<Stage>) {

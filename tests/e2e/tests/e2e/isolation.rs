@@ -1,7 +1,9 @@
 //! Networks: what an app's containers can reach, and under which names.
 
 use crate::host;
-use doprax_e2e::{App, Docker, Host, Setup};
+use doprax_e2e::{App, Docker, Host, Setup, engine, wait_for};
+use std::net::TcpListener;
+use std::process::Command;
 
 /// A container's address on its app's network.
 #[track_caller]
@@ -138,4 +140,78 @@ fn two_hosts_of_one_instance_leave_each_others_apps_alone() {
     assert_eq!(host.docker.ids("tiny"), before);
     second.cli().ok(["remove", "other", "--yes"]);
     assert_eq!(host.docker.ids("tiny"), before);
+}
+
+/// Whether a container gets a connection, and what it hears where it gets none.
+fn connect(docker: &Docker, address: &str, port: u16) -> (bool, String) {
+    let script = format!("exec 3<>/dev/tcp/{address}/{port}");
+    let (code, said) = docker.exec("tiny", "main", &["timeout", "3", "bash", "-c", &script]);
+    (code == 0, said)
+}
+
+#[test]
+fn containers_do_not_reach_the_machine() {
+    let Some(engine) = engine() else { return };
+    let app = App::tiny(
+        "tiny",
+        "services:\n  - redis:\n      image: doprax-test/redis:7\n",
+    );
+    let mut setup = Setup::new(&engine);
+    setup.guarded = true;
+    let mut host = Host::start_with(setup);
+    let docker = host.docker.clone();
+    host.cli().ok(["up", app.path(), "--yes"]);
+    let network = docker.inspect("tiny", "main")["NetworkSettings"]["Networks"].clone();
+    let gateway = network.as_object().unwrap().values().next().unwrap()["Gateway"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let service = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = service.local_addr().unwrap().port();
+    // Refused at once, not for want of a way.
+    let reached = || {
+        [
+            connect(&docker, "169.254.169.254", 80),
+            connect(&docker, &gateway, port),
+        ]
+    };
+    let is_kept = || {
+        let refused = |(connected, said): &(bool, String)| !connected && said.contains("refused");
+        reached().iter().all(refused)
+    };
+    assert!(is_kept(), "{:?}", reached());
+    host.cli().ok(["doctor"]).says(&["reach neither"]);
+    // Everything else goes on: the ingress, neighbours, names.
+    host.site("tiny").get("/").with_status(200);
+    assert!(connect(&docker, "redis", 6379).0);
+
+    // What somebody flushes is restored, and a host that ends opens nothing.
+    let chain = || {
+        let listed = Command::new("iptables").args(["-w", "5", "-S"]).output();
+        let listed = String::from_utf8_lossy(&listed.unwrap().stdout).into_owned();
+        let subnet = host.cli().status("tiny")["subnet"]
+            .as_str()
+            .map(str::to_owned);
+        let rule = format!("-s {}", subnet.unwrap_or_default());
+        let line = listed.lines().find(|line| line.contains(&rule))?.to_owned();
+        Some(line.split_whitespace().nth(1)?.to_owned())
+    };
+    let name = chain().expect("a chain with rules for the subnet");
+    let flush = Command::new("iptables")
+        .args(["-w", "5", "-F", &name])
+        .status();
+    assert!(flush.unwrap().success());
+    wait_for("the rules to be restored", 20, || is_kept().then_some(()));
+    host.kill();
+    assert!(is_kept());
+    host.resume();
+
+    // They go with the last app.
+    host.cli().ok(["remove", "tiny", "--yes"]);
+    wait_for("the rules to go", 20, || {
+        let listed = Command::new("iptables")
+            .args(["-w", "5", "-S", &name])
+            .output();
+        (!listed.unwrap().status.success()).then_some(())
+    });
 }

@@ -10,6 +10,7 @@ mod build;
 mod cause;
 mod crash;
 mod domain;
+mod drift;
 mod guestbook;
 mod hardening;
 mod isolation;

@@ -1,7 +1,7 @@
 //! Volumes: named as people name them, shared, and never removed unasked.
 
 use crate::host;
-use doprax_e2e::App;
+use doprax_e2e::{App, Docker, wait_for};
 
 #[test]
 fn a_name_with_blanks_is_shared_and_stays_until_it_is_removed() {
@@ -86,4 +86,105 @@ fn data_that_no_volume_keeps_is_pointed_out() {
         .says(&["what it writes to /srv/lost is lost"])
         // Redis has its data in a volume by default.
         .says_none(&["/srv/kept is lost", "/data is lost"]);
+}
+
+/// Takes a volume away behind the host's back, with the container that has it.
+#[track_caller]
+fn lose(docker: &Docker, service: &str, volume: &str) {
+    // The host may make the container anew, and with it keep the volume, in between.
+    wait_for("the volume to be gone", 20, || {
+        docker.attempt(&["rm", "--force", &docker.container("tiny", service)]);
+        let removed = docker.attempt(&["volume", "rm", volume]);
+        removed.status.success().then_some(())
+    });
+}
+
+#[test]
+fn a_volume_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let app = App::tiny(
+        "tiny",
+        "main:\n  volumes:\n    - { name: notes, mount: /srv/notes }\n\
+         services:\n  - redis:\n      image: doprax-test/redis:7\n",
+    );
+    let Some(mut host) = host() else { return };
+    let (cli, docker) = (host.cli(), host.docker.clone());
+    cli.ok(["up", app.path(), "--yes"]);
+    let write = ["sh", "-c", "echo kept >/srv/notes/note"];
+    assert_eq!(docker.exec("tiny", "main", &write).0, 0);
+    let names = docker.names("volume", "tiny");
+    let volume = names.iter().find(|name| name.contains("notes")).unwrap();
+
+    lose(&docker, "main", volume);
+    let held = || cli.status("tiny").to_string().contains("volume recreate");
+    wait_for("the volume to be missed", 10, || held().then_some(()));
+    let what_to_do = ["notes", "volume recreate tiny", volume.as_str()];
+    cli.ok(["status", "tiny"]).says(&what_to_do);
+    cli.ok(["volume", "list", "tiny"]).says(&["gone"]);
+    let state = cli.status("tiny")["state"].clone();
+    assert!(state != "running" && state != "starting", "{state}");
+    host.site("tiny")
+        .get("/")
+        .with_status(503)
+        .text()
+        .find("volume")
+        .expect("the page says so");
+    for refused in [
+        ["up", app.path(), "--yes"].as_slice(),
+        &["restart", "tiny"],
+        &["restart", "tiny", "main"],
+        &["env", "set", "tiny", "A=1"],
+    ] {
+        cli.fails(1, refused.iter().copied()).says(&what_to_do);
+    }
+    cli.ok(["restart", "tiny", "redis"]);
+    // Neither the loop nor a new host has made anything in its place.
+    host.kill();
+    host.resume();
+    cli.ok(["restart", "tiny", "redis"]);
+    assert!(held());
+    assert_eq!(docker.id("tiny", "main"), None);
+    assert!(
+        !docker
+            .attempt(&["volume", "inspect", volume])
+            .status
+            .success()
+    );
+
+    // It is brought back, by its name alone.
+    let mount = format!("{volume}:/notes");
+    docker.run(&[
+        "run",
+        "--rm",
+        "--volume",
+        &mount,
+        "doprax-test/redis:7",
+        "sh",
+        "-c",
+        "echo restored >/notes/note",
+    ]);
+    host.site("tiny").wait_until_ok("/", 20);
+    let read = ["cat", "/srv/notes/note"];
+    assert_eq!(docker.exec("tiny", "main", &read).1, "restored");
+    cli.ok(["up", app.path(), "--yes"]).says(&["nothing to do"]);
+    cli.fails(1, ["volume", "recreate", "tiny", "notes", "--yes"])
+        .says(&["is there"]);
+
+    // Or an empty one is accepted.
+    lose(&docker, "main", volume);
+    cli.fails(2, ["volume", "recreate", "tiny", "notes"])
+        .says(&["--yes"]);
+    cli.ok(["volume", "recreate", "tiny", "notes", "--yes"]);
+    host.site("tiny").wait_until_ok("/", 20);
+    assert_ne!(docker.exec("tiny", "main", &read).0, 0);
+    cli.ok(["up", app.path(), "--yes"]).says(&["nothing to do"]);
+
+    // Nobody misses what a person removed.
+    app.write("doprax.yaml", "");
+    cli.ok(["up", app.path(), "--yes"]);
+    cli.ok(["volume", "remove", "tiny", "notes", "--yes"]);
+    app.write(
+        "doprax.yaml",
+        "main:\n  volumes:\n    - { name: notes, mount: /srv/notes }\n",
+    );
+    cli.ok(["up", app.path(), "--yes"]);
 }

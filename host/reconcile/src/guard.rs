@@ -1,0 +1,269 @@
+//! What apps' containers cannot reach: the services of the machine itself, and the
+//! addresses at which clouds tell a machine its credentials.
+//!
+//! The rules are in a chain of iptables that belongs to this host alone, for the subnets
+//! of its apps' networks. They stay when the host ends, as apps do, and go with the last
+//! network. Left open: answers to what the machine asked, DNS, and the host's own ingress,
+//! so that apps reach each other by their domains.
+
+use crate::machine;
+use ipnet::Ipv4Net;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::sync::Mutex;
+
+/// Where clouds answer: link-local addresses, and those of Alibaba and Azure.
+const METADATA: [&str; 3] = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"];
+
+const REFUSE: &str = "-j REJECT --reject-with icmp-port-unreachable";
+
+/// Chains in which the rules hold: for what is for the machine, and for what it passes on.
+const INPUT: &str = "INPUT";
+const FORWARD: [&str; 2] = ["DOCKER-USER", "FORWARD"];
+
+/// How long others that change rules are waited for, in seconds.
+const LOCK: &str = "5";
+
+/// How long iptables may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is known of the rules before the engine was seen.
+const UNSEEN: &str = "the engine's networks were not seen yet";
+
+/// Programs for administrators are not on everybody's path.
+const MORE_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin";
+
+/// Keeps containers from the machine.
+pub(crate) struct Guard {
+    chain: String,
+    /// Where the ingress listens for more than the machine itself.
+    open: Vec<SocketAddr>,
+    subnets: Mutex<Subnets>,
+    problem: std::sync::Mutex<Option<String>>,
+}
+
+/// The subnets for which rules hold.
+#[derive(Default)]
+struct Subnets {
+    held: BTreeSet<Ipv4Net>,
+    /// Those that came since the networks were last looked at.
+    admitted: BTreeSet<Ipv4Net>,
+}
+
+/// Why rules could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The engine's networks are not this machine's.
+    #[error("the engine at {0} is not of this machine")]
+    Elsewhere(String),
+    /// It could not be run.
+    #[error("cannot run {program}")]
+    Run {
+        /// Its name.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It refused.
+    #[error("{program}: {said}")]
+    Refused {
+        /// Its name.
+        program: &'static str,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl Guard {
+    /// The guard of the host with this identifier, whose ingress listens there.
+    pub(crate) fn new(host: &str, ingress: &[SocketAddr]) -> Self {
+        let short: String = host.chars().take(12).collect();
+        let open = ingress.iter().filter(|address| !address.ip().is_loopback());
+        Self {
+            chain: format!("DOPRAX-{short}"),
+            open: open.copied().collect(),
+            subnets: Mutex::default(),
+            problem: std::sync::Mutex::new(Some(UNSEEN.to_owned())),
+        }
+    }
+
+    /// What stood in the way of the rules when they were last looked at.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    /// Has the rules hold for the subnets that were seen and for those that came
+    /// meanwhile, and restores what somebody took from them.
+    pub(crate) async fn hold(&self, engine: &str, seen: BTreeSet<Ipv4Net>) {
+        let mut subnets = self.subnets.lock().await;
+        subnets.held = seen;
+        let admitted = std::mem::take(&mut subnets.admitted);
+        subnets.held.extend(admitted);
+        let done = self.apply(engine, &subnets.held).await;
+        self.note(done);
+    }
+
+    /// Has the rules hold for one subnet more.
+    pub(crate) async fn admit(&self, engine: &str, subnet: Ipv4Net) {
+        let mut subnets = self.subnets.lock().await;
+        subnets.admitted.insert(subnet);
+        if subnets.held.insert(subnet) {
+            let done = self.apply(engine, &subnets.held).await;
+            self.note(done);
+        }
+    }
+
+    fn note(&self, done: Result<(), Error>) {
+        let problem = done.err().map(|error| crate::error::chain(&error));
+        let mut known = self.lock();
+        if problem != *known {
+            match &problem {
+                Some(problem) => {
+                    tracing::warn!(problem, "containers can reach the machine's services");
+                }
+                None => tracing::info!("containers are kept from the machine's services"),
+            }
+            *known = problem;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.problem
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn apply(&self, engine: &str, subnets: &BTreeSet<Ipv4Net>) -> Result<(), Error> {
+        if !machine::is_local(engine) {
+            return Err(Error::Elsewhere(engine.to_owned()));
+        }
+        // Fails where no rules can be made at all.
+        iptables(&["-S", INPUT]).await?;
+        if subnets.is_empty() {
+            return self.clear().await;
+        }
+        let wanted = rules(&self.chain, subnets, &self.open);
+        let held = iptables(&["-S", &self.chain]).await.unwrap_or_default();
+        if !held.lines().skip(1).eq(wanted.lines()) {
+            // In one act: there is no moment without rules.
+            let script = format!("*filter\n:{} - [0:0]\n{wanted}COMMIT\n", self.chain);
+            run("iptables-restore", &["--noflush", "-w", LOCK], &script).await?;
+        }
+        let mut forward = FORWARD[1];
+        if iptables(&["-S", FORWARD[0]]).await.is_ok() {
+            forward = FORWARD[0];
+        }
+        for hook in [INPUT, forward] {
+            if iptables(&["-C", hook, "-j", &self.chain]).await.is_err() {
+                iptables(&["-I", hook, "1", "-j", &self.chain]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the rules.
+    pub(crate) async fn clear(&self) -> Result<(), Error> {
+        if iptables(&["-S", &self.chain]).await.is_err() {
+            return Ok(());
+        }
+        for hook in [INPUT, FORWARD[0], FORWARD[1]] {
+            while iptables(&["-C", hook, "-j", &self.chain]).await.is_ok() {
+                iptables(&["-D", hook, "-j", &self.chain]).await?;
+            }
+        }
+        iptables(&["-F", &self.chain]).await?;
+        iptables(&["-X", &self.chain]).await.map(drop)
+    }
+}
+
+/// The rules in the words in which iptables lists them.
+fn rules(chain: &str, subnets: &BTreeSet<Ipv4Net>, open: &[SocketAddr]) -> String {
+    let mut rules = vec![
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned(),
+        "-p udp -m udp --dport 53 -j RETURN".to_owned(),
+        "-p tcp -m tcp --dport 53 -j RETURN".to_owned(),
+    ];
+    for address in open {
+        let port = address.port();
+        for protocol in ["tcp", "udp"] {
+            let rule = format!("-p {protocol} -m {protocol} --dport {port} -j RETURN");
+            match address.ip() {
+                // An unspecified IPv6 address takes IPv4 too.
+                ip if ip.is_unspecified() => rules.push(rule),
+                IpAddr::V4(ip) => rules.push(format!("-d {ip}/32 {rule}")),
+                IpAddr::V6(_) => {}
+            }
+        }
+    }
+    for subnet in Ipv4Net::aggregate(&subnets.iter().copied().collect()) {
+        let metadata = METADATA.map(|net| format!("-s {subnet} -d {net} {REFUSE}"));
+        rules.extend(metadata);
+        rules.push(format!("-s {subnet} -m addrtype --dst-type LOCAL {REFUSE}"));
+    }
+    rules
+        .iter()
+        .map(|rule| format!("-A {chain} {rule}\n"))
+        .collect()
+}
+
+async fn iptables(arguments: &[&str]) -> Result<String, Error> {
+    let arguments: Vec<&str> = ["-w", LOCK]
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .collect();
+    run("iptables", &arguments, "").await
+}
+
+/// Runs a program and returns what it printed.
+async fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<String, Error> {
+    let failed = |source| Error::Run { program, source };
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("PATH", format!("{path}:{MORE_PATH}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let ended = async {
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).await?;
+        }
+        child.wait_with_output().await
+    };
+    let output = tokio::time::timeout(PATIENCE, ended).await;
+    let output = output
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+        .map_err(failed)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let first = said.lines().next().unwrap_or("it failed and said nothing");
+    Err(Error::Refused {
+        program,
+        said: first.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ingress_and_dns_stay_open_and_subnets_side_by_side_are_one() {
+        let subnets = ["10.16.0.0/23", "10.16.2.0/23", "10.20.0.0/23"];
+        let subnets = subnets.iter().map(|net| net.parse().unwrap()).collect();
+        let ingress = ["127.0.0.1:8080", "0.0.0.0:80", "192.0.2.7:443"];
+        let ingress = ingress.map(|address| address.parse().unwrap());
+        let guard = Guard::new("0123456789abcdef", &ingress);
+        insta::assert_snapshot!(rules(&guard.chain, &subnets, &guard.open));
+    }
+}
