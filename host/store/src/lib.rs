@@ -35,7 +35,7 @@ const CACHE_KIB: u32 = 256;
 
 /// How long a write waits for another process that has locked the database, such as a
 /// backup.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY: Duration = Duration::from_secs(2);
 
 /// The host's memory. Cheap to clone; all clones share connections.
 #[derive(Clone)]
