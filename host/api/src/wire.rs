@@ -19,7 +19,7 @@ pub use certificate::{Certificate, CertificateState, LocalCa};
 pub use deploy::{ConfigFile, DeployRequest, Proposal, SetVariables};
 pub use doctor::{Finding, Level};
 pub use domain::{DnsRecord, Domain, NewDomain, Verification};
-pub use edit::{Edit, EnvVariable};
+pub use edit::{Edit, EnvSource, EnvVariable};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, TerminalSize};
 pub(crate) use exec::{STDERR, STDOUT};
 pub use failure::Failure;

@@ -112,6 +112,10 @@ fn request(manifest: &str) -> DeployRequest {
         dockerfile: "FROM x\nEXPOSE 80\n".to_owned(),
         files: BTreeMap::new(),
         variables: BTreeMap::new(),
+        commit: None,
+        pull: false,
+        build: false,
+        no_cache: false,
     }
 }
 

@@ -8,7 +8,7 @@
     reason = "a measurement for people"
 )]
 
-use doprax_core::assemble::{Input, MainPorts, assemble};
+use doprax_core::assemble::{Facts, Input, MainPorts, assemble};
 use doprax_core::blueprint::Blueprint;
 use doprax_core::diff;
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
@@ -169,6 +169,7 @@ fn blueprint(spec: &AppSpec) -> Blueprint {
         subnet: "10.16.0.0/23".parse().expect("a subnet"),
         revisions: &BTreeMap::new(),
         disk_limit: false,
+        facts: &Facts::default(),
     })
     .expect("nothing is wrong with the app")
 }
@@ -193,6 +194,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             image: container.image.reference().to_owned(),
             limits: None,
             healthcheck: None,
+            image_id: String::new(),
         });
     Observed {
         network: Some(Network {

@@ -12,6 +12,7 @@ use crate::secret::{SecretName, SecretSource};
 use crate::service::ServiceDescription;
 use crate::source::Source;
 use crate::spec::{AppSpec, ServiceSpec, Strategy, VolumeMount};
+use crate::text::Fact;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +59,21 @@ pub struct Input<'a> {
     pub revisions: &'a BTreeMap<SecretName, u64>,
     /// Whether the engine can limit the size of a container's writable layer.
     pub disk_limit: bool,
+    /// What the host knows of the app and its release.
+    pub facts: &'a Facts,
+}
+
+/// What the host knows of an app and its release, for texts that ask for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Where the app is reached.
+    pub url: String,
+    /// The host name in that.
+    pub host: String,
+    /// The release's number.
+    pub release: u64,
+    /// The Git commit of the source, if it has one.
+    pub commit: Option<String>,
 }
 
 /// The TCP ports that main exposes.
@@ -98,7 +114,7 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
     let around = Around {
         input: *input,
         aliases: alias::aliases(input),
-        peers: Peers::new(&main_ports, &ports),
+        peers: Peers::new(input, &main_ports, &ports),
     };
 
     let main = container::main(&around, &main_ports, &mut findings);
@@ -132,6 +148,13 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
                 }),
             }
         }
+    }
+    let asked = input.spec.facts();
+    if asked.contains(&Fact::ReleaseCommit) && input.facts.commit.is_none() {
+        findings.notes.push(Note {
+            service: None,
+            text: "${release.commit} is empty: the source folder has no Git commit".to_owned(),
+        });
     }
     let Findings {
         mut notes,
@@ -171,6 +194,9 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
         domains: host_names(&input.spec.domains),
         secrets,
         revisions,
+        release: asked
+            .contains(&Fact::ReleaseNumber)
+            .then_some(input.facts.release),
         notes,
     })
 }

@@ -42,6 +42,9 @@ pub struct Blueprint {
     /// Revision of each secret's value; a new value is a new revision and so a new
     /// container.
     pub revisions: BTreeMap<SecretName, u64>,
+    /// The release's number, where a text has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<u64>,
     /// Remarks for the reader of the plan.
     pub notes: Vec<Note>,
 }
@@ -108,6 +111,41 @@ impl Image {
     }
 }
 
+/// Which image a reference meant when it was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageIdentity {
+    /// The engine's id of it.
+    pub id: String,
+    /// The digest by which its registry gives it out; absent for one of the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Whether the container was made of this image before containers were told apart
+    /// by it: the id is then no part of the container's digest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+}
+
+impl ImageIdentity {
+    /// Stands for an image that is not built yet, in a blueprint that is good for
+    /// showing only.
+    pub fn unbuilt() -> Self {
+        Self {
+            id: "built again".to_owned(),
+            digest: None,
+            adopted: false,
+        }
+    }
+
+    /// What people tell it by: the beginning of the digest, else of the id.
+    pub fn short(&self) -> String {
+        let text = self.digest.as_deref().unwrap_or(&self.id);
+        match text.strip_prefix("sha256:") {
+            Some(hex) => format!("sha256:{}", hex.chars().take(12).collect::<String>()),
+            None => text.to_owned(),
+        }
+    }
+}
+
 /// The desired state of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
@@ -119,6 +157,9 @@ pub struct Container {
     pub stage: Stage,
     /// Its image.
     pub image: Image,
+    /// Which image that is; absent: not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<ImageIdentity>,
     /// Its environment.
     pub env: BTreeMap<String, Env>,
     /// Replaces the image's entrypoint.
@@ -270,6 +311,14 @@ impl Container {
             image: Image::Pull {
                 reference: self.image.reference().to_owned(),
             },
+            identity: self
+                .identity
+                .as_ref()
+                .filter(|identity| !identity.adopted)
+                .map(|identity| ImageIdentity {
+                    digest: None,
+                    ..identity.clone()
+                }),
             probes: Vec::new(),
             ready_timeout_ms: 0,
             judged: false,

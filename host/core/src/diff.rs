@@ -5,6 +5,7 @@
 //! before it gets into a [`Diff`].
 
 use crate::blueprint::{Blueprint, Front, Note};
+use crate::caution::cautions;
 use crate::domain::Domains;
 use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
@@ -200,6 +201,12 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
             reason: "main listens on no port".to_owned(),
         }),
     };
+    let mut notes = next.notes.clone();
+    if let Some(previous) = previous {
+        let made = next.volumes.iter();
+        let made = made.filter(|volume| !touched.volumes.contains(*volume));
+        notes.extend(cautions(previous, next, &made.collect()));
+    }
     Diff {
         app: next.app.clone(),
         first: previous.is_none(),
@@ -213,7 +220,7 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
         front,
         drain: drain(previous, next),
         domains: domains(previous, next),
-        notes: next.notes.clone(),
+        notes,
         kept: Vec::new(),
         dropped: Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! What a Dockerfile says about its image without building it: the ports it exposes, the
-//! folders it declares to hold data, its user, the files that it names.
+//! folders it declares to hold data, its user, the files that it names, the images it builds
+//! on.
 
 use crate::ignore_file::pattern_matches;
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,6 +139,54 @@ impl Stage {
 fn folders(arguments: &str) -> Vec<String> {
     serde_json::from_str(arguments.trim())
         .unwrap_or_else(|_| arguments.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The images that a Dockerfile builds on or copies from, ascending. Where a name has a
+/// variable in it, what `args` says of it counts, else its default; one that is not known
+/// before the build is left out.
+pub fn bases(text: &str, args: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let mut stages = BTreeSet::new();
+    let mut global = Scope::default();
+    let mut bases = BTreeSet::new();
+    for (instruction, arguments) in Instructions::new(text) {
+        let mut words = arguments.split_whitespace();
+        let image = match instruction.as_str() {
+            // Those before the first stage alone count in names of images.
+            "ARG" if stages.is_empty() => {
+                global.declare(&arguments, args, &Scope::default());
+                continue;
+            }
+            "FROM" => {
+                let mut words = words.filter(|word| !word.starts_with("--"));
+                let image = words.next().map(str::to_owned);
+                let number = stages.len().to_string();
+                let name = match (words.next(), words.next()) {
+                    (Some(word), Some(name)) if word.eq_ignore_ascii_case("as") => {
+                        name.to_lowercase()
+                    }
+                    _ => number,
+                };
+                let image = image.filter(|image| is_image(image, &stages));
+                stages.insert(name);
+                image
+            }
+            "COPY" => words
+                .find_map(|word| word.strip_prefix("--from="))
+                .map(str::to_owned)
+                .filter(|image| is_image(image, &stages)),
+            _ => continue,
+        };
+        let image = image.and_then(|image| expand(&image, &global));
+        let is_image = |image: &String| !image.is_empty() && !image.eq_ignore_ascii_case("scratch");
+        bases.extend(image.filter(is_image));
+    }
+    bases
+}
+
+/// Whether a name is that of an image, and none of the stages before, which have numbers,
+/// too.
+fn is_image(name: &str, stages: &BTreeSet<String>) -> bool {
+    !stages.contains(&name.to_lowercase()) && name.parse::<u16>().is_err()
 }
 
 fn parse_ports(word: &str) -> Vec<u16> {

@@ -11,10 +11,13 @@
 pub mod assemble;
 pub mod blueprint;
 pub mod cause;
+pub mod caution;
 pub mod diagnostic;
 pub mod diff;
 pub mod dockerfile;
 pub mod domain;
+pub mod dotenv;
+pub mod identity;
 pub mod ignore_file;
 pub mod manifest;
 pub mod merge;

@@ -126,6 +126,7 @@ mod tests {
             drain: crate::spec::Drain::default(),
             secrets: BTreeMap::new(),
             revisions: BTreeMap::new(),
+            release: None,
             notes: Vec::new(),
         }
     }
@@ -146,6 +147,7 @@ mod tests {
             exit_code: None,
             out_of_memory: false,
             image: String::new(),
+            image_id: String::new(),
             limits: None,
             healthcheck: None,
         };

@@ -68,6 +68,9 @@ pub struct ObservedContainer {
     /// Image reference it was made from.
     #[serde(default)]
     pub image: String,
+    /// The engine's id of that image.
+    #[serde(default)]
+    pub image_id: String,
     /// The limits that hold for it; absent where they were not looked at, or where the
     /// engine cannot keep any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

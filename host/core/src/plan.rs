@@ -74,6 +74,19 @@ pub enum Step {
     Drain(Drain),
 }
 
+/// Whether an image is built although one of its reference exists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rebuild {
+    /// It is not.
+    #[default]
+    Never,
+    /// It is; steps of which nothing changed are taken from the builder's cache.
+    Cached,
+    /// It is, every step of it.
+    Uncached,
+}
+
 /// An act on the engine. Doing it again when it is done already is no error.
 /// Containers are named by their engine name, see [`crate::name::Instance`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,11 +101,16 @@ pub enum Act {
         /// How it is built.
         #[serde(flatten)]
         recipe: Recipe,
+        /// Whether it is built although it exists.
+        rebuild: Rebuild,
     },
-    /// Pull an image.
+    /// Pull an image where the engine has none of this reference, or another.
     PullImage {
         /// Its reference.
         reference: String,
+        /// The digest by which its registry gives out the wanted one; absent: any will
+        /// do.
+        digest: Option<String>,
     },
     /// Create the app's network.
     CreateNetwork {
@@ -185,7 +203,7 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuildImage { recipe, .. } => write!(f, "build main from {recipe}"),
-            Self::PullImage { reference } => write!(f, "pull {reference}"),
+            Self::PullImage { reference, .. } => write!(f, "pull {reference}"),
             Self::CreateNetwork { subnet } => write!(f, "create network {subnet}"),
             Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
             Self::CreateContainer { container, .. } => write!(f, "create {container}"),

@@ -17,7 +17,7 @@
 use crate::blueprint::{Blueprint, Container, Image, Stage};
 use crate::name::{Instance, ServiceName, VolumeName};
 use crate::observed::{Observed, ObservedContainer, State};
-use crate::plan::{Act, Plan};
+use crate::plan::{Act, Plan, Rebuild};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod draft;
@@ -215,14 +215,15 @@ fn images(
     observed: &Observed,
     lacks_volume: &dyn Fn(&Copies<'_>) -> bool,
 ) -> Vec<usize> {
-    let missing: BTreeMap<&str, &Image> = survey
+    let missing: BTreeMap<&str, &Container> = survey
         .services
         .iter()
         .filter(|copies| copies.wanted.is_none() && !lacks_volume(copies))
-        .map(|copies| (copies.spec.image.reference(), &copies.spec.image))
+        .map(|copies| (copies.spec.image.reference(), copies.spec))
         .filter(|(reference, _)| !observed.images.contains(*reference))
         .collect();
-    let acts = missing.into_values().map(|image| match image.clone() {
+    let digest = |spec: &Container| spec.identity.as_ref()?.digest.clone();
+    let acts = missing.into_values().map(|spec| match spec.image.clone() {
         Image::Build {
             reference,
             source,
@@ -231,8 +232,12 @@ fn images(
             reference,
             source,
             recipe,
+            rebuild: Rebuild::Never,
         },
-        Image::Pull { reference } => Act::PullImage { reference },
+        Image::Pull { reference } => Act::PullImage {
+            reference,
+            digest: digest(spec),
+        },
     });
     acts.map(|act| draft.act(act, &[])).collect()
 }

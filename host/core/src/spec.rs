@@ -7,11 +7,11 @@ use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
 use crate::service::{AppContext, DescribeRequest};
 use crate::source::Recipe;
-use crate::text::Template;
+use crate::text::{Fact, Template, TemplatePart};
 use crate::unit::format_duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// An app as its owner wants it.
@@ -36,6 +36,20 @@ pub struct AppSpec {
 }
 
 impl AppSpec {
+    /// What the values of variables ask the host for.
+    pub fn facts(&self) -> BTreeSet<Fact> {
+        let services = self.services.values().map(|service| &service.container);
+        let containers = services.chain([&self.main.container]);
+        let values = containers.flat_map(|container| container.env.values());
+        let parts = values.flat_map(|value| &value.value.0);
+        parts
+            .filter_map(|part| match part {
+                TemplatePart::Fact(fact) => Some(*fact),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// What the plugin of a service of this app is asked; nothing if the app has no
     /// service of this name.
     pub fn describe_request(&self, name: &ServiceName) -> Option<DescribeRequest> {
@@ -218,7 +232,7 @@ impl PortSpec {
 /// The value of an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvValue {
-    /// Only literals and secrets occur here.
+    /// Only literals, secrets and facts occur here.
     pub value: Template,
     /// Whether its value is masked wherever it is shown.
     #[serde(default)]

@@ -25,6 +25,54 @@ pub enum TemplatePart {
     Port(ServiceName),
     /// The port on which main listens.
     MainPort,
+    /// What the host knows of the app and its release.
+    Fact(Fact),
+}
+
+/// The variable in which every container finds the host name of its app.
+pub const HOST_VARIABLE: &str = "DOPRAX_APP_URL";
+
+/// What the host knows of an app and its release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fact {
+    /// Where the app is reached: `https://shop.example.com`.
+    AppUrl,
+    /// The host name in that.
+    AppHost,
+    /// The app's name.
+    AppName,
+    /// The release's number, from 1.
+    ReleaseNumber,
+    /// The Git commit of the source.
+    ReleaseCommit,
+}
+
+impl Fact {
+    /// Every fact, in the order in which people are told of them.
+    pub const ALL: [Self; 5] = [
+        Self::AppUrl,
+        Self::AppHost,
+        Self::AppName,
+        Self::ReleaseNumber,
+        Self::ReleaseCommit,
+    ];
+
+    /// Its name in a manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AppUrl => "app.url",
+            Self::AppHost => "app.host",
+            Self::AppName => "app.name",
+            Self::ReleaseNumber => "release.number",
+            Self::ReleaseCommit => "release.commit",
+        }
+    }
+
+    /// The fact of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fact| fact.name() == name)
+    }
 }
 
 /// A text with gaps.
@@ -52,6 +100,25 @@ pub enum Part {
     Literal(String),
     /// The value of a secret.
     Secret(SecretName),
+    /// The value of a secret, percent-encoded, within a URL.
+    Encoded(SecretName),
+    /// These characters, masked wherever they are shown.
+    Masked(String),
+}
+
+/// The text as a part of a URL: every character but the unreserved ones of RFC 3986
+/// section 2.3 percent-encoded.
+pub fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail");
+        }
+    }
+    encoded
 }
 
 /// A text in which only the values of secrets are still missing.
@@ -68,8 +135,8 @@ impl Text {
     /// The secrets that the text names.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         self.0.iter().filter_map(|part| match part {
-            Part::Secret(name) => Some(name),
-            Part::Literal(_) => None,
+            Part::Secret(name) | Part::Encoded(name) => Some(name),
+            Part::Literal(_) | Part::Masked(_) => None,
         })
     }
 
@@ -82,8 +149,12 @@ impl Text {
         let mut filled = String::new();
         for part in &self.0 {
             match part {
-                Part::Literal(text) => filled.push_str(text),
+                Part::Literal(text) | Part::Masked(text) => filled.push_str(text),
                 Part::Secret(name) => filled.push_str(value(name).ok_or_else(|| name.clone())?),
+                Part::Encoded(name) => {
+                    let value = value(name).ok_or_else(|| name.clone())?;
+                    filled.push_str(&percent_encoded(value));
+                }
             }
         }
         Ok(filled)

@@ -1,11 +1,13 @@
 //! What wins, what is filled in, and what is refused when an app is assembled.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use doprax_core::assemble::{Error, Input, MainPorts, Place, SourceFile, assemble};
-use doprax_core::blueprint::{Blueprint, Container, Content, Owner, Stage};
+use doprax_core::assemble::{Error, Facts, Input, MainPorts, Place, SourceFile, assemble};
+use doprax_core::blueprint::{Blueprint, Container, Content, ImageIdentity, Owner, Stage};
+use doprax_core::identity::{adopted, identify};
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
+use doprax_core::observed::Observed;
 use doprax_core::secret::{SecretName, SecretSource};
-use doprax_core::service::{EnvTemplate, ServiceDescription, VolumeDefault};
+use doprax_core::service::{EnvTemplate, Output, ServiceDescription, VolumeDefault};
 use doprax_core::source::{Recipe, Source};
 use doprax_core::spec::{AppSpec, ConfigFile, EnvValue, ServiceSpec, Strategy};
 use doprax_core::text::{Part, Template, TemplatePart, Text};
@@ -111,6 +113,7 @@ impl App {
                 (SecretName::word("random_1"), 1),
             ]),
             disk_limit: false,
+            facts: &Facts::default(),
         })
     }
 
@@ -405,4 +408,104 @@ fn a_service_cannot_be_main() {
     app.spec.services.insert(ServiceName::main(), spec);
     let plugin = PluginName::new("mysql").unwrap();
     assert_eq!(app.errors(), [Error::NamedMain { plugin }]);
+}
+
+#[test]
+fn a_container_made_before_images_were_told_apart_stays() {
+    let mut wanted = App::new().assemble().unwrap();
+    let db = service("db");
+    let hash = |blueprint: &Blueprint| blueprint.containers[&db].hash(&blueprint.revisions);
+    let (stored, before) = (wanted.clone(), hash(&wanted));
+    let observed = |image_id: &str| Observed {
+        containers: vec![
+            serde_json::from_value(json!({
+                "id": "1", "name": "db.shop.internal", "service": "db", "hash": before,
+                "state": "running", "image": "mysql:8", "image_id": image_id,
+            }))
+            .unwrap(),
+        ],
+        ..Observed::default()
+    };
+    let found = |id: &str| {
+        let identity = ImageIdentity {
+            id: id.to_owned(),
+            digest: Some("sha256:d".to_owned()),
+            adopted: false,
+        };
+        BTreeMap::from([("mysql:8".to_owned(), identity)])
+    };
+
+    // It runs what its reference means: it stays as it is.
+    identify(&mut wanted, Some(&stored), &found("a"), &observed("a"));
+    assert_eq!(hash(&wanted), before);
+    assert!(wanted.containers[&db].identity.as_ref().unwrap().adopted);
+    assert_eq!(adopted(&stored, &observed("a")), wanted);
+
+    // The reference means another image by now: it is made anew, and then known by that.
+    let previous = wanted.clone();
+    identify(&mut wanted, Some(&previous), &found("b"), &observed("a"));
+    assert_ne!(hash(&wanted), before);
+    let renewed = wanted.clone();
+    identify(&mut wanted, Some(&renewed), &found("b"), &observed("b"));
+    assert_eq!(wanted, renewed);
+
+    // The image is gone from the engine: what is known of it stays known.
+    identify(
+        &mut wanted,
+        Some(&renewed),
+        &BTreeMap::new(),
+        &observed("b"),
+    );
+    assert_eq!(wanted, renewed);
+
+    // A digest that its registry gives to the same image is no change.
+    let mut first = stored.clone();
+    identify(&mut first, None, &found("a"), &Observed::default());
+    assert_ne!(hash(&first), before);
+}
+
+#[test]
+fn outputs_mask_what_is_masked_and_urls_are_encoded() {
+    let mut app = App::new();
+    app.user_env("USER", "a@b", false);
+    app.user_env("PASSWORD", "p:/w", true);
+    let secret = app.secret();
+    let output = |name: &str, value: Vec<TemplatePart>| Output {
+        name: name.to_owned(),
+        value: Template(value),
+    };
+    let text = |text: &str| TemplatePart::Literal(text.to_owned());
+    app.description.outputs = vec![
+        output("password", vec![refers("PASSWORD")]),
+        output("user", vec![refers("USER")]),
+        output(
+            "url",
+            vec![
+                text("db://"),
+                refers("USER"),
+                text(":"),
+                refers("PASSWORD"),
+                TemplatePart::Secret(secret.clone()),
+                text("@"),
+                TemplatePart::Host(service("db")),
+            ],
+        ),
+    ];
+    let outputs = app.assembled_db().outputs;
+    assert_eq!(
+        outputs["password"],
+        Text(vec![Part::Masked("p:/w".to_owned())])
+    );
+    assert_eq!(outputs["user"], Text::literal("a@b"));
+    assert_eq!(
+        outputs["url"],
+        Text(vec![
+            Part::Literal("db://a%40b:".to_owned()),
+            Part::Masked("p%3A%2Fw".to_owned()),
+            Part::Encoded(secret),
+            Part::Literal("@db".to_owned()),
+        ])
+    );
+    let filled = outputs["url"].fill(|_| Some("s?#")).unwrap();
+    assert_eq!(filled, "db://a%40b:p%3A%2Fws%3F%23@db");
 }

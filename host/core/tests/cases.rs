@@ -9,7 +9,7 @@
 //!   that come before it; or the errors.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble};
+use doprax_core::assemble::{self, Facts, Input, MainPorts, SourceFile, assemble};
 use doprax_core::blueprint::{Blueprint, sha256_hex};
 use doprax_core::diff;
 use doprax_core::manifest::{self, KnownPlugin};
@@ -236,7 +236,18 @@ fn blueprint(spec: &AppSpec, world: &World) -> Result<Blueprint, Vec<assemble::E
         subnet: "10.16.0.0/23".parse().unwrap(),
         revisions: &BTreeMap::new(),
         disk_limit: world.disk_limit,
+        facts: &facts(),
     })
+}
+
+/// What the host knows of every case's app.
+fn facts() -> Facts {
+    Facts {
+        url: "https://shop.example.com".to_owned(),
+        host: "shop.example.com".to_owned(),
+        release: 7,
+        commit: Some("c0ffee".to_owned()),
+    }
 }
 
 /// What the plugin says in `plugins.json`, completed by nothing for what it leaves out.
@@ -295,6 +306,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
                 usual: true,
             }),
             healthcheck: None,
+            image_id: String::new(),
         };
         containers.insert(engine_name, copy);
     };

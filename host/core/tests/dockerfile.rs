@@ -1,6 +1,6 @@
-//! What a Dockerfile declares, and which files it names.
+//! What a Dockerfile declares, which files it names, and what it builds on.
 
-use doprax_core::dockerfile::{Declared, declared, names_file};
+use doprax_core::dockerfile::{Declared, bases, declared, names_file};
 use std::collections::BTreeMap;
 
 fn read(text: &str) -> Declared {
@@ -178,4 +178,25 @@ fn a_file_is_named_by_itself_by_its_folder_or_by_a_pattern() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn the_images_that_a_dockerfile_builds_on() {
+    let check = |text: &str, expected: &[&str]| {
+        let found: Vec<String> = bases(text, &BTreeMap::new()).into_iter().collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    check("FROM a:1\nRUN x", &["a:1"]);
+    check(
+        "from --platform=linux/amd64 b AS Build\nFROM build\nCOPY --from=build /x /\nCOPY --from=0 /x /\nCOPY --from=c:2 /x /",
+        &["b", "c:2"],
+    );
+    check("FROM scratch\nCOPY x /", &[]);
+    check(
+        "ARG TAG=3.11\nARG REGISTRY\nFROM python:${TAG}-slim\nARG TAG=2\nFROM d:$TAG\nFROM ${REGISTRY}/e\nFROM ${OTHER:-f}:1",
+        &["d:3.11", "f:1", "python:3.11-slim"],
+    );
+    check("", &[]);
+    check("FROM", &[]);
+    check("FROM ${", &[]);
 }

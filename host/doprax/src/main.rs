@@ -10,6 +10,7 @@ mod args;
 mod command;
 mod confirm;
 mod context;
+mod env_file;
 mod failure;
 mod limits;
 mod open_files;

@@ -60,6 +60,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// hundreds of containers at once needs tens of seconds for each.
 const CHANGE: Duration = Duration::from_secs(180);
 
+/// How long a registry may take to say what it has.
+const REGISTRY: Duration = Duration::from_secs(20);
+
 /// A Docker engine.
 #[derive(Debug, Clone)]
 pub struct Docker {
@@ -190,11 +193,19 @@ impl Engine for Docker {
                 reference,
                 source,
                 recipe,
+                rebuild,
             } => {
-                self.build(app, reference, source, recipe, material, progress)
-                    .await
+                let wanted = build::Wanted {
+                    reference,
+                    source,
+                    recipe,
+                    rebuild: *rebuild,
+                };
+                self.build(app, wanted, material, progress).await
             }
-            Act::PullImage { reference } => self.pull(reference, progress).await,
+            Act::PullImage { reference, digest } => {
+                self.pull(reference, digest.as_deref(), progress).await
+            }
             Act::CreateNetwork { subnet } => self.create_network(app, *subnet, material.mtu).await,
             Act::RemoveNetwork => self.remove_network(app).await,
             Act::CreateVolume { volume } => self.create_volume(app, volume).await,
@@ -255,6 +266,10 @@ impl Engine for Docker {
         paths: &[String],
     ) -> Result<BTreeSet<String>, Error> {
         self.find_files_at(app, image, paths).await
+    }
+
+    async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Error> {
+        self.find_registry_digest(reference).await
     }
 
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {

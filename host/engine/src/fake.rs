@@ -236,6 +236,12 @@ impl Engine for Fake {
         Ok(paths.iter().filter(is_file).cloned().collect())
     }
 
+    async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Error> {
+        let state = self.reached()?;
+        let found = state.registry.get(reference).map(FakeImage::facts);
+        Ok(found.and_then(|facts| facts.digests.into_iter().next()))
+    }
+
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {
         self.reached()?.prune_images(app, keep);
         Ok(())

@@ -61,8 +61,14 @@ pub struct ImageFacts {
     pub ports: Vec<u16>,
     /// Folders that it declares to hold data, ascending.
     pub volumes: Vec<String>,
+    /// The environment that it gives its containers.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
     /// Size in bytes.
     pub size: u64,
+    /// The digests by which registries give it out.
+    #[serde(default)]
+    pub digests: Vec<String>,
 }
 
 /// What is found in a container whose process ended or does not answer.
@@ -80,6 +86,9 @@ pub struct Examination {
 pub struct Material {
     /// Values of secrets.
     pub secrets: BTreeMap<SecretName, String>,
+    /// Variables of every container that does not set them itself. What it is made from
+    /// does not have them, so that another value is no reason to make it anew.
+    pub env: BTreeMap<String, String>,
     /// Bytes of files by their SHA-256 in hexadecimal.
     pub blobs: BTreeMap<String, Bytes>,
     /// Files that hold source archives (tar) by the digest of the source.
@@ -226,6 +235,10 @@ pub trait Engine: Send + Sync {
         image: &str,
         paths: &[String],
     ) -> Result<BTreeSet<String>, Error>;
+
+    /// The digest by which its registry gives out an image at this moment; nothing where
+    /// the registry does not have it, or not for everybody.
+    async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Error>;
 
     /// Removes the app's built images but those named. Errors are left to the caller.
     async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error>;

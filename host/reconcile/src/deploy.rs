@@ -8,9 +8,9 @@
 
 use crate::execute::{Emit, Run};
 use crate::journal::{Live, now_ms};
-use crate::propose::{Images, Understood};
+use crate::propose::{Around, Images, Understood};
 use crate::report::What;
-use crate::request::DeployRequest;
+use crate::request::{DeployRequest, Refresh};
 use crate::secret;
 use crate::subnet::Goal;
 use crate::why::{check_variables, explain_build};
@@ -18,12 +18,13 @@ use crate::{Error, Host, machine};
 use doprax_core::blueprint::{Blueprint, Content, Image};
 use doprax_core::domain::host_names;
 use doprax_core::name::AppName;
-use doprax_core::plan::{Act, Plan, PlannedStep, Step};
+use doprax_core::plan::{Act, Plan, PlannedStep, Rebuild, Step};
 use doprax_core::planner;
 use doprax_core::route::Target;
+use doprax_core::text::HOST_VARIABLE;
 use doprax_engine::Material;
 use doprax_store::{AppRecord, Build, NewRelease};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 impl Host {
@@ -122,6 +123,11 @@ impl Host {
             self.reach(&mut record, &mut blueprint, &goal, Arc::clone(&emit))
                 .await?;
             let notes = notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            // What is made of it later, such as a change by hand, looks for nothing again.
+            let request = &DeployRequest {
+                refresh: Refresh::default(),
+                ..request.clone()
+            };
             let new = NewRelease {
                 manifest: &understood.manifest.spec,
                 spec: &understood.merged.spec,
@@ -170,8 +176,17 @@ impl Host {
             self.store().put_blob(&digest, &file.content).await?;
         }
         let images = self.provide_images(understood, request, emit).await?;
+        let observed = self.observe(record).await?;
+        let release = record.release.as_ref();
+        let around = Around {
+            subnet: record.subnet,
+            revisions: &revisions,
+            release: release.map_or(0, |release| release.number),
+            previous: release.map(|release| &release.blueprint),
+            observed: &observed,
+        };
         let blueprint = self
-            .blueprint(understood, request, record.subnet, &revisions, &images)
+            .blueprint(understood, request, &around, &images)
             .await?;
         self.check_mounts(understood, &blueprint, record).await?;
         Ok((blueprint, images))
@@ -189,38 +204,55 @@ impl Host {
         let source = understood.source(request);
         let build_digest = source.build_digest();
         let built = self.config().instance.image(app, &build_digest);
-        let mut acts: Vec<Act> = understood
-            .references()
-            .into_iter()
-            .filter(|reference| !images.present.contains(*reference))
-            .map(|reference| Act::PullImage {
-                reference: reference.to_owned(),
-            })
-            .collect();
-        if images.main.is_none() {
-            acts.push(Act::BuildImage {
+        let fresh = self.fresh(understood, request, &images).await?;
+        for note in &fresh.notes {
+            let text = note.text.clone();
+            emit(What::Note { text });
+        }
+        let references = understood.references();
+        let missing = references
+            .iter()
+            .filter(|reference| !images.present.contains(**reference))
+            .map(|reference| ((*reference).to_owned(), None));
+        let another = fresh
+            .pulls
+            .iter()
+            .map(|(reference, digest)| (reference.clone(), Some(digest.clone())));
+        let pulls: BTreeMap<String, Option<String>> = missing.chain(another).collect();
+        let mut plan = Plan::default();
+        let mut bases = Vec::new();
+        for (reference, digest) in pulls {
+            if fresh.bases.contains_key(&reference) {
+                bases.push(plan.steps.len());
+            }
+            plan.steps.push(PlannedStep {
+                step: Step::Engine(Act::PullImage { reference, digest }),
+                after: Vec::new(),
+            });
+        }
+        let builds = images.main.is_none() || fresh.rebuild != Rebuild::Never;
+        if builds {
+            let build = Act::BuildImage {
                 reference: built.clone(),
                 source: source.digest,
                 recipe: source.recipe,
+                rebuild: fresh.rebuild,
+            };
+            plan.steps.push(PlannedStep {
+                step: Step::Engine(build),
+                after: bases,
             });
         }
-        if acts.is_empty() {
+        if plan.steps.is_empty() {
             return Ok(images);
         }
-        let steps = acts
-            .into_iter()
-            .map(|act| PlannedStep {
-                step: Step::Engine(act),
-                after: Vec::new(),
-            })
-            .collect();
         let run = Run::for_images(app, self.source_material(&request.source), Arc::clone(emit));
-        let provided = self.execute(&run, &Plan { steps }).await;
-        if images.main.is_none() {
+        let provided = self.execute(&run, &plan).await;
+        if builds {
             self.bound_build_cache();
         }
         provided.map_err(|error| explain_build(error, &request.dockerfile))?;
-        if images.main.is_none() {
+        if builds {
             let facts = self
                 .engine()
                 .image(&built)
@@ -232,6 +264,7 @@ impl Host {
             let build = Build {
                 image: facts.id,
                 ports: facts.ports,
+                bases: self.built_on(fresh.bases).await?,
             };
             self.store().put_build(app, &build_digest, &build).await?;
         }
@@ -304,9 +337,11 @@ impl Host {
             .store()
             .secrets_at(&blueprint.app, &blueprint.revisions)
             .await?;
+        let host = self.host_name(&blueprint.app, &blueprint.domains);
         let mut material = Material {
             secrets,
             mtu: machine::mtu(),
+            env: [(HOST_VARIABLE.to_owned(), host)].into(),
             ..Material::default()
         };
         for container in blueprint.containers.values() {

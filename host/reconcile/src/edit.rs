@@ -2,12 +2,15 @@
 //! as the manifest does not touch the same key.
 
 use crate::journal::Live;
+use crate::report::{Variable, VariableSource};
 use crate::request::{DeployRequest, Edit};
 use crate::{Error, Host};
+use doprax_core::blueprint::Container;
 use doprax_core::manifest::is_credential;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::spec::{AppSpec, ContainerSpec, EnvValue};
-use doprax_core::text::{Template, TemplatePart};
+use doprax_core::text::{HOST_VARIABLE, Template, Text};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Host {
@@ -25,37 +28,102 @@ impl Host {
         let mut request = request.ok_or_else(not_deployed)?;
         // Older hosts kept what secrets were then; what they are now is with the app.
         request.variables.clear();
+        // Its source is not at hand, and what a person changes is not the images.
+        request.refresh.keep = true;
         let spec = record.spec.as_mut().ok_or_else(not_deployed)?;
+        if let Some(manifest) = &record.manifest {
+            reset(edit, manifest, spec);
+        }
         apply(edit, spec);
         self.deploy_over(live, &request, Some(record)).await
     }
 
-    /// The environment that a person gave a container, masked values without their text.
+    /// The environment that a container has, masked values without their text, by name.
     pub async fn env(
         &self,
         app: &AppName,
         container: &ServiceName,
-    ) -> Result<Vec<(String, Option<String>)>, Error> {
+    ) -> Result<Vec<Variable>, Error> {
         let record = self.record(app).await?;
         self.check_selection(&record, Some(container))?;
-        let spec = record
-            .spec
-            .ok_or_else(|| Error::NotDeployed { app: app.clone() })?;
-        let Some(container) = find(&spec, container) else {
+        let not_deployed = || Error::NotDeployed { app: app.clone() };
+        let release = record.release.as_ref().ok_or_else(not_deployed)?;
+        let Some(made) = release.blueprint.containers.get(container) else {
             return Ok(Vec::new());
         };
-        let shown = |value: &EnvValue| match value.value.0.as_slice() {
-            _ if value.masked => None,
-            [] => Some(String::new()),
-            [TemplatePart::Literal(text)] => Some(text.clone()),
-            _ => None,
-        };
-        Ok(container
-            .env
-            .iter()
-            .map(|(name, value)| (name.clone(), shown(value)))
-            .collect())
+        let reference = made.image.reference();
+        let identity = made.identity.as_ref().map(|identity| identity.id.as_str());
+        let mut image = self.engine().image(identity.unwrap_or(reference)).await?;
+        if image.is_none() {
+            image = self.engine().image(reference).await?;
+        }
+        let find = |spec: &Option<AppSpec>| find(spec.as_ref()?, container).cloned();
+        let mut variables = variables(
+            made,
+            &image.map(|facts| facts.env).unwrap_or_default(),
+            &find(&record.manifest).unwrap_or_default(),
+            &find(&record.spec).unwrap_or_default(),
+        );
+        if !made.env.contains_key(HOST_VARIABLE) {
+            variables.retain(|variable| variable.name != HOST_VARIABLE);
+            variables.push(Variable {
+                name: HOST_VARIABLE.to_owned(),
+                value: Some(self.host_name(app, &release.blueprint.domains)),
+                masked: false,
+                from: VariableSource::Host,
+                in_manifest: false,
+            });
+            variables.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        Ok(variables)
     }
+}
+
+/// The variables of a container that was `made` of an image with the environment `image`:
+/// where each comes from, by what the manifest wrote and by what a person made of it.
+fn variables(
+    made: &Container,
+    image: &BTreeMap<String, String>,
+    manifest: &ContainerSpec,
+    spec: &ContainerSpec,
+) -> Vec<Variable> {
+    let names: BTreeSet<&String> = made
+        .env
+        .keys()
+        .chain(image.keys())
+        .chain(manifest.env.keys())
+        .collect();
+    let variable = |name: &String| {
+        let (written, meant) = (manifest.env.get(name), spec.env.get(name));
+        let (from, value, masked) = match (made.env.get(name), image.get(name)) {
+            (Some(env), _) => {
+                let from = match meant {
+                    Some(_) if meant == written => VariableSource::Manifest,
+                    Some(_) => VariableSource::Hand,
+                    None => VariableSource::Plugin,
+                };
+                (from, shown(&env.value), env.masked)
+            }
+            (None, Some(value)) => {
+                let masked = is_credential(name, value);
+                (VariableSource::Image, Some(value.clone()), masked)
+            }
+            (None, None) => (VariableSource::Hand, None, false),
+        };
+        Variable {
+            name: name.clone(),
+            value: value.filter(|_| !masked),
+            masked,
+            from,
+            in_manifest: written.is_some(),
+        }
+    };
+    names.into_iter().map(variable).collect()
+}
+
+/// A text without secrets.
+fn shown(text: &Text) -> Option<String> {
+    text.fill(|_| None).ok()
 }
 
 fn find<'a>(spec: &'a AppSpec, container: &ServiceName) -> Option<&'a ContainerSpec> {
@@ -67,15 +135,36 @@ fn find<'a>(spec: &'a AppSpec, container: &ServiceName) -> Option<&'a ContainerS
         .map(|service| &service.container)
 }
 
-fn apply(edit: &Edit, spec: &mut AppSpec) {
-    let container = if edit.container.is_main() {
-        Some(&mut spec.main.container)
-    } else {
-        spec.services
-            .get_mut(&edit.container)
-            .map(|service| &mut service.container)
+fn find_mut<'a>(spec: &'a mut AppSpec, container: &ServiceName) -> Option<&'a mut ContainerSpec> {
+    if container.is_main() {
+        return Some(&mut spec.main.container);
+    }
+    spec.services
+        .get_mut(container)
+        .map(|service| &mut service.container)
+}
+
+/// Makes what was done by hand undone.
+fn reset(edit: &Edit, manifest: &AppSpec, spec: &mut AppSpec) {
+    let Some(names) = &edit.reset else { return };
+    let Some(container) = find_mut(spec, &edit.container) else {
+        return;
     };
-    let Some(container) = container else { return };
+    let none = ContainerSpec::default();
+    let written = &find(manifest, &edit.container).unwrap_or(&none).env;
+    let is_meant = |name: &String| names.is_empty() || names.contains(name);
+    container
+        .env
+        .retain(|name, _| !is_meant(name) || written.contains_key(name));
+    for (name, value) in written.iter().filter(|(name, _)| is_meant(name)) {
+        container.env.insert(name.clone(), value.clone());
+    }
+}
+
+fn apply(edit: &Edit, spec: &mut AppSpec) {
+    let Some(container) = find_mut(spec, &edit.container) else {
+        return;
+    };
     for (name, value) in &edit.env {
         match value {
             Some(value) => {

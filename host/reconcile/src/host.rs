@@ -267,7 +267,8 @@ impl Host {
             .main_image(&app, &source.build_digest())
             .await?
             .is_some();
-        if !built && !self.store.source_path(&request.source).exists() {
+        let enough = built && !request.refresh.build;
+        if !enough && !self.store.source_path(&request.source).exists() {
             let reason = "was not sent".to_owned();
             return Err(Error::Source {
                 digest: request.source,

@@ -346,14 +346,14 @@ impl Host {
         blueprint: &doprax_core::blueprint::Blueprint,
     ) -> Result<Images, Error> {
         let mut images = Images::default();
-        let references: BTreeSet<&str> = blueprint
-            .containers
-            .values()
-            .map(|container| container.image.reference())
-            .collect();
-        for reference in references {
-            if self.engine().image(reference).await?.is_some() {
-                images.present.insert(reference.to_owned());
+        for container in blueprint.containers.values() {
+            let reference = container.image.reference();
+            let id = container.identity.as_ref().map(|known| known.id.as_str());
+            for name in id.into_iter().chain([reference]) {
+                if !images.present.contains(reference) && self.engine().image(name).await?.is_some()
+                {
+                    images.present.insert(reference.to_owned());
+                }
             }
         }
         Ok(images)

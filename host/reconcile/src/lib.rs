@@ -18,6 +18,7 @@ mod domain;
 mod edit;
 mod error;
 mod execute;
+mod fresh;
 mod guard;
 mod health;
 mod host;

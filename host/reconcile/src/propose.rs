@@ -1,24 +1,28 @@
 //! From a request to a blueprint and a plan, without changing anything.
 
+use crate::fresh::Fresh;
 use crate::report::Proposal;
 use crate::request::DeployRequest;
 use crate::secret::{self, NewValues};
 use crate::{Error, Host};
-use doprax_core::assemble::{self, Input, MainPorts, SourceFile, assemble, unkept};
-use doprax_core::blueprint::{Blueprint, Image, Note, sha256_hex};
+use doprax_core::assemble::{self, Facts, Input, MainPorts, SourceFile, assemble, unkept};
+use doprax_core::blueprint::{Blueprint, Image, ImageIdentity, Note, sha256_hex};
 use doprax_core::diagnostic::Severity;
 use doprax_core::diff;
+use doprax_core::dockerfile;
 use doprax_core::domain::host_names;
+use doprax_core::identity;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
 use doprax_core::merge::{Merged, merge};
 use doprax_core::name::{AppName, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
+use doprax_core::plan::{Plan, Rebuild};
 use doprax_core::planner::{self, Context};
 use doprax_core::secret::SecretName;
 use doprax_core::service::ServiceDescription;
 use doprax_core::source::Source;
 use doprax_core::spec::AppSpec;
-use doprax_core::{dockerfile, plan::Plan};
+use doprax_engine::ImageFacts;
 use doprax_plugin::{DescribeError, Plugins};
 use doprax_store::{AppRecord, StoredSecret};
 use futures_util::future::try_join_all;
@@ -50,15 +54,29 @@ pub(crate) struct Images {
     ports: BTreeMap<String, Vec<u16>>,
     /// Folders that they declare to hold data.
     volumes: BTreeMap<String, Vec<String>>,
+    /// Which images they are.
+    pub(crate) identities: BTreeMap<String, ImageIdentity>,
     /// Main's image, if its source was built.
     pub(crate) main: Option<MainImage>,
 }
 
 /// Main's image.
 pub(crate) struct MainImage {
-    reference: String,
+    pub(crate) reference: String,
+    id: String,
     ports: Vec<u16>,
     volumes: Vec<String>,
+}
+
+/// What a blueprint is made for.
+pub(crate) struct Around<'a> {
+    pub(crate) subnet: Ipv4Net,
+    pub(crate) revisions: &'a BTreeMap<doprax_core::secret::SecretName, u64>,
+    /// The current release's number; 0 where there is none.
+    pub(crate) release: u64,
+    /// The current release's.
+    pub(crate) previous: Option<&'a Blueprint>,
+    pub(crate) observed: &'a Observed,
 }
 
 impl Understood {
@@ -90,6 +108,29 @@ impl Understood {
 }
 
 impl Images {
+    /// As if what is to be had anew were there.
+    fn expect(&mut self, fresh: &Fresh) {
+        for (reference, digest) in &fresh.pulls {
+            if self.identities.contains_key(reference) {
+                self.present.remove(reference);
+                let identity = ImageIdentity {
+                    id: digest.clone(),
+                    digest: Some(digest.clone()),
+                    adopted: false,
+                };
+                self.identities.insert(reference.clone(), identity);
+            }
+        }
+        if let Some(main) = self
+            .main
+            .as_ref()
+            .filter(|_| fresh.rebuild != Rebuild::Never)
+        {
+            let unbuilt = ImageIdentity::unbuilt();
+            self.identities.insert(main.reference.clone(), unbuilt);
+        }
+    }
+
     /// As if the engine had every image of a blueprint that ran before. One that is
     /// gone is found out by the step that needs it.
     pub(crate) fn all_present(blueprint: &Blueprint) -> Self {
@@ -124,32 +165,50 @@ impl Host {
             Some(record) if !self.has_lost_subnet(record, &observed).await? => record.subnet,
             _ => self.free_subnet(&[]).await?,
         };
-        let images = self.images(&understood, request).await?;
+        let mut images = self.images(&understood, request).await?;
+        let fresh = self.fresh(&understood, request, &images).await?;
+        images.expect(&fresh);
+        let previous = record.as_ref().and_then(|record| record.release.as_ref());
+        let number = previous.map_or(0, |release| release.number);
+        // What is known of its containers by now may be more than was written down.
+        let previous = previous.map(|release| identity::adopted(&release.blueprint, &observed));
+        let around = Around {
+            subnet,
+            revisions: &revisions,
+            release: number,
+            previous: previous.as_ref(),
+            observed: &observed,
+        };
         let blueprint = self
-            .blueprint(&understood, request, subnet, &revisions, &images)
+            .blueprint(&understood, request, &around, &images)
             .await?;
         if let Some(record) = &record {
             self.refuse_gone(record, &blueprint, &observed, None)?;
         }
         let (none, no_volume) = (BTreeSet::new(), BTreeSet::new());
-        let plan = self.plan_to(&blueprint, observed, &images, &none, &none, &no_volume);
+        let plan = self.plan_to(
+            &blueprint,
+            observed.clone(),
+            &images,
+            &none,
+            &none,
+            &no_volume,
+        );
 
-        let previous = record.as_ref().and_then(|record| record.release.as_ref());
-        let unchanged = previous.is_some_and(|release| release.blueprint == blueprint)
+        let unchanged = previous.as_ref() == Some(&blueprint)
             && record.as_ref().is_some_and(|record| {
                 record.manifest.as_ref() == Some(&understood.manifest.spec)
                     && record.stopped.is_empty()
             });
-        let diff = diff::diff(
-            previous.map(|release| &release.blueprint),
-            &blueprint,
-            &plan,
-        );
+        let mut diff =
+            diff::diff(previous.as_ref(), &blueprint, &plan).with_merge(&understood.merged);
+        let rebuilds = fresh.rebuild != Rebuild::Never;
+        diff.notes.extend(fresh.notes);
         Ok(Proposal {
             app: app.clone(),
             diff,
             changes: !plan.steps.is_empty() || !unchanged,
-            needs_source: images.main.is_none()
+            needs_source: (images.main.is_none() || rebuilds)
                 && !self.store().source_path(&request.source).exists(),
             warnings: understood.manifest.warnings,
         })
@@ -343,12 +402,21 @@ impl Host {
         for (reference, facts) in found {
             if let Some(facts) = facts {
                 images.present.insert(reference.to_owned());
+                images
+                    .identities
+                    .insert(reference.to_owned(), identity_of(&facts));
                 images.ports.insert(reference.to_owned(), facts.ports);
                 images.volumes.insert(reference.to_owned(), facts.volumes);
             }
         }
         if let Some(main) = &images.main {
             images.present.insert(main.reference.clone());
+            let identity = ImageIdentity {
+                id: main.id.clone(),
+                digest: None,
+                adopted: false,
+            };
+            images.identities.insert(main.reference.clone(), identity);
             images
                 .volumes
                 .insert(main.reference.clone(), main.volumes.clone());
@@ -376,6 +444,7 @@ impl Host {
             if let Some(facts) = present.filter(|facts| facts.id == build.image) {
                 return Ok(Some(MainImage {
                     reference,
+                    id: facts.id,
                     ports: facts.ports,
                     volumes: facts.volumes,
                 }));
@@ -384,14 +453,50 @@ impl Host {
         Ok(None)
     }
 
-    /// The blueprint of the app.
+    /// The blueprint of the app: that of the current release where nothing but its number
+    /// would be another, else that of the next.
     pub(crate) async fn blueprint(
         &self,
         understood: &Understood,
         request: &DeployRequest,
-        subnet: Ipv4Net,
-        revisions: &BTreeMap<SecretName, u64>,
+        around: &Around<'_>,
         images: &Images,
+    ) -> Result<Blueprint, Error> {
+        let spec = &understood.merged.spec;
+        let (url, host) = self.address(&spec.app, &host_names(&spec.domains));
+        let commit = request.commit.clone();
+        let mut facts = Facts {
+            url,
+            host,
+            release: around.release + 1,
+            commit: commit.filter(|commit| is_commit(commit)),
+        };
+        let previous = around
+            .previous
+            .map(|previous| identity::adopted(previous, around.observed));
+        if let Some(previous) = previous
+            && let Some(number) = previous.release
+        {
+            facts.release = number;
+            let same = self
+                .blueprint_as(understood, request, around, images, &facts)
+                .await?;
+            if same == previous {
+                return Ok(same);
+            }
+            facts.release = around.release + 1;
+        }
+        self.blueprint_as(understood, request, around, images, &facts)
+            .await
+    }
+
+    async fn blueprint_as(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+        around: &Around<'_>,
+        images: &Images,
+        facts: &Facts,
     ) -> Result<Blueprint, Error> {
         let source = understood.source(request);
         let recipe = &source.recipe;
@@ -413,7 +518,7 @@ impl Host {
             }
             Some(main) => MainPorts::Known(main.ports.clone()),
         };
-        let facts = self.facts().await?;
+        let engine = self.facts().await?;
         let input = Input {
             instance: &self.config().instance,
             spec: &understood.merged.spec,
@@ -423,9 +528,10 @@ impl Host {
             source: &source,
             main_ports: &main_ports,
             files: &understood.files,
-            subnet,
-            revisions,
-            disk_limit: facts.disk_limit,
+            subnet: around.subnet,
+            revisions: around.revisions,
+            disk_limit: engine.disk_limit,
+            facts,
         };
         let mut blueprint = assemble(&input).map_err(|errors| unplannable(&errors))?;
         if let (Some(main), Some(container)) = (
@@ -435,6 +541,12 @@ impl Host {
         {
             reference.clone_from(&main.reference);
         }
+        let none = BTreeMap::new();
+        let found = match request.refresh.keep {
+            true => &none,
+            false => &images.identities,
+        };
+        identity::identify(&mut blueprint, around.previous, found, around.observed);
         let mut volumes = images.volumes.clone();
         if let (None, Some(container)) =
             (&images.main, blueprint.containers.get(&ServiceName::main()))
@@ -444,7 +556,7 @@ impl Host {
         }
         let unkept = unkept(&blueprint, &volumes);
         blueprint.notes.extend(unkept);
-        if !facts.init {
+        if !engine.init {
             blueprint.notes.push(Note {
                 service: None,
                 text: NO_INIT.to_owned(),
@@ -472,6 +584,20 @@ impl Host {
             made,
         };
         planner::plan(blueprint, &observed, &context)
+    }
+}
+
+/// Whether a text is the name of a Git commit.
+fn is_commit(text: &str) -> bool {
+    (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Which image the engine found.
+fn identity_of(facts: &ImageFacts) -> ImageIdentity {
+    ImageIdentity {
+        id: facts.id.clone(),
+        digest: facts.digests.first().cloned(),
+        adopted: false,
     }
 }
 

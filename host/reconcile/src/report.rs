@@ -1,7 +1,9 @@
 //! What the host tells a person.
 
+use doprax_core::blueprint::ImageIdentity;
 use doprax_core::diagnostic::Diagnostic;
 use doprax_core::diff::Diff;
+use doprax_core::merge::Change;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 pub use doprax_core::operation::{Operation, OperationId, OperationKind, OperationState};
 use serde::{Deserialize, Serialize};
@@ -156,6 +158,8 @@ pub struct AppStatus {
     pub operation: Option<Operation>,
     /// What the latest operation failed with, if it failed.
     pub last_error: Option<String>,
+    /// What was changed by hand since the manifest was applied.
+    pub by_hand: Vec<Change>,
     /// Remarks, such as a limit that this machine forbids.
     pub notes: Vec<String>,
 }
@@ -169,6 +173,8 @@ pub struct ContainerStatus {
     pub plugin: Option<String>,
     /// Its image.
     pub image: String,
+    /// Which image that is, as far as it is known.
+    pub identity: Option<ImageIdentity>,
     /// What it does, in one word: `running`, `unhealthy`, `restarting`, `exited (1)`,
     /// `stopped`, `missing`.
     pub state: String,
@@ -197,6 +203,36 @@ pub struct Unhealthy {
     pub reason: String,
     /// Unix time in milliseconds of the first failure.
     pub since_ms: i64,
+}
+
+/// A variable of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value; absent where it is masked, and where a person took the variable away.
+    pub value: Option<String>,
+    /// Whether its value is masked.
+    pub masked: bool,
+    /// Where it comes from.
+    pub from: VariableSource,
+    /// Whether the manifest sets it, be it to something else.
+    pub in_manifest: bool,
+}
+
+/// Where a variable comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VariableSource {
+    /// The manifest.
+    Manifest,
+    /// A person set it, or took it away.
+    Hand,
+    /// The plugin that describes the service.
+    Plugin,
+    /// The image.
+    Image,
+    /// The host, which tells every container where its app is.
+    Host,
 }
 
 /// A volume.

@@ -23,6 +23,40 @@ pub struct DeployRequest {
     pub files: BTreeMap<String, ConfigFile>,
     /// Values for the manifest's `${NAME}`.
     pub variables: BTreeMap<String, String>,
+    /// The Git commit of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Which images are looked for again.
+    #[serde(default)]
+    pub refresh: Refresh,
+}
+
+/// Which images are looked for again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Refresh {
+    /// Registries are asked again for the services' images and for those that main is
+    /// built on.
+    pub pull: bool,
+    /// Main is built again, on what registries now have.
+    pub build: bool,
+    /// It is so without the builder's cache.
+    pub no_cache: bool,
+    /// Nothing is looked for: what runs goes on with the images that it has.
+    #[serde(skip)]
+    pub(crate) keep: bool,
+}
+
+impl Refresh {
+    /// What a person asked for. Without the cache means again.
+    pub fn new(pull: bool, build: bool, no_cache: bool) -> Self {
+        Self {
+            pull,
+            build: build || no_cache,
+            no_cache,
+            keep: false,
+        }
+    }
 }
 
 /// A config file from the source.
@@ -54,6 +88,9 @@ pub struct Edit {
     pub container: ServiceName,
     /// Variables that get a value, or lose theirs.
     pub env: BTreeMap<String, Option<String>>,
+    /// Variables that become what doprax.yaml says: these, or all where the list is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<Vec<String>>,
 }
 
 /// What becomes of an app's secrets when it is removed. Where nobody says, they are kept

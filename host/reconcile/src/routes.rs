@@ -38,10 +38,36 @@ const HSTS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 impl Host {
     /// Where an app can be reached.
     pub(crate) fn url(&self, app: &AppName) -> String {
-        let host = format!("{app}.{}", self.config().base_domain);
-        let https = self.ingress().https_addresses().first();
+        let host = self.free_name(app);
         let has_certificate = self.ingress().certificates().find(&host).is_some();
-        if let Some(address) = https.filter(|_| has_certificate && !is_private(&host)) {
+        self.url_of(&host, has_certificate)
+    }
+
+    /// What the app's own texts may ask for. Its address has the protocol that it is
+    /// going to have, be there a certificate already or not.
+    pub(crate) fn address(&self, app: &AppName, domains: &Domains) -> (String, String) {
+        let host = self.host_name(app, domains);
+        (self.url_of(&host, true), host)
+    }
+
+    /// The host name by which visitors know an app: the first of its domains, else the free
+    /// one.
+    pub(crate) fn host_name(&self, app: &AppName, domains: &Domains) -> String {
+        let mut own = domains
+            .iter()
+            .filter(|(_, domain)| domain.redirect_to.is_none());
+        own.next()
+            .map_or_else(|| self.free_name(app), |(name, _)| name.clone())
+    }
+
+    fn free_name(&self, app: &AppName) -> String {
+        format!("{app}.{}", self.config().base_domain)
+    }
+
+    /// The address of a host name, over HTTPS where that is spoken at all and `secure`.
+    fn url_of(&self, host: &str, secure: bool) -> String {
+        let https = self.ingress().https_addresses().first();
+        if let Some(address) = https.filter(|_| secure && !is_private(host)) {
             let port = self.config().public_https_port.unwrap_or(address.port());
             return match port {
                 443 => format!("https://{host}"),

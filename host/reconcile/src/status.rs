@@ -4,6 +4,7 @@ use crate::report::{AppState, AppStatus, AppSummary, ContainerStatus, Unhealthy}
 use crate::volume::volumes_of;
 use crate::{Error, Host};
 use doprax_core::blueprint::Container;
+use doprax_core::merge::merge;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
 use doprax_core::text::Part;
@@ -11,6 +12,9 @@ use doprax_engine::{Exec, ExecSession};
 use doprax_store::AppRecord;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
+
+/// What stands for a value that is not shown.
+const MASK: &str = "••••";
 
 impl Host {
     /// One line about every app.
@@ -52,7 +56,12 @@ impl Host {
                 Some(service) => format!("{service}: {}", note.text),
                 None => note.text.clone(),
             });
+        let by_hand = match (&record.manifest, &record.spec) {
+            (Some(manifest), Some(spec)) => merge(Some(manifest), Some(spec), manifest).kept,
+            _ => Vec::new(),
+        };
         Ok(AppStatus {
+            by_hand,
             summary: self.summary(&record, &observed),
             subnet: record.subnet.to_string(),
             released_ms: record.release.as_ref().map(|release| release.created_ms),
@@ -194,14 +203,34 @@ impl Host {
                 .map(|usage| usage.memory),
             None => None,
         };
+        // A release of an earlier host does not say which parts are masked.
+        let credentials: Vec<&str> = spec
+            .env
+            .values()
+            .filter(|env| env.masked)
+            .flat_map(|env| &env.value.0)
+            .filter_map(|part| match part {
+                Part::Literal(text) if !text.is_empty() => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        let is_told_apart = spec
+            .outputs
+            .values()
+            .flat_map(|text| &text.0)
+            .any(|part| matches!(part, Part::Masked(_) | Part::Encoded(_)));
         let masked = |part: &Part| match part {
-            Part::Literal(text) => text.clone(),
-            Part::Secret(_) => "••••".to_owned(),
+            Part::Literal(text) if is_told_apart => text.clone(),
+            Part::Literal(text) => credentials.iter().fold(text.clone(), |text, credential| {
+                text.replace(credential, MASK)
+            }),
+            Part::Secret(_) | Part::Encoded(_) | Part::Masked(_) => MASK.to_owned(),
         };
         ContainerStatus {
             name: spec.name.clone(),
             plugin: spec.plugin.clone(),
             image: spec.image.reference().to_owned(),
+            identity: spec.identity.clone(),
             state,
             unhealthy,
             address: copy

@@ -10,7 +10,7 @@ use doprax_core::spec::AppSpec;
 use ipnet::Ipv4Net;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An app as the host remembers it.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +77,9 @@ pub struct Build {
     pub image: String,
     /// Ports that it exposes.
     pub ports: Vec<u16>,
+    /// What it was built on: the id, or the registry's digest, by reference; those that
+    /// were not known are absent.
+    pub bases: BTreeMap<String, String>,
 }
 
 const IN_FULL: &str = "sealed_manifest, sealed_spec";
@@ -337,18 +340,22 @@ impl Store {
 
     /// What was built from a source of the app.
     pub async fn build(&self, app: &AppName, source: &str) -> Result<Option<Build>, Error> {
-        let row = sqlx::query("SELECT image, ports FROM builds WHERE app = ? AND source = ?")
-            .bind(app.as_str())
-            .bind(source)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(doing("read what was built"))?;
+        let row =
+            sqlx::query("SELECT image, ports, bases FROM builds WHERE app = ? AND source = ?")
+                .bind(app.as_str())
+                .bind(source)
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(doing("read what was built"))?;
         row.map(|row| {
             let ports = serde_json::from_str(&row.get::<String, _>("ports"))
                 .map_err(row_error("an image's ports"))?;
+            let bases = serde_json::from_str(&row.get::<String, _>("bases"))
+                .map_err(row_error("what an image was built on"))?;
             Ok(Build {
                 image: row.get("image"),
                 ports,
+                bases,
             })
         })
         .transpose()
@@ -371,12 +378,13 @@ impl Store {
     /// Remembers what was built from a source.
     pub async fn put_build(&self, app: &AppName, source: &str, build: &Build) -> Result<(), Error> {
         let query = sqlx::query(
-            "INSERT OR REPLACE INTO builds (app, source, image, ports) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO builds (app, source, image, ports, bases) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(app.as_str())
         .bind(source)
         .bind(&build.image)
-        .bind(serde_json::to_string(&build.ports).expect("a list of numbers serializes"));
+        .bind(serde_json::to_string(&build.ports).expect("a list of numbers serializes"))
+        .bind(serde_json::to_string(&build.bases).expect("a map of texts serializes"));
         self.change("remember what was built", query).await
     }
 

@@ -119,6 +119,7 @@ async fn carry_out(store: &Store, operation: &str) -> Result<(), Error> {
             let build = Build {
                 image: "sha256:1".to_owned(),
                 ports: vec![80],
+                bases: Default::default(),
             };
             store.put_build(&app, "digest", &build).await
         }

@@ -57,6 +57,7 @@ fn blueprint() -> Blueprint {
         domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),
+        release: None,
         notes: Vec::new(),
     }
 }
@@ -440,6 +441,7 @@ async fn builds_and_files_are_kept_by_their_digest() {
     let build = Build {
         image: "sha256:1".to_owned(),
         ports: vec![80, 8000],
+        bases: BTreeMap::from([("debian:12".to_owned(), "sha256:2".to_owned())]),
     };
     store.put_build(&shop(), "a", &build).await.unwrap();
     assert_eq!(store.build(&shop(), "a").await.unwrap(), Some(build));

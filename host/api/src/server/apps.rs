@@ -145,10 +145,7 @@ pub(super) async fn env(
 ) -> Answer<Vec<EnvVariable>> {
     let Query(EnvQuery { container }) = query?;
     let env = host.env(&AppName::new(app)?, &container).await?;
-    let variables = env
-        .into_iter()
-        .map(|(name, value)| EnvVariable { name, value });
-    Ok(Json(variables.collect()))
+    Ok(Json(env.into_iter().map(EnvVariable::from).collect()))
 }
 
 pub(super) async fn edit(

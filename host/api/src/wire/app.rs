@@ -1,6 +1,7 @@
 //! Apps, their containers, logs and volumes.
 
 use super::Operation;
+use doprax_core::merge::Change;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_reconcile::report;
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,9 @@ pub struct App {
     pub operation: Option<Operation>,
     /// What the latest operation failed with, if it failed.
     pub last_error: Option<String>,
+    /// What was changed by hand since doprax.yaml was applied.
+    #[serde(default)]
+    pub by_hand: Vec<Change>,
     /// Remarks, such as a limit that this machine forbids.
     pub notes: Vec<String>,
 }
@@ -120,6 +124,7 @@ impl From<report::AppStatus> for App {
             volumes,
             operation,
             last_error,
+            by_hand,
             notes,
         } = status;
         Self {
@@ -130,6 +135,7 @@ impl From<report::AppStatus> for App {
             volumes: volumes.into_iter().map(Into::into).collect(),
             operation: operation.map(Into::into),
             last_error,
+            by_hand,
             notes,
         }
     }
@@ -144,6 +150,12 @@ pub struct Container {
     pub plugin: Option<String>,
     /// Its image.
     pub image: String,
+    /// The engine's id of it, as far as it is known.
+    #[serde(default)]
+    pub image_id: Option<String>,
+    /// The digest by which its registry gives it out, as far as it is known.
+    #[serde(default)]
+    pub image_digest: Option<String>,
     /// What it does: `running`, `unhealthy`, `restarting`, `exited (1)`, `stopped`,
     /// `missing`.
     pub state: String,
@@ -172,6 +184,7 @@ impl From<report::ContainerStatus> for Container {
             name,
             plugin,
             image,
+            identity,
             state,
             unhealthy,
             address,
@@ -182,10 +195,16 @@ impl From<report::ContainerStatus> for Container {
             memory_limit,
             outputs,
         } = status;
+        let (image_id, image_digest) = match identity {
+            Some(identity) => (Some(identity.id), identity.digest),
+            None => (None, None),
+        };
         Self {
             name,
             plugin,
             image,
+            image_id,
+            image_digest,
             state,
             unhealthy: unhealthy.map(Into::into),
             address,

@@ -30,6 +30,19 @@ pub struct DeployRequest {
     /// Values for the manifest's `${NAME}`.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// The Git commit of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether registries are asked again for the services' images and for those that main
+    /// is built on.
+    #[serde(default)]
+    pub pull: bool,
+    /// Whether main is built again, on what registries now have.
+    #[serde(default)]
+    pub build: bool,
+    /// Whether it is so without the builder's cache.
+    #[serde(default)]
+    pub no_cache: bool,
 }
 
 impl From<DeployRequest> for request::DeployRequest {
@@ -42,6 +55,10 @@ impl From<DeployRequest> for request::DeployRequest {
             dockerfile,
             files,
             variables,
+            commit,
+            pull,
+            build,
+            no_cache,
         } = wire;
         let files = files
             .into_iter()
@@ -57,6 +74,8 @@ impl From<DeployRequest> for request::DeployRequest {
             dockerfile,
             files,
             variables,
+            commit,
+            refresh: request::Refresh::new(pull, build, no_cache),
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
             source: input.source.digest.clone(),
             recipe: input.source.recipe.clone(),
         },
+        identity: None,
         env: filler.into_env(),
         entrypoint: spec.container.entrypoint.clone(),
         command: spec.container.command.clone(),
@@ -99,7 +100,7 @@ pub(super) fn service(
     let mut outputs = BTreeMap::new();
     for output in &description.outputs {
         let place = Place::Output(output.name.clone());
-        if let Some(text) = findings.keep(filler.fill(&output.value, place)) {
+        if let Some(text) = findings.keep(filler.output(&output.value, place)) {
             outputs.insert(output.name.clone(), text);
         }
     }
@@ -132,6 +133,7 @@ pub(super) fn service(
         image: Image::Pull {
             reference: service.image().to_owned(),
         },
+        identity: None,
         env: filler.into_env(),
         entrypoint: or_else(&said.entrypoint, &description.entrypoint),
         // A command is for the entrypoint that it was written for.

@@ -1,10 +1,10 @@
 //! Fills the gaps of texts: everything but the values of secrets.
 
 use super::port::Ports;
-use super::{Error, Findings, Place};
+use super::{Error, Facts, Findings, Input, Place};
 use crate::blueprint::Env;
-use crate::name::ServiceName;
-use crate::text::{Part, Template, TemplatePart, Text};
+use crate::name::{AppName, ServiceName};
+use crate::text::{Fact, Part, Template, TemplatePart, Text, percent_encoded};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,20 +21,38 @@ const PENDING: &str = "<the port of main>";
 
 /// What a text may say about the app's containers.
 pub(super) struct Peers<'a> {
+    app: &'a AppName,
+    facts: &'a Facts,
     ports: BTreeMap<&'a ServiceName, Option<u16>>,
     main: Option<u16>,
     main_pending: bool,
 }
 
 impl<'a> Peers<'a> {
-    pub(super) fn new(main: &Ports, services: &BTreeMap<&'a ServiceName, Ports>) -> Self {
+    pub(super) fn new(
+        input: &Input<'a>,
+        main: &Ports,
+        services: &BTreeMap<&'a ServiceName, Ports>,
+    ) -> Self {
         Self {
+            app: &input.spec.app,
+            facts: input.facts,
             ports: services
                 .iter()
                 .map(|(name, ports)| (*name, ports.chosen))
                 .collect(),
             main: main.chosen,
             main_pending: main.pending,
+        }
+    }
+
+    fn fact(&self, fact: Fact) -> String {
+        match fact {
+            Fact::AppUrl => self.facts.url.clone(),
+            Fact::AppHost => self.facts.host.clone(),
+            Fact::AppName => self.app.to_string(),
+            Fact::ReleaseNumber => self.facts.release.to_string(),
+            Fact::ReleaseCommit => self.facts.commit.clone().unwrap_or_default(),
         }
     }
 }
@@ -91,6 +109,37 @@ impl<'a> Filler<'a> {
         self.filled(template, place).map(|filled| filled.value)
     }
 
+    /// The text that an output becomes: what is masked elsewhere is masked in it, and where
+    /// it is a URL, values are percent-encoded, so that it can be taken apart again.
+    pub(super) fn output(&self, template: &Template, place: Place) -> Result<Text, Error> {
+        let is_url = template.0.first().is_some_and(
+            |part| matches!(part, TemplatePart::Literal(text) if text.contains("://")),
+        );
+        let mut output = Builder::default();
+        for part in &template.0 {
+            let filled = self.filled(&Template(vec![part.clone()]), place.clone())?;
+            let is_value = matches!(part, TemplatePart::Env(_) | TemplatePart::Secret(_));
+            let encoded = is_url && is_value;
+            for piece in filled.value.0 {
+                output.push(match piece {
+                    Part::Literal(text) => {
+                        let text = match encoded {
+                            true => percent_encoded(&text),
+                            false => text,
+                        };
+                        match filled.masked {
+                            true => Part::Masked(text),
+                            false => Part::Literal(text),
+                        }
+                    }
+                    Part::Secret(name) if encoded => Part::Encoded(name),
+                    other => other,
+                });
+            }
+        }
+        Ok(Text(output.parts))
+    }
+
     /// The text that `template` becomes, masked if it contains what is masked.
     fn filled(&self, template: &Template, place: Place) -> Result<Env, Error> {
         let mut text = Builder::default();
@@ -121,6 +170,7 @@ impl<'a> Filler<'a> {
                     text.literal(&port.to_string());
                 }
                 TemplatePart::MainPort => self.main_port(&mut text, &place)?,
+                TemplatePart::Fact(fact) => text.literal(&self.peers.fact(*fact)),
             }
             if self.bytes.get() + text.bytes > LIMIT {
                 return Err(Error::TooLong {
@@ -261,9 +311,13 @@ impl Builder {
     fn push(&mut self, part: Part) {
         match part {
             Part::Literal(text) => self.literal(&text),
-            Part::Secret(name) => {
+            Part::Secret(ref name) | Part::Encoded(ref name) => {
                 self.bytes += name.as_str().len();
-                self.parts.push(Part::Secret(name));
+                self.parts.push(part);
+            }
+            Part::Masked(ref text) => {
+                self.bytes += text.len();
+                self.parts.push(part);
             }
         }
     }

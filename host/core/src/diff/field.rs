@@ -1,7 +1,7 @@
 //! What a container is made of, as texts for people.
 
 use super::FieldDiff;
-use crate::blueprint::{Container, Content, Env, File, Image, Owner, sha256_hex};
+use crate::blueprint::{Container, Content, Env, File, Image, ImageIdentity, Owner, sha256_hex};
 use crate::probe::{Check, Probe};
 use crate::resources::Resources;
 use crate::secret::SecretName;
@@ -37,6 +37,25 @@ pub(super) fn changes(before: &Container, after: &Container) -> Vec<FieldDiff> {
     }
     let old = fields(before);
     let new = fields(after);
+    let identities = (&before.identity, &after.identity);
+    let replaced = match identities {
+        // The reference is the same, and means another image.
+        (Some(old), Some(new)) if before.image.reference() == after.image.reference() => {
+            (old.id != new.id).then(|| {
+                let both_known = old.digest.is_some() && new.digest.is_some();
+                let short = |identity: &ImageIdentity| match both_known {
+                    true => identity.short(),
+                    false => ImageIdentity {
+                        digest: None,
+                        ..identity.clone()
+                    }
+                    .short(),
+                };
+                (short(old), short(new))
+            })
+        }
+        _ => None,
+    };
     let find = |fields: &[Field], wanted: &Field| {
         let same = |field: &&Field| field.name == wanted.name && field.key == wanted.key;
         fields
@@ -48,7 +67,12 @@ pub(super) fn changes(before: &Container, after: &Container) -> Vec<FieldDiff> {
     for field in &new {
         match find(&old, field) {
             None => changes.push(diff(field, None, Some(field.shown.clone()))),
-            Some((_, exact)) if exact == field.exact => {}
+            Some((shown, exact)) if exact == field.exact => {
+                if let (Some((old, new)), "image") = (&replaced, field.name) {
+                    let with = |shown: &str, identity| Some(format!("{shown} ({identity})"));
+                    changes.push(diff(field, with(&shown, old), with(&field.shown, new)));
+                }
+            }
             Some((shown, _)) => {
                 let mut after = field.shown.clone();
                 if shown == after {
@@ -191,7 +215,7 @@ fn value(env: &Env) -> String {
 fn text(text: &Text) -> String {
     let parts = text.0.iter().map(|part| match part {
         Part::Literal(literal) => literal.as_str(),
-        Part::Secret(_) => MASK,
+        Part::Secret(_) | Part::Encoded(_) | Part::Masked(_) => MASK,
     });
     parts.collect()
 }

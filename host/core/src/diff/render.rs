@@ -19,7 +19,10 @@ impl Diff {
             colour,
         };
         if self.is_empty() {
-            page.line(format_args!("{}: nothing to do", self.app));
+            page.line(format_args!(
+                "{}: nothing to do",
+                page.paint(BOLD, self.app.as_str())
+            ));
             self.render_remarks(&mut page);
             return page.text;
         }

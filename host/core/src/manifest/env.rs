@@ -8,7 +8,7 @@ use super::reader::{At, Reader};
 use crate::cause::MAX_VARIABLE;
 use crate::secret::{SecretName, SecretSource};
 use crate::spec::EnvValue;
-use crate::text::{Template, TemplatePart};
+use crate::text::{Fact, HOST_VARIABLE, Template, TemplatePart};
 use crate::yaml::{Entry, Kind};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
@@ -286,7 +286,16 @@ fn check_meaning(reader: &mut Reader<'_>, at: &At<'_>, name: &str, text: &str, i
         );
     } else if let Some(start) = text.find("${").filter(|_| has_stray_reference(text)) {
         let message = format!("`{}` is taken as it stands", cut(&text[start..]));
-        let help = "write `${NAME}`, with nothing but the name in it, for a value from outside; `$${` is a literal `${`";
+        let stray = &text[start..];
+        let facts = Fact::ALL.map(|fact| format!("${{{}}}", fact.name()));
+        let help = if stray.starts_with("${app.") || stray.starts_with("${release.") {
+            format!(
+                "the host knows {}; `$${{` is a literal `${{`",
+                facts.join(", ")
+            )
+        } else {
+            "write `${NAME}`, with nothing but the name in it, for a value from outside; `$${` is a literal `${`".to_owned()
+        };
         reader.warn(at.value_span(), &at.path, message, help);
     }
 }
@@ -330,9 +339,29 @@ fn name_length(text: &str) -> usize {
     }
 }
 
+/// What a name in `${…}` stands for.
+fn outside(name: &str) -> TemplatePart {
+    let fact = match name {
+        HOST_VARIABLE => Some(Fact::AppHost),
+        name => Fact::named(name),
+    };
+    fact.map_or_else(
+        || TemplatePart::Secret(SecretName::variable(name)),
+        TemplatePart::Fact,
+    )
+}
+
 /// The name in a reference `${NAME}` that `text` begins with.
 fn reference(text: &str) -> Option<&str> {
     let inner = text.strip_prefix("${")?;
+    let facts = Fact::ALL.into_iter().map(Fact::name);
+    let is_whole = |name: &&str| {
+        let rest = inner.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with('}'))
+    };
+    if let Some(name) = { facts }.find(is_whole) {
+        return Some(name);
+    }
     let length = name_length(inner);
     (length > 0 && inner[length..].starts_with('}')).then_some(&inner[..length])
 }
@@ -348,13 +377,13 @@ fn has_stray_reference(text: &str) -> bool {
 }
 
 /// A value's parts: `$NAME` as the whole value and `${NAME}` anywhere come from
-/// outside, `$${` is a literal `${`, every other `$` is a character like any other.
+/// outside, `${app.url}` and its like from the host, `$${` is a literal `${`, every other `$` is a character like any other.
 fn with_variables(text: &str) -> Vec<TemplatePart> {
     if let Some(name) = text.strip_prefix('$')
         && !name.is_empty()
         && name_length(name) == name.len()
     {
-        return vec![TemplatePart::Secret(SecretName::variable(name))];
+        return vec![outside(name)];
     }
     let mut parts = Vec::new();
     let mut literal = String::new();
@@ -369,8 +398,17 @@ fn with_variables(text: &str) -> Vec<TemplatePart> {
             if !literal.is_empty() {
                 parts.push(TemplatePart::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(TemplatePart::Secret(SecretName::variable(name)));
+            parts.push(outside(name));
             rest = &rest[name.len() + "${}".len()..];
+        } else if rest[1..].starts_with(HOST_VARIABLE)
+            && name_length(&rest[1..]) == HOST_VARIABLE.len()
+        {
+            // Written for the platform that manifests of this kind come from.
+            if !literal.is_empty() {
+                parts.push(TemplatePart::Literal(std::mem::take(&mut literal)));
+            }
+            parts.push(outside(HOST_VARIABLE));
+            rest = &rest[1 + HOST_VARIABLE.len()..];
         } else {
             literal.push('$');
             rest = &rest[1..];

@@ -28,6 +28,7 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
             },
             Stage::Service | Stage::Front => Image::Pull { reference },
         },
+        identity: None,
         env: BTreeMap::from([(
             "VERSION".to_owned(),
             Env {
@@ -106,6 +107,7 @@ pub(crate) fn app(containers: impl IntoIterator<Item = Container>, front: &str) 
         domains: BTreeMap::new(),
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),
+        release: None,
         notes: Vec::new(),
     }
 }
@@ -155,6 +157,7 @@ pub(crate) fn copy(
         image: container.image.reference().to_owned(),
         limits: Some(limits(&container.resources)),
         healthcheck: None,
+        image_id: String::new(),
     }
 }
 

@@ -50,7 +50,7 @@ fn text(plan: &Plan) -> String {
         let what = match &planned.step {
             Step::Engine(act) => match act {
                 Act::BuildImage { reference, .. } => format!("build {reference}"),
-                Act::PullImage { reference } => format!("pull {reference}"),
+                Act::PullImage { reference, .. } => format!("pull {reference}"),
                 Act::CreateNetwork { subnet } => format!("network {subnet}"),
                 Act::CreateVolume { volume } => format!("volume {volume}"),
                 Act::CreateContainer { container, .. } => format!("create {container}"),

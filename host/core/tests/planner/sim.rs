@@ -140,7 +140,7 @@ impl<'a> Sim<'a> {
 
     fn act(&mut self, act: &Act) -> Result<(), String> {
         match act {
-            Act::BuildImage { reference, .. } | Act::PullImage { reference } => {
+            Act::BuildImage { reference, .. } | Act::PullImage { reference, .. } => {
                 self.observed.images.insert(reference.clone());
             }
             Act::CreateNetwork { subnet } => {
@@ -188,6 +188,7 @@ impl<'a> Sim<'a> {
                     image: spec.image.reference().to_owned(),
                     limits: Some(limits(&spec.resources)),
                     healthcheck: None,
+                    image_id: String::new(),
                 });
             }
             Act::ConnectContainer { container, .. } => self.find_mut(container)?.attached = true,

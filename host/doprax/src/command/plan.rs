@@ -1,6 +1,7 @@
 //! `doprax plan`: what a deploy would do; and what `up` needs for it, too.
 
 use crate::context::Context;
+use crate::env_file;
 use crate::failure::{Failure, Result};
 use crate::plugins;
 use crate::source::{self, MANIFEST, Source, Tree, config_files, refused};
@@ -8,8 +9,10 @@ use doprax_api::client::Client;
 use doprax_api::wire::{DeployRequest, Proposal};
 use doprax_core::diagnostic;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
+use doprax_core::text::Fact;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Show what `up` would do
 ///
@@ -24,12 +27,33 @@ pub(crate) struct Plan {
     /// The app's source folder
     #[arg(default_value = ".", hide_default_value = true)]
     dir: PathBuf,
+    #[command(flatten)]
+    choices: Choices,
+}
+
+/// What `plan` and `up` may be told beside the folder.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Choices {
+    /// Take values of ${NAME} from this file of NAME=value lines, too; the environment
+    /// goes first, a later file before an earlier one
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Ask the registries again for the services' images and for those that main is built
+    /// on
+    #[arg(long)]
+    pull: bool,
+    /// Build main again, on the images that the registries now have
+    #[arg(long)]
+    build: bool,
+    /// With --build: use nothing of earlier builds
+    #[arg(long, requires = "build")]
+    no_cache: bool,
 }
 
 impl Plan {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let client = context.client()?;
-        let Prepared { proposal, .. } = prepare(context, &client, &self.dir).await?;
+        let Prepared { proposal, .. } = prepare(context, &client, &self.dir, &self.choices).await?;
         if context.output.json {
             return context.output.json(&proposal);
         }
@@ -45,7 +69,12 @@ pub(super) struct Prepared {
 }
 
 /// Reads the folder and asks the host what a deploy would do.
-pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -> Result<Prepared> {
+pub(super) async fn prepare(
+    context: &Context,
+    client: &Client,
+    folder: &Path,
+    choices: &Choices,
+) -> Result<Prepared> {
     let source = Source::open(folder)?;
     let plugins = client.plugins().await?;
     let plugins = plugins::known(
@@ -56,7 +85,9 @@ pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -
     let manifest = read_manifest(&source, &plugins)?;
     let build = source::Context::open(&source, &manifest)?;
     let files = config_files(&source.folder, &manifest).map_err(refused)?;
-    let variables = variables(&manifest);
+    let variables = variables(&manifest, &choices.env_file)?;
+    let asks = manifest.spec.facts().contains(&Fact::ReleaseCommit);
+    let commit = asks.then(|| commit(&source.folder)).flatten();
     let tree = build.tree(&source.folder, &manifest)?;
     let digest = tree.digest()?;
     let request = DeployRequest {
@@ -68,6 +99,10 @@ pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -
         dockerfile: build.text,
         files,
         variables,
+        commit,
+        pull: choices.pull,
+        build: choices.build,
+        no_cache: choices.no_cache,
     };
     let proposal = client.plan(&request).await?;
     if context.output.verbose > 0 {
@@ -88,12 +123,6 @@ pub(super) async fn prepare(context: &Context, client: &Client, folder: &Path) -
 pub(super) fn show(context: &Context, proposal: &Proposal) -> Result<()> {
     let output = &context.output;
     warn(context, proposal);
-    if !proposal.changes {
-        return output.line(format!(
-            "{}: nothing to do",
-            output.paint.bold(proposal.app.as_str())
-        ));
-    }
     output.line(proposal.diff.render(output.paint.colour()).trim_end())
 }
 
@@ -118,14 +147,38 @@ fn read_manifest(source: &Source, plugins: &[KnownPlugin]) -> Result<Manifest> {
     manifest::parse(&source.manifest, &context).map_err(|error| refused(error.diagnostics))
 }
 
-/// Those variables of the command's environment that the manifest names.
-fn variables(manifest: &Manifest) -> BTreeMap<String, String> {
+/// Those variables of the command's environment, and of the files, that the manifest names.
+fn variables(manifest: &Manifest, files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
+    let mut given = BTreeMap::new();
+    for file in files {
+        given.extend(env_file::read(file)?);
+    }
     let names = manifest
         .spec
         .secrets
         .keys()
         .filter_map(|name| name.as_variable());
-    names
-        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
-        .collect()
+    let value = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .or_else(|| given.get(name).cloned())
+    };
+    Ok(names
+        .filter_map(|name| Some((name.to_owned(), value(name)?)))
+        .collect())
+}
+
+/// The Git commit that a folder is at, where it is at one and Git is there to ask.
+fn commit(folder: &Path) -> Option<String> {
+    let asked = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(["rev-parse", "--verify", "HEAD"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()
+        .filter(|asked| asked.status.success())?;
+    let name = String::from_utf8(asked.stdout).ok()?;
+    Some(name.trim().to_owned())
 }

@@ -159,8 +159,16 @@ fn offers(context: &Context, containers: &[Container]) -> Result<()> {
 
 fn remarks(context: &Context, app: &App) -> Result<()> {
     let output = &context.output;
-    if !app.notes.is_empty() || app.last_error.is_some() {
+    if !app.notes.is_empty() || app.last_error.is_some() || !app.by_hand.is_empty() {
         output.line("")?;
+    }
+    if !app.by_hand.is_empty() {
+        let changes: Vec<String> = app.by_hand.iter().map(ToString::to_string).collect();
+        output.line(format!(
+            "{} {}",
+            output.paint.yellow("by hand:"),
+            changes.join(", ")
+        ))?;
     }
     for note in &app.notes {
         output.line(format!("{} {note}", output.paint.yellow("note:")))?;

@@ -1,6 +1,6 @@
 //! `doprax up`: deploy the app in a folder.
 
-use super::plan::{Prepared, prepare};
+use super::plan::{Choices, Prepared, prepare};
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -38,6 +38,9 @@ Examples:
   doprax up                        deploy the app in this folder
   doprax up shop --yes             deploy the app in ./shop without asking
   doprax up --yes --detach         begin, and do not wait for the end
+  doprax up --pull                 with the images that the registries now have
+  doprax up --build --no-cache     build main again from nothing
+  doprax up --env-file .env        give the manifest's ${NAME} the values of a file
   API_KEY=… doprax up              give the manifest's ${API_KEY} its value
 
 Ctrl-C asks whether to cancel the deploy or to let it go on by itself. `doprax operation ID`
@@ -52,6 +55,8 @@ pub(crate) struct Up {
     /// Do not wait for the end
     #[arg(short, long)]
     detach: bool,
+    #[command(flatten)]
+    choices: Choices,
 }
 
 impl Up {
@@ -61,6 +66,7 @@ impl Up {
             dir,
             yes: true,
             detach: false,
+            choices: Choices::default(),
         }
     }
 
@@ -71,7 +77,7 @@ impl Up {
             request,
             tree,
             proposal,
-        } = prepare(context, &client, &self.dir).await?;
+        } = prepare(context, &client, &self.dir, &self.choices).await?;
         if !proposal.changes {
             return nothing_to_do(context, &proposal);
         }
@@ -109,14 +115,10 @@ impl Up {
 
 fn nothing_to_do(context: &Context, proposal: &Proposal) -> Result<()> {
     let output = &context.output;
-    super::plan::warn(context, proposal);
     if output.json {
         return output.json(&json!({ "event": "done", "app": proposal.app, "changes": false }));
     }
-    output.line(format!(
-        "{}: nothing to do",
-        output.paint.bold(proposal.app.as_str())
-    ))
+    super::plan::show(context, proposal)
 }
 
 /// Sends the source archive.

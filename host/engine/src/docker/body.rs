@@ -49,6 +49,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) unasked: Labels,
     /// Values of the app's secrets.
     pub(super) secrets: &'a BTreeMap<SecretName, String>,
+    /// Variables that it has unless it sets them itself.
+    pub(super) env: &'a BTreeMap<String, String>,
     /// Whether the engine can limit the size of the writable layer.
     pub(super) disk_limit: bool,
     /// Whether its first process is the engine's init.
@@ -60,7 +62,11 @@ pub(super) fn create_body(
     spec: &Container,
     around: Surroundings<'_>,
 ) -> Result<ContainerCreateBody, SecretName> {
-    let mut env = Vec::with_capacity(spec.env.len());
+    let defaults = around.env.iter();
+    let mut env: Vec<String> = defaults
+        .filter(|(name, _)| !spec.env.contains_key(*name))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     for (name, value) in &spec.env {
         let secret = |name: &SecretName| around.secrets.get(name).map(String::as_str);
         env.push(format!("{name}={}", value.value.fill(secret)?));
@@ -174,6 +180,7 @@ mod tests {
             image: Image::Pull {
                 reference: "mysql:8.4".to_owned(),
             },
+            identity: None,
             env: BTreeMap::from([
                 (
                     "A".to_owned(),
@@ -238,6 +245,10 @@ mod tests {
             volume: &|name| instance.volume(&app, name),
             unasked: Labels::from([("doprax.unasked".to_owned(), "true".to_owned())]),
             secrets,
+            env: &BTreeMap::from([
+                ("A".to_owned(), "another".to_owned()),
+                ("DOPRAX_APP_URL".to_owned(), "shop.localhost".to_owned()),
+            ]),
             disk_limit,
             init: true,
         };

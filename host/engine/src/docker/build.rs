@@ -7,6 +7,7 @@ use bollard::body_try_stream;
 use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
 use doprax_core::name::AppName;
+use doprax_core::plan::Rebuild;
 use doprax_core::source::Recipe;
 use futures_util::StreamExt as _;
 use std::collections::HashMap;
@@ -22,23 +23,38 @@ const PIECE: usize = 128 * 1024;
 #[error("the build ended without an image")]
 struct NoImage;
 
+/// An image to be built.
+pub(super) struct Wanted<'a> {
+    pub(super) reference: &'a str,
+    /// Digest of the source.
+    pub(super) source: &'a str,
+    pub(super) recipe: &'a Recipe,
+    pub(super) rebuild: Rebuild,
+}
+
 impl Docker {
     /// Builds an image from a source archive unless its reference, which has the
-    /// source's digest in it, exists. Ends early when dropped.
+    /// source's digest in it, exists and it is not to be built again. Ends early when
+    /// dropped.
     pub(super) async fn build(
         &self,
         app: &AppName,
-        reference: &str,
-        source: &str,
-        recipe: &Recipe,
+        wanted: Wanted<'_>,
         material: &Material,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
+        let Wanted {
+            reference,
+            source,
+            recipe,
+            rebuild,
+        } = wanted;
         let action = || format!("build {reference}");
-        if self
-            .has_image(reference)
-            .await
-            .map_err(|failure| self.error(failure, action()))?
+        if rebuild == Rebuild::Never
+            && self
+                .has_image(reference)
+                .await
+                .map_err(|failure| self.error(failure, action()))?
         {
             return Ok(Outcome::AlreadyDone);
         }
@@ -55,6 +71,7 @@ impl Docker {
             .buildargs(&args)
             .t(reference)
             .labels(&self.labels(app))
+            .nocache(rebuild == Rebuild::Uncached)
             .rm(true)
             .forcerm(true);
         let options = match self.find_facts().await?.buildkit {

@@ -201,10 +201,16 @@ impl Docker {
             volume: &|name| self.instance.volume(app, name),
             unasked: self.unasked_labels(app),
             secrets: &material.secrets,
+            env: &material.env,
             disk_limit,
             init,
         };
-        create_body(spec, around).map_err(no_secret)
+        let mut body = create_body(spec, around).map_err(no_secret)?;
+        let image = self
+            .image_to_run(spec.image.reference(), spec.identity.as_ref())
+            .await?;
+        body.image = Some(image);
+        Ok(body)
     }
 
     fn create_error(&self, failure: Failure, container: &str, spec: &Container) -> Error {

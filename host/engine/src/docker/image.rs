@@ -1,10 +1,12 @@
 //! Images that the engine has.
 
-use super::{CHANGE, Docker, Failure, LOOK};
+use super::{CHANGE, Docker, Failure, LOOK, REGISTRY};
 use crate::{Error, ImageFacts};
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions};
+use doprax_core::blueprint::ImageIdentity;
 use doprax_core::name::AppName;
+use std::collections::BTreeMap;
 
 impl Docker {
     /// What the engine knows of an image.
@@ -17,6 +19,36 @@ impl Docker {
             Err(failure) if failure.is(404) => Ok(None),
             Err(failure) => Err(self.error(failure, format!("look at image {reference}"))),
         }
+    }
+
+    /// The digest by which an image's registry gives it out.
+    pub(super) async fn find_registry_digest(
+        &self,
+        reference: &str,
+    ) -> Result<Option<String>, Error> {
+        let asked = self.client.inspect_registry_image(reference, None);
+        match self.within(REGISTRY, asked).await {
+            Ok(found) => Ok(found.descriptor.digest),
+            Err(failure) if [401, 403, 404].iter().any(|status| failure.is(*status)) => Ok(None),
+            Err(failure) => Err(self.error(failure, format!("ask the registry for {reference}"))),
+        }
+    }
+
+    /// The image of which a container is made: that of this id, while the engine has it,
+    /// else whatever its reference means.
+    pub(super) async fn image_to_run(
+        &self,
+        reference: &str,
+        identity: Option<&ImageIdentity>,
+    ) -> Result<String, Error> {
+        let Some(identity) = identity else {
+            return Ok(reference.to_owned());
+        };
+        let same = |facts: Option<ImageFacts>| facts.is_some_and(|facts| facts.id == identity.id);
+        if same(self.find_image(reference).await?) || !same(self.find_image(&identity.id).await?) {
+            return Ok(reference.to_owned());
+        }
+        Ok(identity.id.clone())
     }
 
     /// Removes the references that this host gave to builds of the app. An image that
@@ -77,11 +109,31 @@ fn facts(image: ImageInspect) -> ImageFacts {
         id: image.id.unwrap_or_default(),
         ports,
         volumes,
+        env: env(&config.env.unwrap_or_default()),
+        digests: digests(&image.repo_digests.unwrap_or_default()),
         size: image
             .size
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or_default(),
     }
+}
+
+/// Variables in texts such as `PATH=/bin`.
+fn env(texts: &[String]) -> BTreeMap<String, String> {
+    let variable = |text: &String| {
+        let (name, value) = text.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    texts.iter().filter_map(variable).collect()
+}
+
+/// The digests in references such as `redis@sha256:…`.
+fn digests(references: &[String]) -> Vec<String> {
+    let digest = |reference: &String| Some(reference.split_once('@')?.1.to_owned());
+    let mut digests: Vec<String> = references.iter().filter_map(digest).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    digests
 }
 
 /// The port in a text such as `8000/tcp`.

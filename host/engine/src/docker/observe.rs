@@ -132,6 +132,7 @@ impl Docker {
             image: config.image.clone().unwrap_or_default(),
             limits: None,
             healthcheck: healthcheck::of(found),
+            image_id: found.image.clone().unwrap_or_default(),
         })
     }
 
@@ -253,6 +254,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         image: found.image.clone().unwrap_or_default(),
         limits: None,
         healthcheck: None,
+        image_id: found.image_id.clone().unwrap_or_default(),
     })
 }
 

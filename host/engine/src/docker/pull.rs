@@ -1,9 +1,9 @@
 //! Pulling images.
 
-use super::Docker;
-use crate::{Error, Event, Outcome, Progress};
+use super::{CHANGE, Docker};
+use crate::{Error, Event, ImageFacts, Outcome, Progress};
 use bollard::models::CreateImageInfo;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::StreamExt as _;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -16,17 +16,23 @@ const SILENCE: Duration = Duration::from_secs(120);
 const REPORT: Duration = Duration::from_millis(200);
 
 impl Docker {
-    /// Pulls an image where it is missing.
+    /// Pulls an image where it is missing, or where it is not the one that its registry
+    /// gives out by `digest`.
     pub(super) async fn pull(
         &self,
         reference: &str,
+        digest: Option<&str>,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
         let action = || format!("pull {reference}");
+        let is_wanted = |facts: &ImageFacts| {
+            digest.is_none_or(|digest| facts.digests.iter().any(|found| found == digest))
+        };
         if self
-            .has_image(reference)
-            .await
-            .map_err(|e| self.error(e, action()))?
+            .find_image(reference)
+            .await?
+            .as_ref()
+            .is_some_and(is_wanted)
         {
             return Ok(Outcome::AlreadyDone);
         }
@@ -35,6 +41,10 @@ impl Docker {
             reason: reason_of(&reason),
         };
         let (name, tag) = name_and_tag(reference);
+        let (tag, moved) = match digest {
+            Some(digest) if digest != tag => (digest, Some(tag)),
+            _ => (tag, None),
+        };
         let options = CreateImageOptionsBuilder::default()
             .from_image(name)
             .tag(tag)
@@ -66,6 +76,17 @@ impl Docker {
                     });
                 }
             }
+        }
+        if let Some(moved) = moved {
+            // What was pulled by its digest has no tag yet.
+            let options = TagImageOptionsBuilder::default()
+                .repo(name)
+                .tag(moved)
+                .build();
+            let pulled = format!("{name}@{tag}");
+            self.within(CHANGE, self.client.tag_image(&pulled, Some(options)))
+                .await
+                .map_err(|failure| self.error(failure, action()))?;
         }
         progress(layers.event(reference));
         Ok(Outcome::Done)

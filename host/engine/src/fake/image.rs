@@ -66,10 +66,13 @@ impl FakeImage {
     }
 
     pub(super) fn facts(&self) -> ImageFacts {
+        let id = format!("sha256:{}", sha256_hex(format!("{self:?}").as_bytes()));
         ImageFacts {
-            id: format!("sha256:{}", sha256_hex(format!("{self:?}").as_bytes())),
+            digests: vec![id.clone()],
+            id,
             ports: self.ports.clone(),
             volumes: self.volumes.clone(),
+            env: Default::default(),
             size: 1 << 20,
         }
     }

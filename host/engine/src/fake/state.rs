@@ -8,7 +8,7 @@ use bytes::Bytes;
 use doprax_core::blueprint::{Container as Spec, Content};
 use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State as Doing};
-use doprax_core::plan::Act;
+use doprax_core::plan::{Act, Rebuild};
 use doprax_core::resources::Resources;
 use doprax_core::subnet::overlap;
 use doprax_core::text::Text;
@@ -42,6 +42,7 @@ pub(super) struct Container {
     pub(super) app: AppName,
     id: String,
     hash: String,
+    image_id: String,
     spec: Spec,
     env: BTreeMap<String, String>,
     files: BTreeMap<String, Vec<u8>>,
@@ -154,8 +155,9 @@ impl State {
                 reference,
                 source,
                 recipe,
+                rebuild,
             } => {
-                if self.images.contains_key(reference) {
+                if *rebuild == Rebuild::Never && self.images.contains_key(reference) {
                     return Ok(Outcome::AlreadyDone);
                 }
                 let archive = material
@@ -167,8 +169,11 @@ impl State {
                 let image = build::build(archive, &recipe.dockerfile, &self.images, progress)?;
                 self.images.insert(reference.clone(), image);
             }
-            Act::PullImage { reference } => {
-                if self.images.contains_key(reference) {
+            Act::PullImage { reference, digest } => {
+                let found = self.images.get(reference).map(FakeImage::facts);
+                if found
+                    .is_some_and(|found| digest.as_ref().is_none_or(|d| found.digests.contains(d)))
+                {
                     return Ok(Outcome::AlreadyDone);
                 }
                 let image = self
@@ -283,7 +288,7 @@ impl State {
         spec: &Spec,
         material: &Material,
     ) -> Result<Outcome, Error> {
-        let mut env = BTreeMap::new();
+        let mut env = material.env.clone();
         for (variable, value) in &spec.env {
             env.insert(variable.clone(), fill(&value.value, material)?);
         }
@@ -312,9 +317,8 @@ impl State {
             None => {}
         }
         let reference = spec.image.reference();
-        if !self.images.contains_key(reference) {
-            return Err(missing(reference));
-        }
+        let image = self.images.get(reference);
+        let image_id = image.ok_or_else(|| missing(reference))?.facts().id;
         let lacks = |volume: &VolumeName| !self.volumes.contains(&(app.clone(), volume.clone()));
         if let Some(mount) = spec.mounts.iter().find(|mount| lacks(&mount.name)) {
             let refusal = Refusal::NoVolume(mount.name.clone());
@@ -324,6 +328,7 @@ impl State {
             app: app.clone(),
             id: self.id(),
             hash: hash.to_owned(),
+            image_id,
             spec: spec.clone(),
             env,
             files,
@@ -503,6 +508,7 @@ impl State {
                 usual: true,
             }),
             healthcheck: None,
+            image_id: found.image_id.clone(),
         })
     }
 

@@ -4,7 +4,7 @@ use crate::stage::{DEBIAN, REDIS, Stage, command_of, container, hash, literal, u
 use doprax_core::blueprint::{Content, Env, File};
 use doprax_core::name::AppName;
 use doprax_core::observed::State;
-use doprax_core::plan::Act;
+use doprax_core::plan::{Act, Rebuild};
 use doprax_core::resources::Resources;
 use doprax_core::secret::SecretName;
 use doprax_core::source::Recipe;
@@ -257,6 +257,7 @@ pub(crate) async fn an_image_has_its_ports(stage: Arc<Stage>) {
     assert!(!facts.id.is_empty());
     let pull = Act::PullImage {
         reference: REDIS.to_owned(),
+        digest: None,
     };
     assert_eq!(stage.apply(&pull).await.unwrap(), Outcome::AlreadyDone);
 }
@@ -634,6 +635,7 @@ pub(crate) fn build_of(
             reference,
             source,
             recipe: Recipe::default(),
+            rebuild: Rebuild::Never,
         },
         material,
         folder,

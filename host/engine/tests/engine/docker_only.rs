@@ -717,6 +717,7 @@ pub(crate) async fn a_pull_without_a_registry_ends_with_a_reason(stage: Arc<Stag
     match stage
         .apply(&Act::PullImage {
             reference: reference.clone(),
+            digest: None,
         })
         .await
     {

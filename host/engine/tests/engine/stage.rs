@@ -264,6 +264,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         image: Image::Pull {
             reference: image.to_owned(),
         },
+        identity: None,
         env: BTreeMap::new(),
         entrypoint: None,
         command: None,

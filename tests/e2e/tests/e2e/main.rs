@@ -13,6 +13,7 @@ mod domain;
 mod drift;
 mod guestbook;
 mod hardening;
+mod image;
 mod isolation;
 mod keys;
 mod limits;

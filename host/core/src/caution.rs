@@ -1,0 +1,148 @@
+//! What a person should know before a service goes on with data that it made under other
+//! conditions. Knows no kind of service: a service with a volume may be a database.
+
+use crate::blueprint::{Blueprint, Container, Env, Note};
+use crate::manifest::CONTAINER_PLUGIN;
+use crate::name::{ServiceName, VolumeName};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// The cautions on the way from `previous` to `next`, where the volumes `made` exist.
+pub fn cautions(previous: &Blueprint, next: &Blueprint, made: &BTreeSet<&VolumeName>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for (name, after) in &next.containers {
+        let Some(before) = previous.containers.get(name) else {
+            continue;
+        };
+        let Some(volume) = kept_volume(before, after, made) else {
+            continue;
+        };
+        let revisions = |blueprint: &Blueprint, env: &Env| -> Vec<Option<u64>> {
+            let secrets = env.value.secrets();
+            secrets
+                .map(|secret| blueprint.revisions.get(secret).copied())
+                .collect()
+        };
+        let is_changed = |before: &Env, after: &Env| {
+            before.value != after.value || revisions(previous, before) != revisions(next, after)
+        };
+        let (mut changed, mut new) = (Vec::new(), Vec::new());
+        for (variable, env) in after.env.iter().filter(|(name, _)| is_first(after, name)) {
+            match before.env.get(variable) {
+                Some(before) if is_changed(before, env) => changed.push(variable.as_str()),
+                Some(_) => {}
+                None => new.push(variable.as_str()),
+            }
+        }
+        let mut note = |text: String| {
+            notes.push(Note {
+                service: Some(ServiceName::clone(name)),
+                text,
+            });
+        };
+        if !changed.is_empty() {
+            note(format!(
+                "{} changes, and volume {volume} has data that was made with the value before: \
+                 images like this one look at it only where they find no data. Change it inside \
+                 the service too, or keep the old value",
+                changed.join(", ")
+            ));
+        }
+        if !new.is_empty() {
+            note(format!(
+                "{} is new, and volume {volume} has data already: images like this one look at \
+                 it only where they find no data. Do inside the service what it should do",
+                new.join(", ")
+            ));
+        }
+        if let Some(text) = other_version(before, after, volume) {
+            note(text);
+        }
+    }
+    notes
+}
+
+/// A volume that a service keeps, and that exists.
+fn kept_volume<'a>(
+    before: &Container,
+    after: &'a Container,
+    made: &BTreeSet<&VolumeName>,
+) -> Option<&'a VolumeName> {
+    // What main does with its own data, its author knows.
+    after.plugin.as_ref()?;
+    let had = |volume: &VolumeName| before.mounts.iter().any(|mount| mount.name == *volume);
+    let mut volumes = after.mounts.iter().map(|mount| &mount.name);
+    volumes.find(|volume| made.contains(volume) && had(volume))
+}
+
+/// Whether the value of a variable counts only when a service makes its data: accounts,
+/// passwords and databases, as their names tell.
+fn is_first(container: &Container, name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let is_account = name.contains("PASSWORD")
+        || name.contains("INITDB")
+        || ["_USER", "_USERNAME", "_DATABASE", "_DB"]
+            .iter()
+            .any(|end| name.ends_with(end));
+    // Of any image, only what bears the image's name is its own, and not that of a service
+    // that it logs in to.
+    let is_own = container.plugin.as_deref() != Some(CONTAINER_PLUGIN) || {
+        let (image, _) = name_and_tag(container.image.reference());
+        let first = name.split('_').next().unwrap_or_default();
+        image.to_ascii_uppercase().contains(first)
+    };
+    is_account && is_own
+}
+
+fn other_version(before: &Container, after: &Container, volume: &VolumeName) -> Option<String> {
+    let (old, new) = (before.image.reference(), after.image.reference());
+    if old == new {
+        return None;
+    }
+    let ((old_image, old_tag), (new_image, new_tag)) = (name_and_tag(old), name_and_tag(new));
+    if old_image != new_image {
+        return Some(format!(
+            "runs {new} instead of {old} on the data in volume {volume}: make sure that it can \
+             read it, and make a copy first"
+        ));
+    }
+    if old_tag == new_tag {
+        return None;
+    }
+    let (Some(old), Some(new)) = (version(old_tag), version(new_tag)) else {
+        return Some(format!(
+            "goes from {old_tag} to {new_tag} on the data in volume {volume}; whether that is \
+             another major version, the tags do not say: make sure that it can read the data, \
+             and make a copy first"
+        ));
+    };
+    let digits = old.len().min(new.len());
+    match new[..digits].cmp(&old[..digits]) {
+        Ordering::Less => Some(format!(
+            "goes back from {old_tag} to {new_tag} on the data in volume {volume}: an older \
+             version as a rule cannot read what a newer one wrote, and does not start. Keep to \
+             {old_tag}, or give it a volume of another name"
+        )),
+        Ordering::Greater if new[0] != old[0] => Some(format!(
+            "goes from {old_tag} to {new_tag}, another major version, on the data in volume \
+             {volume}: it may not read the data without steps in between, and there may be no \
+             way back. Read its upgrade notes, and make a copy first"
+        )),
+        _ => None,
+    }
+}
+
+/// The last part of an image's name, and its tag, without the digest.
+fn name_and_tag(reference: &str) -> (&str, &str) {
+    let reference = reference.split('@').next().unwrap_or_default();
+    let last = reference.rsplit('/').next().unwrap_or_default();
+    last.split_once(':').unwrap_or((last, "latest"))
+}
+
+/// The numbers at the beginning of a tag: `8.4-oracle` is 8, 4.
+fn version(tag: &str) -> Option<Vec<u64>> {
+    let tag = tag.strip_prefix('v').unwrap_or(tag);
+    let end = tag.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let numbers = tag[..end.unwrap_or(tag.len())].trim_matches('.').split('.');
+    numbers.map(|number| number.parse().ok()).collect()
+}
