@@ -188,6 +188,11 @@ fn rules(chain: &str, subnets: &BTreeSet<Ipv4Net>, open: &[SocketAddr]) -> Strin
         "-p udp -m udp --dport 53 -j RETURN".to_owned(),
         "-p tcp -m tcp --dport 53 -j RETURN".to_owned(),
     ];
+    // Before the ingress is let through: metadata is served at its ports too.
+    let subnets = Ipv4Net::aggregate(&subnets.iter().copied().collect());
+    for subnet in &subnets {
+        rules.extend(METADATA.map(|net| format!("-s {subnet} -d {net} {REFUSE}")));
+    }
     for address in open {
         let port = address.port();
         for protocol in ["tcp", "udp"] {
@@ -200,9 +205,7 @@ fn rules(chain: &str, subnets: &BTreeSet<Ipv4Net>, open: &[SocketAddr]) -> Strin
             }
         }
     }
-    for subnet in Ipv4Net::aggregate(&subnets.iter().copied().collect()) {
-        let metadata = METADATA.map(|net| format!("-s {subnet} -d {net} {REFUSE}"));
-        rules.extend(metadata);
+    for subnet in &subnets {
         rules.push(format!("-s {subnet} -m addrtype --dst-type LOCAL {REFUSE}"));
     }
     rules
