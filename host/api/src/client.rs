@@ -19,7 +19,7 @@ use crate::wire::{
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use futures_util::stream::BoxStream;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -30,6 +30,11 @@ use std::io;
 
 /// Largest answer that is read as a whole, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
+
+/// The field by which an intermediary says that an answer is its own (RFC 9209), and what
+/// the ingress says in it.
+const PROXY_STATUS: &str = "proxy-status";
+const INGRESS: &str = "doprax";
 
 /// What a request sends.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -52,6 +57,12 @@ pub enum ClientError {
         status: StatusCode,
         /// What the host said.
         failure: Box<Failure>,
+    },
+    /// That is not the API but the port on which apps are served.
+    #[error("{address} is where the apps of a host are served, not its API")]
+    Ingress {
+        /// Where.
+        address: Address,
     },
     /// The connection broke.
     #[error("the connection to {address} broke")]
@@ -77,7 +88,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } => true,
             Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
-            Self::Answer { .. } => false,
+            Self::Ingress { .. } | Self::Answer { .. } => false,
         }
     }
 }
@@ -331,6 +342,17 @@ impl Client {
         self.get("/v1/volumes").await
     }
 
+    /// Whether a volume can be removed.
+    pub async fn check_volume(
+        &self,
+        app: &AppName,
+        volume: &VolumeName,
+    ) -> Result<(), ClientError> {
+        let name = utf8_percent_encode(volume.as_str(), NON_ALPHANUMERIC);
+        let path = format!("/v1/apps/{app}/volumes/{name}/removal");
+        self.tell(Method::GET, &path, empty()).await
+    }
+
     /// Removes a volume and everything in it.
     pub async fn remove_volume(
         &self,
@@ -435,15 +457,28 @@ impl Client {
         if status.is_success() {
             return Ok(answer);
         }
-        let bytes = self.read(answer.into_body()).await?;
-        let failure = serde_json::from_slice(&bytes).unwrap_or_else(|_| Failure {
+        let (head, body) = answer.into_parts();
+        let bytes = self.read(body).await?;
+        Err(self.refused(status, &head.headers, &bytes))
+    }
+
+    /// What an answer means that is no good one.
+    fn refused(&self, status: StatusCode, fields: &HeaderMap, body: &[u8]) -> ClientError {
+        let by_ingress = fields
+            .get(PROXY_STATUS)
+            .is_some_and(|value| value == INGRESS);
+        if by_ingress {
+            let address = self.address.clone();
+            return ClientError::Ingress { address };
+        }
+        let failure = serde_json::from_slice(body).unwrap_or_else(|_| Failure {
             error: format!("the host answered with {status}"),
             ..Failure::default()
         });
-        Err(ClientError::Refused {
+        ClientError::Refused {
             status,
             failure: Box::new(failure),
-        })
+        }
     }
 
     async fn read(&self, body: Incoming) -> Result<Bytes, ClientError> {

@@ -104,6 +104,10 @@ fn router(host: Arc<Host>) -> Router {
             "/v1/apps/{app}/volumes/{name}",
             delete(apps::remove_volume).put(apps::recreate_volume),
         )
+        .route(
+            "/v1/apps/{app}/volumes/{name}/removal",
+            get(apps::check_volume),
+        )
         .route("/v1/volumes", get(apps::volumes))
         .route("/v1/certificates", get(certificates::list))
         .route("/v1/ca", get(certificates::local_ca))
@@ -168,11 +172,11 @@ async fn require_token(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match given {
-        Some((_, text)) if token.matches(text.trim()) => Ok(next.run(request).await),
-        _ => Err(
-            Problem::new(StatusCode::UNAUTHORIZED, "the host wants a token")
-                .help("set DOPRAX_TOKEN to the content of STATE/api-token on the host's machine"),
-        ),
-    }
+    let help = "set DOPRAX_TOKEN to the content of STATE/api-token on the host's machine";
+    let problem = match given {
+        Some((_, text)) if token.matches(text.trim()) => return Ok(next.run(request).await),
+        Some(_) => "the token is not the host's",
+        None => "the host wants a token",
+    };
+    Err(Problem::new(StatusCode::UNAUTHORIZED, problem).help(help))
 }

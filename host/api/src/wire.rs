@@ -14,7 +14,7 @@ mod operation;
 mod plugin;
 
 pub use access::Access;
-pub use app::{App, AppState, AppSummary, Container, LogLine, Unhealthy, Volume};
+pub use app::{App, AppState, AppSummary, Container, FailedRepair, LogLine, Unhealthy, Volume};
 pub use certificate::{Certificate, CertificateState, LocalCa};
 pub use deploy::{ConfigFile, DeployRequest, Proposal, SetVariables};
 pub use doctor::{Finding, Level};

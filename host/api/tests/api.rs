@@ -270,6 +270,13 @@ async fn a_tcp_port_opens_with_the_token_only() {
         let (status, failure) = refused(client.version().await);
         assert_eq!(status, StatusCode::UNAUTHORIZED.as_u16(), "{token:?}");
         assert!(failure.help.unwrap().contains("DOPRAX_TOKEN"));
+        let wrong = token.is_some_and(|token| !token.is_empty());
+        let said = if wrong {
+            "the token is not the host's"
+        } else {
+            "the host wants a token"
+        };
+        assert_eq!(failure.error, said, "{token:?}");
         let exec = ExecRequest {
             container: ServiceName::main(),
             command: Vec::new(),
@@ -306,6 +313,24 @@ async fn who_sends_nothing_for_ever_makes_room_for_who_does() {
     let answered = tokio::time::timeout(Duration::from_secs(5), api.client.version()).await;
     answered.expect("an answer within 5 s").unwrap();
     drop(slow);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn the_ingress_is_told_apart_from_the_api() {
+    let api = Api::start().await;
+    let sockets = api.host.sockets().unwrap();
+    let address = sockets[0].local_addr().unwrap();
+    let client = Client::new(Address::Tcp(address.to_string()), None);
+    let error = client.apps().await.unwrap_err();
+    assert!(matches!(error, ClientError::Ingress { .. }), "{error:?}");
+    api.end().await;
+}
+
+#[tokio::test]
+async fn apps_are_listed_while_the_engine_is_away() {
+    let api = Api::start().await;
+    assert_eq!(api.client.apps().await.unwrap(), []);
     api.end().await;
 }
 

@@ -188,6 +188,7 @@ fn running(blueprint: &Blueprint) -> Observed {
             address: None,
             created: 0,
             started_ms: None,
+            ended_ms: None,
             restarts: 0,
             exit_code: None,
             out_of_memory: false,

@@ -36,6 +36,7 @@ pub mod service;
 pub mod source;
 pub mod spec;
 pub mod spelling;
+pub mod status;
 pub mod subnet;
 pub mod text;
 pub mod text_file;

@@ -143,6 +143,7 @@ mod tests {
             address: Some(Ipv4Addr::new(10, 16, 0, last)),
             created: 0,
             started_ms: Some(started),
+            ended_ms: None,
             restarts: 0,
             exit_code: None,
             out_of_memory: false,

@@ -55,6 +55,9 @@ pub struct ObservedContainer {
     /// Unix time in milliseconds of its latest start.
     #[serde(default)]
     pub started_ms: Option<i64>,
+    /// Unix time in milliseconds at which its process last ended, if it ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<i64>,
     /// How many times the engine restarted it after a crash.
     #[serde(default)]
     pub restarts: u32,

@@ -59,6 +59,23 @@ pub enum Target {
     Nowhere,
     /// Nothing: the app was stopped by its owner.
     Stopped,
-    /// Nothing: the app failed; what happened, in one line without secrets.
-    Failed(String),
+    /// Nothing: the app does not answer, for this reason.
+    Failed(Outage),
+}
+
+/// Why an app does not answer, as far as visitors may know. It has no text of an error:
+/// such a text may name what is nobody else's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outage {
+    /// None of its deploys has succeeded yet.
+    NeverDeployed,
+    /// Its process ends again and again.
+    Crashing,
+    /// It should run and does not.
+    NotRunning,
+    /// A volume that it needs is gone.
+    NoVolume,
+    /// The engine has not been seen yet.
+    Unknown,
 }

@@ -295,6 +295,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
             address: None,
             created: 0,
             started_ms: None,
+            ended_ms: None,
             restarts: 0,
             exit_code: None,
             out_of_memory: false,

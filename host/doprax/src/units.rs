@@ -38,12 +38,16 @@ pub(crate) fn micros(us: u64) -> String {
     }
 }
 
+/// Unix time in milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}
+
 /// How long ago a Unix time in milliseconds was: `12 s ago`, `3 days ago`.
 pub(crate) fn ago(ms: i64) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let seconds = now.saturating_sub(u64::try_from(ms / 1000).unwrap_or(0));
+    let seconds = u64::try_from((now_ms() - ms) / 1000).unwrap_or(0);
     format!("{} ago", span(seconds))
 }
 

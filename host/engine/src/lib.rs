@@ -196,8 +196,9 @@ pub trait Engine: Send + Sync {
     async fn observe(&self, app: &AppName) -> Result<Observed, Error>;
 
     /// What exists of every app of this instance, apps that exist only as a
-    /// leftover network or volume included. A few requests for all of them; so it
-    /// leaves out `started_ms`, `restarts` and `limits`, which [`Engine::observe`] has.
+    /// leftover network or volume included. A few requests for all of them; so it leaves
+    /// out `limits`, and of containers that run steadily, or do not run, `started_ms`,
+    /// `ended_ms` and `restarts`, which [`Engine::observe`] has.
     async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error>;
 
     /// One container in full, by the engine's name or id; nothing if it does not

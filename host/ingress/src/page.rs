@@ -6,12 +6,15 @@ use crate::body::ResponseBody;
 use crate::gate::Refusal;
 use bytes::Bytes;
 use doprax_core::name::AppName;
-use doprax_core::route::Target;
+use doprax_core::route::{Outage, Target};
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::fmt::Write as _;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Says that the answer is no app's (RFC 9209).
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Seconds after which a browser asks again for an app that is starting.
 const RETRY_SECONDS: u32 = 3;
@@ -126,16 +129,24 @@ impl Page {
                     "Its owner stopped it. `doprax start {app}` starts it again."
                 )],
             ),
-            Target::Failed(reason) => (
+            Target::Failed(Outage::Unknown) => (
+                "unknown",
+                format!("{app} cannot be reached"),
+                vec![
+                    "This server does not know yet how it is. This page asks again by itself."
+                        .to_owned(),
+                ],
+            ),
+            Target::Failed(outage) => (
                 "failed",
                 format!("{app} has failed"),
                 vec![
-                    reason.clone(),
-                    format!("`doprax status {app}` and `doprax logs {app}` tell more."),
+                    outage_text(*outage).to_owned(),
+                    format!("`doprax status {app}` and `doprax logs {app}` tell its owner more."),
                 ],
             ),
         };
-        let retry = matches!(target, Target::Starting);
+        let retry = matches!(target, Target::Starting | Target::Failed(Outage::Unknown));
         let status = match target {
             Target::Nowhere => StatusCode::NOT_FOUND,
             _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -194,6 +205,7 @@ impl Page {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PROXY_STATUS, HeaderValue::from_static("doprax"));
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(X_REQUEST_ID, id);
         }
@@ -295,6 +307,17 @@ fn with_code(text: &str) -> String {
     marked
 }
 
+/// Why an app does not answer, for its visitors.
+fn outage_text(outage: Outage) -> &'static str {
+    match outage {
+        Outage::NeverDeployed => "It has not been deployed successfully yet.",
+        Outage::Crashing => "It ends soon after each start.",
+        Outage::NotRunning => "It does not run.",
+        Outage::NoVolume => "Data that it needs is missing.",
+        Outage::Unknown => "How it is is not known.",
+    }
+}
+
 fn request_id() -> String {
     let mut bytes = [0; 8];
     // An answer without a unique id is better than none.
@@ -328,9 +351,8 @@ mod tests {
             page.html("1")
                 .contains("asked for &lt;script&gt;&quot;&amp;&#39;,")
         );
-        let app = AppName::new("shop").unwrap();
-        let failed = Page::idle(&app, &Target::Failed("a ` <b>".to_owned()));
-        let html = failed.html("1");
-        assert!(html.contains("a <code> &lt;b&gt;</code>"), "{html}");
+        let page = Page::unknown("a ` <b>");
+        let html = page.html("1");
+        assert!(html.contains("a <code> &lt;b&gt;"), "{html}");
     }
 }

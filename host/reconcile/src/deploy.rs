@@ -148,6 +148,9 @@ impl Host {
             }
             return Err(error);
         }
+        if record.release.is_none() {
+            self.forget_failed_logs(&app).await;
+        }
         self.clean_up(&app, &blueprint).await;
         if blueprint.front.is_none() {
             self.set_target(&app, Target::Nowhere);
@@ -278,6 +281,9 @@ impl Host {
         }
         let Some(release) = &record.release else {
             let observed = self.engine().observe(&record.name).await?;
+            // They go, and with them what they had to say.
+            self.keep_failed_logs(&record.name, &observed.containers)
+                .await;
             let run = Run::for_images(&record.name, Material::default(), emit);
             return self.execute(&run, &planner::removal(&observed, None)).await;
         };

@@ -54,7 +54,7 @@ pub enum Error {
         known: Vec<ServiceName>,
     },
     /// There is no such volume.
-    #[error("app {app} has no volume {volume:?}")]
+    #[error("app {app} has no volume {:?}", volume.as_str())]
     NoVolume {
         /// The app.
         app: AppName,
@@ -62,7 +62,7 @@ pub enum Error {
         volume: VolumeName,
     },
     /// The volume is mounted.
-    #[error("volume {volume:?} of app {app} is in use by {users}")]
+    #[error("volume {:?} of app {app} is in use by {users}", volume.as_str())]
     VolumeInUse {
         /// The app.
         app: AppName,
@@ -183,13 +183,15 @@ pub enum Error {
         /// What to do about it.
         help: Option<String>,
     },
-    /// A container did not become ready in time.
-    #[error("{container} did not become ready within {seconds} s: {reason}")]
+    /// A container did not become ready.
+    #[error("{container} did not become ready{}: {reason}", within(*seconds))]
     NotReady {
         /// The container.
         container: ServiceName,
-        /// The time it had, in seconds.
-        seconds: u64,
+        /// The time it had, in seconds, if it was given up because that was over.
+        seconds: Option<u64>,
+        /// Whether its process has ended by itself.
+        ended: bool,
         /// Which probe failed and what it saw, and why as far as that is known.
         reason: String,
         /// What to do about it, where that is known.
@@ -305,13 +307,33 @@ impl Error {
             Self::Domain { help, .. } => help.clone(),
             Self::Busy { operation, .. } => format!("follow it with doprax operation {operation}"),
             Self::NotReady { help: Some(help), .. } | Self::Explained { help, .. } => help.clone(),
-            Self::NotReady { container, .. } => format!(
-                "look at the log above; where {container} only needs longer, raise its timeout \
-                 (main: health: {{ timeout: 120s }})"
-            ),
             Self::NotSettled { container, .. } => format!(
                 "look at the log above; {container} listened before it could work, and the copy before it goes on serving"
             ),
+            Self::NotReady { ended: true, log, .. } => {
+                let why = if log.is_empty() {
+                    "it printed nothing"
+                } else {
+                    "the log above says why"
+                };
+                format!("its process ends by itself; {why}")
+            }
+            Self::NotReady {
+                container,
+                seconds: Some(_),
+                ..
+            } => {
+                let key = if container.is_main() {
+                    "main".to_owned()
+                } else {
+                    format!("services: {container}")
+                };
+                format!(
+                    "look at the log above; where {container} only needs longer, raise its \
+                     timeout ({key}: health: {{ timeout: 600s }})"
+                )
+            }
+            Self::NotReady { .. } => "look at the log above".to_owned(),
             Self::NotDeployed { .. } => "deploy it with doprax up".to_owned(),
             Self::Ended { operation } => {
                 format!("doprax operation {operation} shows how it ended")
@@ -390,6 +412,11 @@ fn is_or_are(containers: &[ServiceName]) -> String {
     format!("{} {word}", names.join(", "))
 }
 
+/// The time that a container had, if it was over.
+fn within(seconds: Option<u64>) -> String {
+    seconds.map_or_else(String::new, |seconds| format!(" within {seconds} s"))
+}
+
 /// An error and its causes, in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -404,4 +431,44 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_become_ready_is_helped_by_how_that_was() {
+        let not_ready = |container: &str, seconds, ended| Error::NotReady {
+            container: ServiceName::new(container).unwrap(),
+            seconds,
+            ended,
+            reason: "why".to_owned(),
+            help: None,
+            log: vec!["a line".to_owned()],
+        };
+        let said = |error: Error| (error.to_string(), error.help().unwrap_or_default());
+
+        let (slow, help) = said(not_ready("main", Some(300), false));
+        assert_eq!(slow, "main did not become ready within 300 s: why");
+        assert!(help.contains("main: health: { timeout"), "{help}");
+
+        let (crashed, help) = said(not_ready("main", None, true));
+        assert_eq!(crashed, "main did not become ready: why");
+        assert_eq!(help, "its process ends by itself; the log above says why");
+
+        let (_, help) = said(not_ready("redis", Some(60), false));
+        assert!(help.contains("services: redis: health"), "{help}");
+    }
+
+    #[test]
+    fn volumes_are_named_as_people_name_them() {
+        let app = AppName::new("shop").unwrap();
+        let volume = VolumeName::new("new volume 01").unwrap();
+        let missing = Error::NoVolume { app, volume };
+        assert_eq!(
+            missing.to_string(),
+            "app shop has no volume \"new volume 01\""
+        );
+    }
 }

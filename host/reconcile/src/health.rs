@@ -18,6 +18,7 @@ use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
 use doprax_core::plan::Act;
 use doprax_core::probe::{STEADY_MS, Verdict};
+use doprax_core::status::Trouble;
 use doprax_engine::Material;
 use doprax_store::AppRecord;
 use std::collections::{BTreeMap, HashMap};
@@ -91,6 +92,19 @@ impl Health {
             reason: found.reason.clone(),
             since_ms: found.first_failure_ms,
         })
+    }
+
+    /// The containers of an app that are unhealthy.
+    pub(crate) fn troubles(&self, app: &AppName) -> BTreeMap<ServiceName, Trouble> {
+        let watched: Vec<ServiceName> = match self.lock().get(app) {
+            Some(services) => services.keys().cloned().collect(),
+            None => Vec::new(),
+        };
+        let unhealthy = |service: ServiceName| {
+            let found = self.of(app, &service)?;
+            Some((service, Trouble::Unhealthy(found.reason)))
+        };
+        watched.into_iter().filter_map(unhealthy).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AppName, BTreeMap<ServiceName, Watched>>> {

@@ -12,6 +12,7 @@ use crate::report::{Operation, OperationEvent, OperationId, OperationKind, Opera
 use crate::request::{Control, DeployRequest, Edit, SecretsOnRemoval, Selection};
 use crate::retire::Retiring;
 use crate::routes::{self, RoutesByApp};
+use crate::seen::Seen;
 use doprax_core::name::AppName;
 use doprax_core::secret::SecretName;
 use doprax_engine::{Docker, Engine, Facts};
@@ -68,6 +69,7 @@ pub struct Host {
     pub(crate) guard: Guard,
     pub(crate) upkeep: Upkeep,
     pub(crate) health: Health,
+    pub(crate) seen: Seen,
     ending: CancellationToken,
     predecessor_ended: Option<CancellationToken>,
     this: Weak<Self>,
@@ -125,12 +127,17 @@ impl Host {
                 "a compiled plugin is not kept"
             );
         }
-        // Visitors find every app from the first moment on, as it is; as starting where
-        // the engine does not say.
+        // Visitors find every app from the first moment on, as far as the engine says how
+        // it is.
         let records = store.apps().await?;
         let observed = tokio::time::timeout(FIRST_LOOK, engine.observe_all()).await;
-        let observed = observed.ok().and_then(Result::ok).unwrap_or_default();
-        let routes = routes::first(&config, &records, &observed, store.domains(None).await?);
+        let observed = observed.ok().and_then(Result::ok);
+        let domains = store.domains(None).await?;
+        let routes = routes::first(&config, &records, observed.as_ref(), domains);
+        let seen = Seen::default();
+        if let Some(observed) = &observed {
+            seen.all(observed);
+        }
         let served = Arc::<doprax_ingress::Certificates>::default();
         let certificates = if config.https.is_empty() {
             None
@@ -180,6 +187,7 @@ impl Host {
             guard,
             upkeep: Upkeep::default(),
             health: Health::default(),
+            seen,
             ending: CancellationToken::new(),
             predecessor_ended: ended,
             this: Weak::clone(this),
@@ -446,7 +454,10 @@ impl Host {
             }
         };
         let (state, outcome) = match result {
-            Ok(url) => (OperationState::Done, What::Done { url }),
+            Ok(url) => {
+                self.upkeep.put_right(name);
+                (OperationState::Done, What::Done { url })
+            }
             Err(error) => {
                 tracing::warn!(app = %name, error = error.chain(), "an operation failed");
                 let state = match error {

@@ -11,8 +11,8 @@ use crate::execute::Emit;
 use crate::host::App;
 use crate::journal::now_ms;
 use crate::propose::Images;
-use crate::report::What;
-use crate::{Error, Host, routes};
+use crate::report::{FailedRepair, What};
+use crate::{Error, Host, status};
 use doprax_core::name::AppName;
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
@@ -59,9 +59,9 @@ pub(crate) struct Repair {
     given_up: CancellationToken,
 }
 
-/// Repairs that failed: how often in a row, and when the next is due.
+/// Repairs that failed: how often in a row, with what, and when the next is due.
 #[derive(Default)]
-struct BackOff(BTreeMap<AppName, (u32, i64)>);
+struct BackOff(BTreeMap<AppName, (u32, FailedRepair)>);
 
 impl Default for Upkeep {
     fn default() -> Self {
@@ -75,6 +75,17 @@ impl Default for Upkeep {
 impl Upkeep {
     fn back_off(&self) -> MutexGuard<'_, BackOff> {
         self.back_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets that a repair failed: somebody else has put the app right.
+    pub(crate) fn put_right(&self, app: &AppName) {
+        self.back_off().succeeded(app);
+    }
+
+    /// The latest repair of an app, if it failed.
+    pub(crate) fn failed_repair(&self, app: &AppName) -> Option<FailedRepair> {
+        let back_off = self.back_off();
+        back_off.0.get(app).map(|(_, failed)| failed.clone())
     }
 }
 
@@ -128,6 +139,7 @@ impl Host {
             let mut hints = match self.engine().hints().await {
                 Ok(hints) => hints,
                 Err(error) => {
+                    self.seen.missed(&error);
                     tracing::warn!(error = %Error::from(error).chain(), "the engine is away");
                     tokio::time::sleep(ENGINE_AWAY).await;
                     continue;
@@ -164,14 +176,11 @@ impl Host {
     }
 
     async fn look_after_all(self: &Arc<Self>) {
-        let (names, observed) = match tokio::join!(
-            self.store().app_names(),
-            self.engine().observe_all()
-        ) {
+        let (names, observed) = match tokio::join!(self.store().app_names(), self.look_at_all()) {
             (Ok(names), Ok(observed)) => (names, observed),
             (Err(error), _) => return tracing::error!(%error, "apps were not read"),
             (_, Err(error)) => {
-                return tracing::warn!(error = %Error::from(error).chain(), "the engine was not observed");
+                return tracing::warn!(error = %error.chain(), "the engine was not observed");
             }
         };
         self.guard_networks(&observed).await;
@@ -209,6 +218,12 @@ impl Host {
     async fn look_after_one(&self, app: &AppName) {
         let is_due = self.upkeep.back_off().is_due(app);
         if !is_due {
+            // Visitors hear meanwhile what there is to hear.
+            if self.app(app).operation().is_none()
+                && let Err(error) = self.look_after(app).await
+            {
+                tracing::warn!(%app, error = %error.chain(), "routes were not renewed");
+            }
             return;
         }
         for _ in 0..MOST_TURNS {
@@ -219,11 +234,20 @@ impl Host {
                 Err(Error::GivenUp) => {}
                 Err(error) => {
                     tracing::warn!(%app, error = %error.chain(), "the app could not be put right");
-                    return self.upkeep.back_off().failed(app.clone());
+                    return self.repair_failed(app, error.chain()).await;
                 }
             }
         }
-        self.upkeep.back_off().failed(app.clone());
+        let error = "something else went wrong each time it was tried".to_owned();
+        self.repair_failed(app, error).await;
+    }
+
+    /// Waits longer before the next try, and tells visitors.
+    async fn repair_failed(&self, app: &AppName, error: String) {
+        self.upkeep.back_off().failed(app.clone(), error);
+        if let Err(error) = self.look_after(app).await {
+            tracing::warn!(%app, error = %error.chain(), "routes were not renewed");
+        }
     }
 
     /// Has a repair that waits in vain give up: what it waits for may need a container
@@ -236,7 +260,7 @@ impl Host {
             return Ok(());
         };
         let observed = self.observe(&record).await?;
-        self.renew_route(&record, &observed);
+        self.renew_route(&record, &observed, app.operation().is_some());
         let Some(release) = &record.release else {
             return Ok(());
         };
@@ -272,7 +296,7 @@ impl Host {
             return self.remove_orphan(name, &observed).await;
         };
         let observed = self.observe(&record).await?;
-        self.renew_route(&record, &observed);
+        self.renew_route(&record, &observed, false);
         self.watch(&record, &observed);
         // An app with a network stays where it is for as long as that works.
         if record.release.is_some() && observed.network.is_none() {
@@ -313,7 +337,7 @@ impl Host {
         app.set_repair(None);
         record.release = Some(release);
         let observed = self.observe(&record).await?;
-        self.renew_route(&record, &observed);
+        self.renew_route(&record, &observed, false);
         self.watch(&record, &observed);
         if let Err(Error::Engine(doprax_engine::Error::SubnetTaken { subnet })) = repaired {
             self.move_app(&mut record, &[subnet]).await?;
@@ -382,7 +406,7 @@ impl Host {
             return Ok(());
         };
         let observed = self.observe(&record).await?;
-        self.renew_route(&record, &observed);
+        self.renew_route(&record, &observed, false);
         Ok(())
     }
 
@@ -392,27 +416,31 @@ impl Host {
         self.look_after_some(BTreeSet::from([name.clone()]));
     }
 
-    pub(crate) fn renew_route(&self, record: &AppRecord, observed: &Observed) {
-        let target = routes::target(self.config(), record, observed);
-        self.set_target(&record.name, target);
+    /// `busy` says whether an operation is under way that is not at its end.
+    fn renew_route(&self, record: &AppRecord, observed: &Observed, busy: bool) {
+        let circumstances = self.circumstances(&record.name, busy);
+        let status = status::of(self.config(), record, Some(observed), &circumstances);
+        self.set_target(&record.name, status.target);
     }
 }
 
 impl BackOff {
     fn is_due(&self, app: &AppName) -> bool {
-        self.0.get(app).is_none_or(|(_, due)| *due <= now_ms())
+        let last = self.0.get(app);
+        last.is_none_or(|(_, failed)| failed.next_try_ms <= now_ms())
     }
 
     fn succeeded(&mut self, app: &AppName) {
         self.0.remove(app);
     }
 
-    fn failed(&mut self, app: AppName) {
-        let (failures, due) = self.0.entry(app).or_default();
+    fn failed(&mut self, app: AppName, error: String) {
+        let failures = self.0.get(&app).map_or(0, |(failures, _)| *failures);
         let pause = FIRST_BACK_OFF
-            .saturating_mul(1 << (*failures).min(10))
+            .saturating_mul(1 << failures.min(10))
             .min(LONGEST_BACK_OFF);
-        *failures += 1;
-        *due = now_ms() + pause.as_millis() as i64;
+        let next_try_ms = now_ms() + pause.as_millis() as i64;
+        let failed = FailedRepair { error, next_try_ms };
+        self.0.insert(app, (failures + 1, failed));
     }
 }

@@ -34,6 +34,7 @@ mod remove;
 mod retire;
 mod routes;
 mod secret;
+mod seen;
 mod source;
 mod status;
 mod subnet;

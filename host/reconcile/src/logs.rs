@@ -3,14 +3,27 @@
 use crate::{Error, Host};
 use bytes::BytesMut;
 use doprax_core::name::{AppName, ServiceName};
+use doprax_core::observed::ObservedContainer;
 use doprax_engine::{LogRequest, Output};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Longest line that is passed on whole, in bytes; a longer one is cut in pieces.
 const MAX_LINE: usize = 256 << 10;
 
+/// Lines of each container that are kept of a deploy that failed, and the bytes of all of
+/// them.
+const KEPT_LINES: u32 = 1_000;
+const KEPT_BYTES: usize = 1 << 20;
+
+/// The kind under which they are kept.
+const FAILED: &str = "log of a failed deploy";
+
 /// A line of a container's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// The container that printed it.
     pub container: ServiceName,
@@ -24,7 +37,8 @@ pub struct LogLine {
 
 impl Host {
     /// The log of one container, or those of all containers of an app: as they come
-    /// when followed, else in the order of time.
+    /// when followed, else in the order of time. Where none of the app's deploys has
+    /// succeeded and nothing of it runs: what the containers of the last one printed.
     pub async fn logs(
         &self,
         app: &AppName,
@@ -32,8 +46,14 @@ impl Host {
         request: LogRequest,
     ) -> Result<BoxStream<'static, LogLine>, Error> {
         let record = self.record(app).await?;
-        let observed = self.engine().observe(app).await?;
+        let observed = self.look_at(app).await?;
         let mut found = observed.containers;
+        if found.is_empty()
+            && record.release.is_none()
+            && let Some(kept) = self.failed_logs(app).await?
+        {
+            return Ok(stream::iter(selected(kept, container, request)).boxed());
+        }
         if let Some(container) = container {
             found.retain(|candidate| candidate.service == *container);
             if found.is_empty() {
@@ -59,6 +79,83 @@ impl Host {
         all.sort_by(|a, b| a.time.cmp(&b.time));
         Ok(stream::iter(all).boxed())
     }
+}
+
+impl Host {
+    /// Keeps what these containers printed, before they are removed because a deploy
+    /// failed.
+    pub(crate) async fn keep_failed_logs(&self, app: &AppName, containers: &[ObservedContainer]) {
+        let request = LogRequest {
+            tail: Some(KEPT_LINES),
+            timestamps: true,
+            ..LogRequest::default()
+        };
+        let mut kept = Vec::new();
+        let mut bytes = 0;
+        for found in containers {
+            // What cannot be read any more is not missed for a second time.
+            let Ok(output) = self.engine().logs(&found.name, request).await else {
+                continue;
+            };
+            let mut printed = lines(found.service.clone(), output);
+            while let Some(line) = printed.next().await {
+                bytes += line.text.len();
+                if bytes > KEPT_BYTES {
+                    break;
+                }
+                kept.push(line);
+            }
+        }
+        kept.sort_by(|a, b| a.time.cmp(&b.time));
+        let value = serde_json::to_vec(&kept).expect("a line has only string keys");
+        let written = self.store().set_vault_value(FAILED, app.as_str(), &value);
+        if let Err(error) = written.await {
+            tracing::warn!(%app, %error, "the log of a failed deploy was not kept");
+        }
+    }
+
+    /// Forgets what was kept of a deploy that failed.
+    pub(crate) async fn forget_failed_logs(&self, app: &AppName) {
+        let removed = self.store().remove_vault_value(FAILED, app.as_str());
+        if let Err(error) = removed.await {
+            tracing::warn!(%app, %error, "the log of a failed deploy was not removed");
+        }
+    }
+
+    async fn failed_logs(&self, app: &AppName) -> Result<Option<Vec<LogLine>>, Error> {
+        let value = self.store().vault_value(FAILED, app.as_str()).await?;
+        // One of another version is as good as none.
+        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+}
+
+/// The wanted part of what was kept.
+fn selected(
+    kept: Vec<LogLine>,
+    container: Option<&ServiceName>,
+    request: LogRequest,
+) -> Vec<LogLine> {
+    let since = request.since.and_then(|since| {
+        let time = OffsetDateTime::from_unix_timestamp(since).ok()?;
+        time.format(&Rfc3339).ok()
+    });
+    let wanted = |line: &LogLine| {
+        container.is_none_or(|container| line.container == *container)
+            && since.as_ref().is_none_or(|since| line.time >= *since)
+    };
+    let mut lines: Vec<LogLine> = kept.into_iter().filter(wanted).collect();
+    if let Some(tail) = request.tail {
+        let mut left: BTreeMap<ServiceName, u32> = BTreeMap::new();
+        lines.reverse();
+        lines.retain(|line| {
+            let left = left.entry(line.container.clone()).or_insert(tail);
+            let wanted = *left > 0;
+            *left = left.saturating_sub(1);
+            wanted
+        });
+        lines.reverse();
+    }
+    lines
 }
 
 /// Cuts what a container printed into lines.
@@ -126,6 +223,43 @@ fn line_of(container: &ServiceName, stderr: bool, line: &[u8]) -> LogLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_was_kept_the_wanted_part_is_shown() {
+        let line = |container: &str, second: u32| LogLine {
+            container: ServiceName::new(container).unwrap(),
+            stderr: false,
+            time: format!("2026-01-01T00:00:0{second}.5Z"),
+            text: second.to_string(),
+        };
+        let kept = || {
+            vec![
+                line("main", 1),
+                line("redis", 2),
+                line("main", 3),
+                line("main", 4),
+            ]
+        };
+        let texts = |container: Option<&str>, request: LogRequest| -> String {
+            let container = container.map(|name| ServiceName::new(name).unwrap());
+            let lines = selected(kept(), container.as_ref(), request);
+            lines.into_iter().map(|line| line.text).collect()
+        };
+        let all = LogRequest::default();
+        assert_eq!(texts(None, all), "1234");
+        assert_eq!(texts(Some("main"), all), "134");
+        let tail = LogRequest {
+            tail: Some(1),
+            ..all
+        };
+        assert_eq!(texts(None, tail), "24");
+        // 2026-01-01T00:00:03Z
+        let since = LogRequest {
+            since: Some(1_767_225_603),
+            ..all
+        };
+        assert_eq!(texts(None, since), "34");
+    }
 
     #[tokio::test]
     async fn cuts_lines_of_mixed_streams() {

@@ -106,11 +106,13 @@ impl Host {
                 Verdict::Waiting(reason) => reason,
                 Verdict::Failed(reason) => {
                     return Err(self
-                        .not_ready(run, spec, container, limit, reason, out_of_memory)
+                        .not_ready(run, spec, container, None, reason, out_of_memory)
                         .await);
                 }
             };
-            if found.restarts >= CRASHES || Instant::now() + pause >= end {
+            let timed_out = Instant::now() + pause >= end;
+            if found.restarts >= CRASHES || timed_out {
+                let limit = Some(limit).filter(|_| timed_out);
                 return Err(self
                     .not_ready(run, spec, container, limit, reason, out_of_memory)
                     .await);
@@ -293,7 +295,7 @@ impl Host {
         Error::NotSettled {
             container: spec.name.clone(),
             reason,
-            log: self.last_lines(container).await,
+            log: self.last_lines(container, LAST_LINES).await,
         }
     }
 
@@ -302,16 +304,19 @@ impl Host {
         run: &Run,
         spec: &Container,
         container: &str,
-        limit: Duration,
+        timed_out: Option<Duration>,
         reason: String,
         out_of_memory: bool,
     ) -> Error {
-        let log = self.last_lines(container).await;
+        let log = self.last_lines(container, LAST_LINES).await;
         let mut reason = reason;
         let mut help = None;
+        let mut ended = false;
         if let Ok(found) = self.find(container).await {
             // That its process ended says more than what a probe saw of that.
-            reason = crash(&found).unwrap_or(reason);
+            if let Some(crash) = crash(&found) {
+                (ended, reason) = (true, crash);
+            }
             let found = ObservedContainer {
                 out_of_memory: out_of_memory || found.out_of_memory,
                 ..found
@@ -323,7 +328,8 @@ impl Host {
         }
         Error::NotReady {
             container: spec.name.clone(),
-            seconds: limit.as_secs(),
+            seconds: timed_out.map(|limit| limit.as_secs()),
+            ended,
             reason,
             help,
             log,
@@ -331,9 +337,9 @@ impl Host {
     }
 
     /// The last lines of a container's log; none where it cannot be read.
-    async fn last_lines(&self, container: &str) -> Vec<String> {
+    pub(crate) async fn last_lines(&self, container: &str, count: u32) -> Vec<String> {
         let request = LogRequest {
-            tail: Some(LAST_LINES),
+            tail: Some(count),
             ..LogRequest::default()
         };
         let Ok(mut logs) = self.engine().logs(container, request).await else {

@@ -84,6 +84,7 @@ impl Host {
         self.guard_networks(&self.engine().observe_all().await?)
             .await;
         self.store().remove_app(app).await?;
+        self.forget_failed_logs(app).await;
         self.renew_wishes().await?;
         let kept = keeps_secrets(secrets, &observed);
         let names = self.secrets(app).await?.into_keys().collect();

@@ -6,6 +6,7 @@ use doprax_core::diff::Diff;
 use doprax_core::merge::Change;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 pub use doprax_core::operation::{Operation, OperationId, OperationKind, OperationState};
+pub use doprax_core::status::AppState;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -108,24 +109,6 @@ pub enum What {
     },
 }
 
-/// How an app is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AppState {
-    /// Everything that should run runs.
-    Running,
-    /// A deploy, start or restart is under way and nothing serves yet.
-    Starting,
-    /// Everything that should run runs, and something of it does not serve.
-    Unhealthy,
-    /// Something that should run does not.
-    Degraded,
-    /// Stopped by its owner.
-    Stopped,
-    /// Its only deploy so far failed.
-    Failed,
-}
-
 /// One line about an app.
 #[derive(Debug, Clone)]
 pub struct AppSummary {
@@ -137,8 +120,11 @@ pub struct AppSummary {
     pub release: Option<u64>,
     /// Where it can be reached; absent where it answers no requests.
     pub url: Option<String>,
-    /// Number of containers that run, and that should.
+    /// Number of containers that work, of those that should, and of those.
     pub running: (usize, usize),
+    /// Since when the engine is away, in Unix time in milliseconds: the app is as it was
+    /// last seen.
+    pub engine_away_ms: Option<i64>,
 }
 
 /// All about an app.
@@ -160,8 +146,19 @@ pub struct AppStatus {
     pub last_error: Option<String>,
     /// What was changed by hand since the manifest was applied.
     pub by_hand: Vec<Change>,
+    /// The repair that failed, if the host could not put the app right.
+    pub repair: Option<FailedRepair>,
     /// Remarks, such as a limit that this machine forbids.
     pub notes: Vec<String>,
+}
+
+/// What keeps the host from putting an app right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRepair {
+    /// What went wrong.
+    pub error: String,
+    /// Unix time in milliseconds of the next try.
+    pub next_try_ms: i64,
 }
 
 /// How a container is.
@@ -175,11 +172,21 @@ pub struct ContainerStatus {
     pub image: String,
     /// Which image that is, as far as it is known.
     pub identity: Option<ImageIdentity>,
-    /// What it does, in one word: `running`, `unhealthy`, `restarting`, `exited (1)`,
-    /// `stopped`, `missing`.
+    /// How it is, in one word: `running`, `unhealthy`, `crashing (1)`, `exited (1)`, `stopped`,
+    /// `missing`.
     pub state: String,
     /// Why it does not serve although it runs, if that is so.
     pub unhealthy: Option<Unhealthy>,
+    /// What more there is to say of its state.
+    pub reason: Option<String>,
+    /// Exit code of its process, where it has ended.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel ended its process for want of memory.
+    pub oom_killed: bool,
+    /// Unix time in milliseconds at which the engine starts it again, at the latest.
+    pub next_try_ms: Option<i64>,
+    /// The last lines of its log, where it does not work.
+    pub last_lines: Vec<String>,
     /// Its address on the app's network.
     pub address: Option<String>,
     /// Port that others reach it on.

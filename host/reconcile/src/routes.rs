@@ -1,11 +1,11 @@
 //! Which host name leads where, and telling the ingress.
 
 use crate::certificate::is_private;
-use crate::volume::lacking;
+use crate::status::{self, Circumstances};
 use crate::{Config, Host};
 use doprax_core::domain::Domains;
 use doprax_core::name::AppName;
-use doprax_core::observed::{Observed, State};
+use doprax_core::observed::Observed;
 use doprax_core::route::{Route, Routes, Target};
 use doprax_store::{AppRecord, OwnedDomain};
 use std::collections::BTreeMap;
@@ -117,21 +117,22 @@ fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
     differs
 }
 
-/// The routes of every app as it is remembered and as the engine has it.
+/// The routes of every app as it is remembered and as the engine has it, if that is known.
 pub(crate) fn first(
     config: &Config,
     records: &[AppRecord],
-    observed: &BTreeMap<AppName, Observed>,
+    observed: Option<&BTreeMap<AppName, Observed>>,
     domains: Vec<OwnedDomain>,
 ) -> RoutesByApp {
     let nothing = Observed::default();
+    let circumstances = Circumstances::default();
     let mut routes: RoutesByApp = records
         .iter()
         .map(|record| {
-            let observed = observed.get(&record.name).unwrap_or(&nothing);
+            let observed = observed.map(|all| all.get(&record.name).unwrap_or(&nothing));
             let routes = AppRoutes {
                 domains: Domains::new(),
-                target: target(config, record, observed),
+                target: status::of(config, record, observed, &circumstances).target,
             };
             (record.name.clone(), routes)
         })
@@ -160,36 +161,4 @@ pub(crate) fn all(config: &Config, routes: &RoutesByApp) -> Routes {
         }
     }
     all
-}
-
-/// What answers for an app whose containers are as observed.
-pub(crate) fn target(config: &Config, record: &AppRecord, observed: &Observed) -> Target {
-    let Some(release) = &record.release else {
-        return match &record.last_error {
-            None => Target::Starting,
-            Some(reason) => Target::Failed(reason.lines().next().unwrap_or_default().to_owned()),
-        };
-    };
-    let blueprint = &release.blueprint;
-    let Some(front) = &blueprint.front else {
-        return Target::Nowhere;
-    };
-    let port = front.port;
-    if record.stopped.contains(&front.service) {
-        return Target::Stopped;
-    }
-    if let Some(volume) = lacking(record, blueprint, observed).get(&front.service) {
-        return Target::Failed(format!("Its volume {:?} is gone.", volume.as_str()));
-    }
-    let name = config.instance.container(&blueprint.app, &front.service);
-    let front = observed
-        .containers
-        .iter()
-        .find(|container| container.name == name);
-    match front.map(|container| (container.state, container.address)) {
-        Some((State::Running, Some(address))) => {
-            Target::Address(SocketAddr::new(address.into(), port))
-        }
-        _ => Target::Starting,
-    }
 }

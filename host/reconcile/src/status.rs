@@ -1,12 +1,15 @@
 //! How apps are.
 
-use crate::report::{AppState, AppStatus, AppSummary, ContainerStatus, Unhealthy};
-use crate::volume::volumes_of;
-use crate::{Error, Host};
+use crate::journal::now_ms;
+use crate::report::{AppStatus, AppSummary, ContainerStatus};
+use crate::seen::Sight;
+use crate::volume::{lacking, volumes_of};
+use crate::{Config, Error, Host};
 use doprax_core::blueprint::Container;
 use doprax_core::merge::merge;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
+use doprax_core::status::{ContainerState, Facts, Status, Trouble, status};
 use doprax_core::text::Part;
 use doprax_engine::{Exec, ExecSession};
 use doprax_store::AppRecord;
@@ -16,35 +19,82 @@ use std::collections::BTreeMap;
 /// What stands for a value that is not shown.
 const MASK: &str = "••••";
 
+/// Last lines of the log of a container that does not work.
+const LAST_LINES: u32 = 5;
+
+/// What is known of an app beside its record and what exists of it.
+#[derive(Default)]
+pub(crate) struct Circumstances {
+    /// Whether an operation is under way.
+    pub(crate) busy: bool,
+    /// Whether the app could not be put right when that was last tried.
+    pub(crate) repair_failed: bool,
+    /// What is wrong with its containers.
+    pub(crate) troubles: BTreeMap<ServiceName, Trouble>,
+}
+
+/// How an app is of which this exists; absent: nothing was ever seen of it.
+pub(crate) fn of(
+    config: &Config,
+    record: &AppRecord,
+    observed: Option<&Observed>,
+    circumstances: &Circumstances,
+) -> Status {
+    let blueprint = record.release.as_ref().map(|release| &release.blueprint);
+    let mut troubles = circumstances.troubles.clone();
+    if let (Some(blueprint), Some(observed)) = (blueprint, observed) {
+        let gone = lacking(record, blueprint, observed).into_iter();
+        troubles.extend(gone.map(|(name, volume)| (name, Trouble::NoVolume(volume))));
+    }
+    status(&Facts {
+        instance: &config.instance,
+        app: &record.name,
+        blueprint,
+        stopped: &record.stopped,
+        observed,
+        troubles: &troubles,
+        busy: circumstances.busy,
+        failed: record.last_error.is_some(),
+        repair_failed: circumstances.repair_failed,
+        now_ms: now_ms(),
+    })
+}
+
 impl Host {
-    /// One line about every app.
+    /// One line about every app. While the engine is away: as they were last seen.
     pub async fn apps(&self) -> Result<Vec<AppSummary>, Error> {
-        let (records, observed) = tokio::try_join!(
-            async { Ok::<_, Error>(self.store().apps().await?) },
-            async { Ok(self.engine().observe_all().await?) }
-        )?;
-        let nothing = Observed::default();
+        let records = self.store().apps().await?;
+        let sight = self.sight_of(&records).await?;
         Ok(records
             .iter()
-            .map(|record| self.summary(record, observed.get(&record.name).unwrap_or(&nothing)))
+            .map(|record| {
+                let status = self.how_it_is(record, sight.known.get(&record.name));
+                self.summary(record, &status, sight.away_since_ms)
+            })
             .collect())
     }
 
-    /// All about one app.
+    /// All about one app. While the engine is away: as it was last seen.
     pub async fn status(&self, app: &AppName) -> Result<AppStatus, Error> {
         let record = self.record(app).await?;
-        let observed = self.observe(&record).await?;
+        let Sight {
+            known: observed,
+            away_since_ms,
+        } = self.sight(&record).await?;
+        let status = self.how_it_is(&record, observed.as_ref());
         let blueprint = record.release.as_ref().map(|release| &release.blueprint);
         let mut wanted: Vec<&Container> = blueprint
             .into_iter()
             .flat_map(|blueprint| blueprint.containers.values())
             .collect();
         wanted.sort_by_key(|container| (!container.name.is_main(), container.stage));
-        let containers = join_all(
-            wanted
-                .into_iter()
-                .map(|spec| self.container(&record, spec, &observed)),
-        )
+        let observed = observed.unwrap_or_default();
+        let copies = self.serving(app, &observed);
+        let containers = join_all(wanted.into_iter().map(|spec| {
+            let state = &status.containers[&spec.name];
+            let copy = copies.get(spec.name.as_str()).copied();
+            self.container(app, spec, state, copy, away_since_ms.is_some())
+        }))
         .await;
         let gone = blueprint
             .and_then(|blueprint| self.refuse_gone(&record, blueprint, &observed, None).err())
@@ -62,7 +112,7 @@ impl Host {
         };
         Ok(AppStatus {
             by_hand,
-            summary: self.summary(&record, &observed),
+            summary: self.summary(&record, &status, away_since_ms),
             subnet: record.subnet.to_string(),
             released_ms: record.release.as_ref().map(|release| release.created_ms),
             containers,
@@ -74,7 +124,24 @@ impl Host {
                 .chain(record.notes.iter().cloned())
                 .collect(),
             last_error: record.last_error,
+            repair: self.upkeep.failed_repair(app),
         })
+    }
+
+    /// How an app is of which this exists.
+    fn how_it_is(&self, record: &AppRecord, observed: Option<&Observed>) -> Status {
+        let busy = self.app(&record.name).operation().is_some();
+        let circumstances = self.circumstances(&record.name, busy);
+        of(self.config(), record, observed, &circumstances)
+    }
+
+    /// What is known of an app beside its record and what exists of it.
+    pub(crate) fn circumstances(&self, app: &AppName, busy: bool) -> Circumstances {
+        Circumstances {
+            busy,
+            repair_failed: self.upkeep.failed_repair(app).is_some(),
+            troubles: self.health.troubles(app),
+        }
     }
 
     /// Starts a command in a container.
@@ -100,59 +167,24 @@ impl Host {
         Ok(self.engine().exec_exit_code(id).await?)
     }
 
-    fn summary(&self, record: &AppRecord, observed: &Observed) -> AppSummary {
-        let copies = self.serving(&record.name, observed);
-        let blueprint = record.release.as_ref().map(|release| &release.blueprint);
-        let wanted = blueprint.map_or(0, |blueprint| {
-            blueprint
-                .containers
-                .keys()
-                .filter(|name| !record.stopped.contains(*name))
-                .count()
-        });
-        let running = blueprint.map_or(0, |blueprint| {
-            let runs = |name| {
-                copies
-                    .get(name)
-                    .is_some_and(|copy| copy.state == State::Running)
-            };
-            blueprint
-                .containers
-                .keys()
-                .filter(|name| runs(name.as_str()))
-                .count()
-        });
-        let busy = self.app(&record.name).operation().is_some();
-        let state = match blueprint {
-            None if busy => AppState::Starting,
-            None => AppState::Failed,
-            Some(_) if wanted == 0 => AppState::Stopped,
-            Some(blueprint) if running >= wanted => {
-                let mut wanted = blueprint.containers.keys();
-                match wanted.any(|name| self.unhealthy(record, name).is_some()) {
-                    true => AppState::Unhealthy,
-                    false => AppState::Running,
-                }
-            }
-            Some(_) if busy => AppState::Starting,
-            Some(_) => AppState::Degraded,
-        };
+    fn summary(
+        &self,
+        record: &AppRecord,
+        status: &Status,
+        engine_away_ms: Option<i64>,
+    ) -> AppSummary {
         AppSummary {
             app: record.name.clone(),
-            state,
+            state: status.state,
             release: record.release.as_ref().map(|release| release.number),
-            url: blueprint
-                .is_none_or(|blueprint| blueprint.front.is_some())
+            url: record
+                .release
+                .as_ref()
+                .is_none_or(|release| release.blueprint.front.is_some())
                 .then(|| self.url(&record.name)),
-            running: (running, wanted),
+            running: (status.running, status.wanted),
+            engine_away_ms,
         }
-    }
-
-    /// Why a container is unhealthy, if it is and should serve.
-    fn unhealthy(&self, record: &AppRecord, service: &ServiceName) -> Option<Unhealthy> {
-        self.health
-            .of(&record.name, service)
-            .filter(|_| !record.stopped.contains(service))
     }
 
     /// The copy of each container that has its name.
@@ -172,37 +204,13 @@ impl Host {
 
     async fn container(
         &self,
-        record: &AppRecord,
+        app: &AppName,
         spec: &Container,
-        observed: &Observed,
+        state: &ContainerState,
+        copy: Option<&ObservedContainer>,
+        away: bool,
     ) -> ContainerStatus {
-        let copies = self.serving(&record.name, observed);
-        let copy = copies.get(spec.name.as_str()).copied();
-        let stopped = record.stopped.contains(&spec.name);
-        let unhealthy = copy
-            .filter(|copy| copy.state == State::Running)
-            .and_then(|_| self.unhealthy(record, &spec.name));
-        let state = match copy.map(|copy| copy.state) {
-            Some(State::Running) if unhealthy.is_some() => "unhealthy".to_owned(),
-            Some(State::Running) => "running".to_owned(),
-            Some(State::Restarting) => "restarting".to_owned(),
-            Some(State::Paused) => "paused".to_owned(),
-            Some(State::Exited(_) | State::Created) | None if stopped => "stopped".to_owned(),
-            Some(State::Exited(code)) => format!("exited ({code})"),
-            Some(State::Created) => "created".to_owned(),
-            Some(State::Dead) => "dead".to_owned(),
-            None => "missing".to_owned(),
-        };
         let running = copy.filter(|copy| copy.state == State::Running);
-        let memory = match running {
-            Some(copy) => self
-                .engine()
-                .usage(&copy.name)
-                .await
-                .ok()
-                .map(|usage| usage.memory),
-            None => None,
-        };
         // A release of an earlier host does not say which parts are masked.
         let credentials: Vec<&str> = spec
             .env
@@ -219,6 +227,21 @@ impl Host {
             .values()
             .flat_map(|text| &text.0)
             .any(|part| matches!(part, Part::Masked(_) | Part::Encoded(_)));
+        let mut memory = None;
+        let mut last_lines = Vec::new();
+        if let (Some(copy), false) = (copy, away) {
+            if running.is_some() {
+                let usage = self.engine().usage(&copy.name).await;
+                memory = usage.ok().map(|usage| usage.memory);
+            }
+            if !matches!(
+                state,
+                ContainerState::Running | ContainerState::Starting | ContainerState::Stopped
+            ) {
+                last_lines = self.last_lines(&copy.name, LAST_LINES).await;
+            }
+        }
+        let exit = state.exit().unwrap_or_default();
         let masked = |part: &Part| match part {
             Part::Literal(text) if is_told_apart => text.clone(),
             Part::Literal(text) => credentials.iter().fold(text.clone(), |text, credential| {
@@ -231,8 +254,24 @@ impl Host {
             plugin: spec.plugin.clone(),
             image: spec.image.reference().to_owned(),
             identity: spec.identity.clone(),
-            state,
-            unhealthy,
+            state: state.to_string(),
+            unhealthy: match state {
+                ContainerState::Unhealthy(_) => self.health.of(app, &spec.name),
+                _ => None,
+            },
+            reason: match state {
+                ContainerState::NoVolume(volume) => {
+                    Some(format!("volume {:?} is gone", volume.as_str()))
+                }
+                _ => None,
+            },
+            exit_code: exit.code,
+            oom_killed: exit.oom_killed,
+            next_try_ms: match state {
+                ContainerState::Crashing(_, next) => *next,
+                _ => None,
+            },
+            last_lines,
             address: copy
                 .and_then(|copy| copy.address)
                 .map(|address| address.to_string()),

@@ -16,14 +16,14 @@ use std::sync::Arc;
 impl Host {
     /// What the engine has of an app, volumes that somebody brought back among it.
     pub(crate) async fn observe(&self, record: &AppRecord) -> Result<Observed, Error> {
-        let mut observed = self.engine().observe(&record.name).await?;
+        let mut observed = self.look_at(&record.name).await?;
         self.find_returned(record, &mut observed).await?;
         Ok(observed)
     }
 
     /// Adds the volumes that the engine has and its list does not tell of: somebody
     /// brought them back by hand.
-    async fn find_returned(
+    pub(crate) async fn find_returned(
         &self,
         record: &AppRecord,
         observed: &mut Observed,
@@ -123,6 +123,11 @@ impl Host {
         Ok(volumes)
     }
 
+    /// Refuses a volume that does not exist, or that a container mounts.
+    pub async fn check_volume(&self, app: &AppName, volume: &VolumeName) -> Result<(), Error> {
+        self.free_volume(app, volume).await.map(drop)
+    }
+
     /// Removes a volume and everything in it. One that a container mounts is refused.
     pub async fn remove_volume(&self, app: &AppName, volume: &VolumeName) -> Result<(), Error> {
         let state = self.app(app);
@@ -134,6 +139,17 @@ impl Host {
             });
         }
         let _work = state.work.lock().await;
+        let observed = self.free_volume(app, volume).await?;
+        self.engine().remove_volume(app, volume).await?;
+        self.store().forget_volume(app, volume).await?;
+        if observed.volumes.iter().all(|found| found == volume) {
+            self.store().forget_secrets(app).await?;
+        }
+        Ok(())
+    }
+
+    /// What exists of an app that has a volume which no container mounts.
+    async fn free_volume(&self, app: &AppName, volume: &VolumeName) -> Result<Observed, Error> {
         let record = self.store().app(app).await?;
         let release = record.as_ref().and_then(|record| record.release.as_ref());
         let users = mounts(release.map(|release| &release.blueprint), volume);
@@ -147,7 +163,7 @@ impl Host {
         }
         let observed = match &record {
             Some(record) => self.observe(record).await?,
-            None => self.engine().observe(app).await?,
+            None => self.look_at(app).await?,
         };
         // One that is gone may be forgotten too.
         let is_made = record.is_some_and(|record| record.made_volumes.contains(volume));
@@ -157,12 +173,7 @@ impl Host {
                 volume: volume.clone(),
             });
         }
-        self.engine().remove_volume(app, volume).await?;
-        self.store().forget_volume(app, volume).await?;
-        if observed.volumes.iter().all(|found| found == volume) {
-            self.store().forget_secrets(app).await?;
-        }
-        Ok(())
+        Ok(observed)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What certificates need to outlive the process: keys, orders, schedules. What the
-//! values mean is not known here.
+//! What must outlive the process beside apps: keys, orders and schedules of certificates,
+//! the last words of containers. What the values mean is not known here.
 
 use crate::error::doing;
 use crate::{Error, Store};
@@ -18,7 +18,7 @@ impl Store {
             .bind(id)
             .fetch_optional(&self.readers)
             .await
-            .map_err(doing("read what certificates need"))?;
+            .map_err(doing("read a value from the vault"))?;
         row.map(|row| {
             let sealed: Vec<u8> = row.get("sealed_value");
             self.seal.unseal(&purpose(kind, id), &sealed)
@@ -40,7 +40,7 @@ impl Store {
             .bind(after)
             .fetch_all(&self.readers)
             .await
-            .map_err(doing("read what certificates need"))?;
+            .map_err(doing("read a value from the vault"))?;
         rows.iter()
             .map(|row| {
                 let (id, sealed): (String, Vec<u8>) = (row.get("id"), row.get("sealed_value"));
@@ -59,7 +59,7 @@ impl Store {
         .bind(kind)
         .bind(id)
         .bind(self.seal.seal(&purpose(kind, id), value));
-        self.change("keep what certificates need", query).await
+        self.change("keep a value in the vault", query).await
     }
 
     /// Removes a value; there may be none.

@@ -1,7 +1,7 @@
 //! The client's side of a command in a container.
 
 use super::{Client, ClientError, connect};
-use crate::wire::{ExecInput, ExecOutput, ExecRequest, Failure, STDERR, TerminalSize};
+use crate::wire::{ExecInput, ExecOutput, ExecRequest, STDERR, TerminalSize};
 use bytes::Bytes;
 use doprax_core::name::AppName;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -85,16 +85,8 @@ pub(super) async fn start(
 fn refused(client: &Client, error: Error) -> ClientError {
     match error {
         Error::Http(answer) => {
-            let status = answer.status();
-            let body = answer.into_body().unwrap_or_default();
-            let failure = serde_json::from_slice(&body).unwrap_or_else(|_| Failure {
-                error: format!("the host answered with {status}"),
-                ..Failure::default()
-            });
-            ClientError::Refused {
-                status,
-                failure: Box::new(failure),
-            }
+            let (head, body) = answer.into_parts();
+            client.refused(head.status, &head.headers, &body.unwrap_or_default())
         }
         error => broken(client, error),
     }

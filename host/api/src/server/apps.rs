@@ -181,6 +181,15 @@ pub(super) async fn volumes(State(host): State<Arc<Host>>) -> Answer<Vec<Volume>
     ))
 }
 
+pub(super) async fn check_volume(
+    State(host): State<Arc<Host>>,
+    Path((app, volume)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    host.check_volume(&AppName::new(app)?, &VolumeName::new(volume)?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn remove_volume(
     State(host): State<Arc<Host>>,
     Path((app, volume)): Path<(String, String)>,

@@ -12,16 +12,18 @@ use serde::{Deserialize, Serialize};
 pub enum AppState {
     /// Everything that should run runs.
     Running,
-    /// Nothing serves yet.
+    /// It does not serve yet, and will without anybody's doing.
     Starting,
+    /// It serves, and something of it does not work.
+    Degraded,
     /// Everything that should run runs, and something of it does not serve.
     Unhealthy,
-    /// Something that should run does not.
-    Degraded,
-    /// Stopped by its owner.
+    /// Stopped by its owner, or what visitors are sent to is.
     Stopped,
-    /// Its only deploy so far failed.
+    /// It does not serve, and will not without somebody's doing.
     Failed,
+    /// The engine has not been seen yet.
+    Unknown,
 }
 
 impl AppState {
@@ -30,10 +32,11 @@ impl AppState {
         match self {
             Self::Running => "running",
             Self::Starting => "starting",
-            Self::Unhealthy => "unhealthy",
             Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -43,10 +46,11 @@ impl From<report::AppState> for AppState {
         match state {
             report::AppState::Running => Self::Running,
             report::AppState::Starting => Self::Starting,
-            report::AppState::Unhealthy => Self::Unhealthy,
             report::AppState::Degraded => Self::Degraded,
+            report::AppState::Unhealthy => Self::Unhealthy,
             report::AppState::Stopped => Self::Stopped,
             report::AppState::Failed => Self::Failed,
+            report::AppState::Unknown => Self::Unknown,
         }
     }
 }
@@ -63,10 +67,14 @@ pub struct AppSummary {
     /// Where it can be reached; absent where it answers no requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Number of containers that run.
+    /// Number of containers that work, of those that should.
     pub running: usize,
     /// Number of containers that should.
     pub wanted: usize,
+    /// Since when the container engine is away, in Unix time in milliseconds: the app is
+    /// shown as it was last seen. Absent while the engine answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_away_ms: Option<i64>,
 }
 
 impl From<report::AppSummary> for AppSummary {
@@ -77,6 +85,7 @@ impl From<report::AppSummary> for AppSummary {
             release,
             url,
             running: (running, wanted),
+            engine_away_ms,
         } = summary;
         Self {
             app,
@@ -85,6 +94,7 @@ impl From<report::AppSummary> for AppSummary {
             url,
             running,
             wanted,
+            engine_away_ms,
         }
     }
 }
@@ -110,8 +120,27 @@ pub struct App {
     /// What was changed by hand since doprax.yaml was applied.
     #[serde(default)]
     pub by_hand: Vec<Change>,
+    /// What keeps the host from putting the app right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<FailedRepair>,
     /// Remarks, such as a limit that this machine forbids.
     pub notes: Vec<String>,
+}
+
+/// What keeps the host from putting an app right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRepair {
+    /// What went wrong.
+    pub error: String,
+    /// Unix time in milliseconds of the next try.
+    pub next_try_ms: i64,
+}
+
+impl From<report::FailedRepair> for FailedRepair {
+    fn from(repair: report::FailedRepair) -> Self {
+        let report::FailedRepair { error, next_try_ms } = repair;
+        Self { error, next_try_ms }
+    }
 }
 
 impl From<report::AppStatus> for App {
@@ -125,6 +154,7 @@ impl From<report::AppStatus> for App {
             operation,
             last_error,
             by_hand,
+            repair,
             notes,
         } = status;
         Self {
@@ -136,6 +166,7 @@ impl From<report::AppStatus> for App {
             operation: operation.map(Into::into),
             last_error,
             by_hand,
+            repair: repair.map(Into::into),
             notes,
         }
     }
@@ -156,12 +187,27 @@ pub struct Container {
     /// The digest by which its registry gives it out, as far as it is known.
     #[serde(default)]
     pub image_digest: Option<String>,
-    /// What it does: `running`, `unhealthy`, `restarting`, `exited (1)`, `stopped`,
-    /// `missing`.
+    /// How it is: `running`, `starting`, `unhealthy`, `restarting (1)`, `crashing (1)`,
+    /// `exited (1)`, `stopped`, `paused`, `missing`, `volume missing`, `unknown`.
     pub state: String,
     /// Why it does not serve although it runs, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unhealthy: Option<Unhealthy>,
+    /// What more there is to say of its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Exit code of its process, where it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Whether the kernel ended its process for want of memory.
+    #[serde(default)]
+    pub oom_killed: bool,
+    /// Unix time in milliseconds at which the engine starts it again, at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try_ms: Option<i64>,
+    /// The last lines of its log, where it does not work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
     /// Its address on the app's network.
     pub address: Option<String>,
     /// Port that others reach it on.
@@ -187,6 +233,11 @@ impl From<report::ContainerStatus> for Container {
             identity,
             state,
             unhealthy,
+            reason,
+            exit_code,
+            oom_killed,
+            next_try_ms,
+            last_lines,
             address,
             port,
             restarts,
@@ -207,6 +258,11 @@ impl From<report::ContainerStatus> for Container {
             image_digest,
             state,
             unhealthy: unhealthy.map(Into::into),
+            reason,
+            exit_code,
+            oom_killed,
+            next_try_ms,
+            last_lines,
             address,
             port,
             restarts,

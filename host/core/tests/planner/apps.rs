@@ -151,6 +151,7 @@ pub(crate) fn copy(
         address: None,
         created: 0,
         started_ms: None,
+        ended_ms: None,
         restarts: 0,
         exit_code: None,
         out_of_memory: false,

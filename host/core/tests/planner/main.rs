@@ -6,3 +6,4 @@ mod arbitrary;
 mod examples;
 mod properties;
 mod sim;
+mod status;

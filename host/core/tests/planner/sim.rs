@@ -182,6 +182,7 @@ impl<'a> Sim<'a> {
                     address: None,
                     created: 0,
                     started_ms: None,
+                    ended_ms: None,
                     restarts: 0,
                     exit_code: None,
                     out_of_memory: false,

@@ -26,6 +26,9 @@ impl Apps {
             output.remark("no apps yet; deploy one with `doprax up DIR`");
             return Ok(());
         }
+        if let Some(since) = apps.iter().find_map(|app| app.engine_away_ms) {
+            output.remark(super::status::engine_away(since));
+        }
         let rows: Vec<Vec<String>> = apps
             .into_iter()
             .map(|app| {
@@ -49,7 +52,7 @@ pub(super) fn painted(state: AppState, paint: Paint) -> String {
     match state {
         AppState::Running => paint.green(text),
         AppState::Starting => paint.cyan(text),
-        AppState::Unhealthy | AppState::Degraded => paint.yellow(text),
+        AppState::Degraded | AppState::Unhealthy | AppState::Unknown => paint.yellow(text),
         AppState::Stopped => paint.dim(text),
         AppState::Failed => paint.red(text),
     }

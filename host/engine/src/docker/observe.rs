@@ -13,7 +13,7 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State};
 use futures_util::TryStreamExt as _;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 /// How many containers are inspected at once.
@@ -45,13 +45,30 @@ impl Docker {
         Ok(observed)
     }
 
-    /// What exists of every app, without starts and restarts.
+    /// What exists of every app, with starts and restarts only of what does not run
+    /// steadily.
     pub(super) async fn observe_instance(&self) -> Result<BTreeMap<AppName, Observed>, Error> {
+        let action = "look at the apps";
         let listed = self
             .list(None)
             .await
-            .map_err(|failure| self.error(failure, "look at the apps"))?;
-        Ok(listed.into_observed())
+            .map_err(|failure| self.error(failure, action))?;
+        let unsteady: BTreeSet<String> = listed.unsteady();
+        let mut apps = listed.into_observed();
+        let unsteady = apps
+            .values_mut()
+            .flat_map(|observed| &mut observed.containers)
+            .filter(|container| unsteady.contains(&container.id));
+        futures_util::stream::iter(unsteady.map(Ok))
+            .try_for_each_concurrent(AT_ONCE, async |container| {
+                if let Some(now) = self.inspect(&container.id).await? {
+                    add_inspected(container, &now);
+                }
+                Ok(())
+            })
+            .await
+            .map_err(|failure: Failure| self.error(failure, action))?;
+        Ok(apps)
     }
 
     /// One container in full; nothing if it does not exist or is not of this instance.
@@ -126,6 +143,7 @@ impl Docker {
                 .map(|date| date.unix_timestamp())
                 .unwrap_or_default(),
             started_ms: started_ms(found),
+            ended_ms: ended_ms(found),
             restarts: restarts(found),
             exit_code: exit_code_of(found),
             out_of_memory: out_of_memory(found),
@@ -165,6 +183,20 @@ struct Listed<'a> {
 }
 
 impl Listed<'_> {
+    /// The ids of containers of which the lists do not say enough: a process that has just
+    /// been started may be one that crashes again and again.
+    fn unsteady(&self) -> BTreeSet<String> {
+        let unsteady = |found: &&ContainerSummary| match found.state {
+            Some(ContainerSummaryStateEnum::RESTARTING) => true,
+            Some(ContainerSummaryStateEnum::RUNNING) => {
+                found.status.as_deref().is_some_and(is_young)
+            }
+            _ => false,
+        };
+        let found = self.containers.iter().filter(unsteady);
+        found.filter_map(|found| found.id.clone()).collect()
+    }
+
     /// The same by app. What bears labels that are no names was not made by a host
     /// and is left alone.
     fn into_observed(self) -> BTreeMap<AppName, Observed> {
@@ -248,6 +280,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         address: networks.and_then(|found| address(found, network)),
         created: found.created.unwrap_or_default(),
         started_ms: None,
+        ended_ms: None,
         restarts: 0,
         exit_code: None,
         out_of_memory: false,
@@ -256,6 +289,16 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         healthcheck: None,
         image_id: found.image_id.clone().unwrap_or_default(),
     })
+}
+
+/// Whether a text such as `Up 5 seconds` tells of less than the time after which the
+/// engine takes a process for steady.
+fn is_young(status: &str) -> bool {
+    let Some(rest) = status.strip_prefix("Up ") else {
+        return false;
+    };
+    let seconds = rest.split_once(" second").map(|(count, _)| count);
+    seconds.is_some_and(|count| count.parse::<u32>().map_or(true, |count| count <= 10))
 }
 
 /// The code in a text such as `Exited (137) 2 minutes ago`.
@@ -281,9 +324,27 @@ fn out_of_memory(found: &ContainerInspectResponse) -> bool {
     state.and_then(|state| state.oom_killed).unwrap_or_default()
 }
 
-/// The latest start; the engine writes the year 1 where there was none.
+/// Adds what only its inspection says of a container.
+fn add_inspected(container: &mut ObservedContainer, now: &ContainerInspectResponse) {
+    container.started_ms = started_ms(now);
+    container.ended_ms = ended_ms(now);
+    container.restarts = restarts(now);
+    container.exit_code = exit_code_of(now);
+    container.out_of_memory = out_of_memory(now);
+}
+
+/// The latest start.
 fn started_ms(found: &ContainerInspectResponse) -> Option<i64> {
-    let text = found.state.as_ref()?.started_at.as_deref()?;
+    moment(found.state.as_ref()?.started_at.as_deref()?)
+}
+
+/// The latest end of its process.
+fn ended_ms(found: &ContainerInspectResponse) -> Option<i64> {
+    moment(found.state.as_ref()?.finished_at.as_deref()?)
+}
+
+/// A time of the engine in milliseconds; it writes the year 1 where there was none.
+fn moment(text: &str) -> Option<i64> {
     super::logs::unix_nanos(text)
         .filter(|nanos| *nanos > 0)
         .map(|nanos| nanos / 1_000_000)
@@ -292,6 +353,25 @@ fn started_ms(found: &ContainerInspectResponse) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_just_started_is_known_by_its_status_text() {
+        for young in [
+            "Up Less than a second",
+            "Up 1 second",
+            "Up 9 seconds (healthy)",
+        ] {
+            assert!(is_young(young), "{young}");
+        }
+        for old in [
+            "Up 11 seconds",
+            "Up About a minute",
+            "Up 3 minutes",
+            "Exited (1) 2 seconds ago",
+        ] {
+            assert!(!is_young(old), "{old}");
+        }
+    }
 
     #[test]
     fn the_exit_code_is_in_the_status_text() {

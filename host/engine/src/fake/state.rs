@@ -494,6 +494,7 @@ impl State {
             address: found.address,
             created: found.created_ms / 1000,
             started_ms: found.started_ms,
+            ended_ms: None,
             restarts: found.restarts,
             exit_code: match found.doing {
                 Doing::Exited(code) => Some(code),

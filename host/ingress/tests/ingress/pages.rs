@@ -1,7 +1,7 @@
 //! What the ingress answers itself.
 
 use crate::rig::{Rig, routes};
-use doprax_core::route::Target;
+use doprax_core::route::{Outage, Target};
 
 const HTML: &str = "Accept: text/html,*/*;q=0.8\r\n";
 const JSON: &str = "Accept: application/json\r\n";
@@ -44,9 +44,8 @@ async fn an_app_that_does_not_serve_says_its_name_and_state() {
     );
     assert!(!stopped.contains("retry-after"), "{stopped}");
 
-    rig.ingress.publish(routes(Target::Failed(
-        "main never answered on port 8000".to_owned(),
-    )));
+    rig.ingress
+        .publish(routes(Target::Failed(Outage::Crashing)));
     let failed = rig.get("shop.localhost", "/", JSON).await;
     let body: serde_json::Value =
         serde_json::from_str(failed.split("\r\n\r\n").nth(1).unwrap()).unwrap();
@@ -57,8 +56,9 @@ async fn an_app_that_does_not_serve_says_its_name_and_state() {
         body["detail"]
             .as_str()
             .unwrap()
-            .contains("main never answered on port 8000")
+            .contains("It ends soon after each start.")
     );
+    assert!(!failed.contains("retry-after"), "{failed}");
 }
 
 #[tokio::test]
