@@ -1,8 +1,10 @@
 //! Errors as people and scripts see them: what failed, why, what to do next. The
 //! only place that prints one.
 
+use crate::output;
 use crate::paint::Paint;
 use crate::state;
+use crate::visible::visible;
 use doprax_api::client::{Address, ClientError};
 use doprax_api::wire;
 use std::io::{self, Write as _};
@@ -98,12 +100,9 @@ impl Failure {
             Self::Silent(code) => return ExitCode::from(*code),
         };
         let text = if json {
-            let mut line = serde_json::to_string(failure)
-                .expect("a failure has only string keys, so it serializes");
-            line.push('\n');
-            line
+            format!("{}\n", output::json(failure))
         } else {
-            render(failure, paint)
+            visible(&render(failure, paint), paint.colour()).into_owned()
         };
         // Where standard error is closed there is nobody to tell.
         let _ = io::stderr().write_all(text.as_bytes());
@@ -166,6 +165,10 @@ impl From<ClientError> for Failure {
                 let failure = Self::new(format!("no host answers at {address}")).because(source);
                 failure.help(unreachable_help(address, source))
             }
+            ClientError::Ingress { .. } => Self::from_error(&error).help(
+                "the API has a socket (unix://STATE/doprax.sock) or, with `doprax serve --api \
+                 ADDRESS`, a port of its own: name that one with --host or DOPRAX_HOST",
+            ),
             ClientError::Broken { .. } => Self::from_error(&error)
                 .help("the host may be restarting: run the command again in a moment"),
             ClientError::Answer { .. } => Self::from_error(&error)

@@ -2,6 +2,7 @@
 
 use crate::failure::Result;
 use crate::paint::Paint;
+use crate::visible::{in_json, in_line, visible};
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -43,8 +44,13 @@ impl Output {
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// Says a line.
+    /// Says a line, without what a terminal would obey in it.
     pub(crate) fn line(&self, text: impl AsRef<str>) -> Result<()> {
+        self.raw_line(visible(text.as_ref(), self.paint.colour()))
+    }
+
+    /// Says a line as it is.
+    pub(crate) fn raw_line(&self, text: impl AsRef<str>) -> Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_ref().as_bytes())?;
         out.write_all(b"\n")?;
@@ -56,25 +62,28 @@ impl Output {
     pub(crate) fn remark(&self, text: impl AsRef<str>) {
         if !self.quiet {
             // Where standard error is closed there is nobody to tell.
-            let _ = writeln!(io::stderr(), "{}", text.as_ref());
+            let text = visible(text.as_ref(), self.error_paint.colour());
+            let _ = writeln!(io::stderr(), "{text}");
         }
     }
 
     /// Says a value as one line of JSON.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<()> {
-        self.line(
-            serde_json::to_string(value)
-                .expect("wire types have only string keys, so they serialize"),
-        )
+        self.raw_line(json(value))
     }
 
     /// Says rows, which have no colours, in columns.
     pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<()> {
         let head: Vec<String> = head.iter().map(|text| (*text).to_owned()).collect();
+        let shown = |text: &String| in_line(text).into_owned();
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().map(shown).collect())
+            .collect();
         let widths: Vec<usize> = (0..head.len())
             .map(|column| {
                 std::iter::once(&head)
-                    .chain(rows)
+                    .chain(&rows)
                     .map(|row| row[column].chars().count())
                     .max()
                     .unwrap_or(0)
@@ -92,4 +101,11 @@ impl Output {
         self.line(self.paint.dim(&render(&head)))?;
         rows.iter().try_for_each(|row| self.line(render(row)))
     }
+}
+
+/// A value as JSON in one line.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    let text =
+        serde_json::to_string(value).expect("wire types have only string keys, so they serialize");
+    in_json(&text).into_owned()
 }

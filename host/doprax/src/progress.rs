@@ -13,6 +13,10 @@ use doprax_api::wire::{self, OperationEvent, What};
 use futures_util::StreamExt as _;
 use lines::Lines;
 use moving::Moving;
+use std::collections::VecDeque;
+
+/// Latest lines of a build that the end of an operation may repeat.
+const BUILD_LINES: usize = 200;
 
 /// How progress is shown.
 enum View {
@@ -27,6 +31,7 @@ enum View {
 pub(crate) async fn follow(context: &Context, client: &Client, id: &str) -> Result<Option<String>> {
     let output = &context.output;
     let mut view = View::new(output);
+    let mut told = Told::new(!output.json && !output.quiet);
     let mut events = client.follow(id);
     loop {
         let next = tokio::select! {
@@ -61,10 +66,25 @@ pub(crate) async fn follow(context: &Context, client: &Client, id: &str) -> Resu
                 if let View::Json = view {
                     output.json(&event)?;
                 }
-                if let Some(end) = end(&event) {
-                    view.clear();
-                    return end;
+                match event.what {
+                    What::Done { url } => {
+                        view.clear();
+                        return Ok(url);
+                    }
+                    What::Failed { error, help, log } => {
+                        view.clear();
+                        let failure = wire::Failure {
+                            error,
+                            help,
+                            log,
+                            ..wire::Failure::default()
+                        };
+                        let failure = told.leave_out(failure, &mut view);
+                        return Err(Failure::Failed(Box::new(failure)));
+                    }
+                    _ => {}
                 }
+                told.note(&event.what);
                 view.show(&event);
             }
         }
@@ -90,17 +110,54 @@ fn has_ended(error: &ClientError) -> bool {
     matches!(error, ClientError::Refused { status, .. } if status.as_u16() == 409)
 }
 
-/// How an operation ended, if this is its end.
-fn end(event: &OperationEvent) -> Option<Result<Option<String>>> {
-    match &event.what {
-        What::Done { url } => Some(Ok(url.clone())),
-        What::Failed { error, help, log } => Some(Err(Failure::Failed(Box::new(wire::Failure {
-            error: error.clone(),
-            help: help.clone(),
-            log: log.clone(),
-            ..wire::Failure::default()
-        })))),
-        _ => None,
+/// What was told before the end, which the end need not tell again.
+struct Told {
+    /// Whether anybody was told.
+    shown: bool,
+    steps: Vec<String>,
+    build: VecDeque<String>,
+    failed: Vec<(String, String)>,
+}
+
+impl Told {
+    fn new(shown: bool) -> Self {
+        Self {
+            shown,
+            steps: Vec::new(),
+            build: VecDeque::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, what: &What) {
+        match what {
+            What::Planned { steps } => self.steps.clone_from(steps),
+            What::Build { line } => {
+                if self.build.len() == BUILD_LINES {
+                    self.build.pop_front();
+                }
+                self.build.push_back(line.clone());
+            }
+            What::StepFailed { step, error } => {
+                let text = step_text(&self.steps, *step).to_owned();
+                self.failed.push((text, error.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells what else failed, and takes from the end what was told already.
+    fn leave_out(self, end: wire::Failure, view: &mut View) -> wire::Failure {
+        for (text, error) in self.failed {
+            if error != end.error {
+                view.remark(&format!("{text}: {error}"));
+            }
+        }
+        let is_told = self.shown && end.log.iter().all(|line| self.build.contains(line));
+        wire::Failure {
+            log: if is_told { Vec::new() } else { end.log },
+            ..end
+        }
     }
 }
 
@@ -140,14 +197,35 @@ impl View {
     }
 }
 
-/// A line that something else printed, without what would move the cursor.
-fn printable(line: &str) -> String {
-    line.chars()
-        .filter(|c| !c.is_control() || matches!(c, '\t' | '\u{1b}'))
-        .collect()
-}
-
 /// The text of a step; a host of another version may name one that it never planned.
 fn step_text(steps: &[String], step: usize) -> &str {
     steps.get(step).map_or("a step", String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_build_is_told_once() {
+        let failure = || wire::Failure {
+            error: "the build failed at [2/2] RUN make".to_owned(),
+            log: vec!["cc x.c".to_owned(), "x.c:1: error".to_owned()],
+            ..wire::Failure::default()
+        };
+        let told = |shown: bool| {
+            let mut told = Told::new(shown);
+            for line in ["[2/2] RUN make", "cc x.c", "x.c:1: error"] {
+                told.note(&What::Build {
+                    line: line.to_owned(),
+                });
+            }
+            told.leave_out(failure(), &mut View::Json)
+        };
+        assert_eq!(told(true).log, [""; 0]);
+        // Whoever was told nothing hears all at the end.
+        assert_eq!(told(false), failure());
+        let other = Told::new(true).leave_out(failure(), &mut View::Json);
+        assert_eq!(other, failure());
+    }
 }

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::failure::Result;
 use crate::since::Since;
 use crate::units;
+use crate::visible::in_line;
 use doprax_api::client::LogQuery;
 use doprax_api::wire::{Access, LogLine};
 use doprax_core::name::{AppName, ServiceName};
@@ -19,6 +20,7 @@ Examples:
   doprax logs shop mysql --tail 50 the last 50 lines of one container
   doprax logs shop --since 10m     the last ten minutes
   doprax logs shop --since 2026-01-31T08:00:00Z --json
+  doprax logs shop main --raw      with all that it does to a terminal
   doprax logs shop --access -f     what visitors ask for, and what they get
   doprax logs --access             the same of all apps, and what was for none
 
@@ -42,6 +44,10 @@ pub(crate) struct Logs {
     /// Show when each line was printed
     #[arg(short, long)]
     timestamps: bool,
+    /// Print lines byte for byte as far as they are UTF-8, also what a terminal obeys; else
+    /// only colours pass, and only to a terminal
+    #[arg(long, conflicts_with = "access")]
+    raw: bool,
     /// Show requests instead: what visitors asked for, and what they got. Not with a
     /// container, --since or --timestamps
     #[arg(long, conflicts_with_all = ["container", "since", "timestamps"])]
@@ -66,9 +72,12 @@ impl Logs {
             if context.output.json {
                 context.output.json(&line)?;
             } else {
-                context
-                    .output
-                    .line(self.render(context, &line, &mut seen))?;
+                let text = self.render(context, &line, &mut seen);
+                if self.raw {
+                    context.output.raw_line(text)?;
+                } else {
+                    context.output.line(text)?;
+                }
             }
         }
         Ok(())
@@ -84,7 +93,7 @@ impl Logs {
             if context.output.json {
                 context.output.json(&record)?;
             } else {
-                context.output.line(request(&record))?;
+                context.output.line(in_line(&request(&record)))?;
             }
         }
         Ok(())

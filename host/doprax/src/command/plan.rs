@@ -22,13 +22,19 @@ use std::process::{Command, Stdio};
 #[command(after_long_help = "\
 Examples:
   doprax plan                      what would `up` do here?
-  doprax plan shop --json          the same for ./shop, for a script")]
+  doprax plan shop --json          the same for ./shop, for a script
+  doprax plan --exit-code          for a script that only wants to know whether
+
+Exit codes with --exit-code: 0 nothing to do, 1 failed, 2 called wrongly, 3 something to do.")]
 pub(crate) struct Plan {
     /// The app's source folder
     #[arg(default_value = ".", hide_default_value = true)]
     dir: PathBuf,
     #[command(flatten)]
     choices: Choices,
+    /// End with 3 if there is something to do
+    #[arg(long)]
+    exit_code: bool,
 }
 
 /// What `plan` and `up` may be told beside the folder.
@@ -50,14 +56,22 @@ pub(super) struct Choices {
     no_cache: bool,
 }
 
+/// The exit code that says that there is something to do.
+const SOMETHING_TO_DO: u8 = 3;
+
 impl Plan {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let client = context.client()?;
         let Prepared { proposal, .. } = prepare(context, &client, &self.dir, &self.choices).await?;
         if context.output.json {
-            return context.output.json(&proposal);
+            context.output.json(&proposal)?;
+        } else {
+            show(context, &proposal)?;
         }
-        show(context, &proposal)
+        match self.exit_code && proposal.changes {
+            true => Err(Failure::Silent(SOMETHING_TO_DO)),
+            false => Ok(()),
+        }
     }
 }
 

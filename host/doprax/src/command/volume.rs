@@ -1,7 +1,7 @@
 //! `doprax volume`: list volumes, remove one with all that is in it, and accept an empty
 //! one in the place of one that is gone.
 
-use crate::confirm::confirm;
+use crate::confirm::{confirm, must_ask};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use doprax_api::wire;
@@ -15,6 +15,10 @@ use serde_json::json;
 /// it is not started with an empty one until it is back, or until `doprax volume recreate`
 /// accepts an empty one.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax volume list shop
+  doprax volume remove shop data")]
 pub(crate) struct Volume {
     #[command(subcommand)]
     command: VolumeCommand,
@@ -147,19 +151,22 @@ impl Recreate {
 impl Remove {
     async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
-        let question = format!(
-            "Remove volume {:?} of {} and everything in it for good?",
-            self.name.as_str(),
-            self.app
-        );
-        if !self.yes && !confirm(output, &question, "--yes")? {
-            output.remark("nothing was done");
-            return Err(Failure::Silent(1));
+        let client = context.client()?;
+        if !self.yes {
+            must_ask(output, "--yes")?;
+            // Nobody is asked about what cannot be done.
+            client.check_volume(&self.app, &self.name).await?;
+            let question = format!(
+                "Remove volume {:?} of {} and everything in it for good?",
+                self.name.as_str(),
+                self.app
+            );
+            if !confirm(output, &question, "--yes")? {
+                output.remark("nothing was done");
+                return Err(Failure::Silent(1));
+            }
         }
-        context
-            .client()?
-            .remove_volume(&self.app, &self.name)
-            .await?;
+        client.remove_volume(&self.app, &self.name).await?;
         if output.json {
             return output.json(&json!({ "app": self.app, "removed": self.name }));
         }

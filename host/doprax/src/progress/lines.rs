@@ -1,6 +1,6 @@
 //! Progress as plain lines on standard error.
 
-use super::{printable, step_text};
+use super::step_text;
 use crate::output::Output;
 use crate::units;
 use doprax_api::wire::What;
@@ -50,13 +50,12 @@ impl Lines {
                 let took = paint.dim(&units::duration(*ms));
                 self.remark(&format!("{} {text}  {took}", paint.green("✓")));
             }
-            What::StepFailed { step, error } => {
+            // Why is told at the end.
+            What::StepFailed { step, .. } => {
                 let text = step_text(&self.steps, *step);
-                self.remark(&format!("{} {text}: {error}", paint.red("✗")));
+                self.remark(&format!("{} {text}", paint.red("✗")));
             }
-            What::Build { line } => {
-                self.remark(&format!("  {} {}", paint.dim("│"), printable(line)))
-            }
+            What::Build { line } => self.remark(&format!("  {} {line}", paint.dim("│"))),
             What::Pull { image, done, total } => {
                 let part = (done * PULL_PARTS).checked_div(*total).unwrap_or(0);
                 if self.pulled.get(image).is_none_or(|last| part > *last) {

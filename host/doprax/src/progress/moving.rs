@@ -1,10 +1,11 @@
 //! Progress as moving lines on a terminal: a spinner for each step under way, a bar
 //! for each image that is arriving; what is done scrolls up.
 
-use super::{printable, step_text};
+use super::step_text;
 use crate::output::Output;
 use crate::paint::Paint;
 use crate::units;
+use crate::visible::{in_line, visible};
 use doprax_api::wire::What;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ impl Moving {
 
     pub(super) fn remark(&self, text: &str) {
         // A terminal that is gone shows nothing.
-        let _ = self.lines.println(text);
+        let _ = self.lines.println(visible(text, self.paint.colour()));
     }
 
     pub(super) fn clear(&mut self) {
@@ -56,7 +57,7 @@ impl Moving {
             What::Planned { steps } => self.steps.clone_from(steps),
             What::StepStarted { step } => {
                 let bar = self.spinner("{spinner:.cyan} {msg} {elapsed:.dim}");
-                bar.set_message(step_text(&self.steps, *step).to_owned());
+                bar.set_message(in_line(step_text(&self.steps, *step)).into_owned());
                 self.running.insert(*step, bar);
             }
             What::StepDone { step, ms } => {
@@ -68,19 +69,15 @@ impl Moving {
                     paint.dim(&units::duration(*ms))
                 ));
             }
-            What::StepFailed { step, error } => {
+            // Why is told at the end.
+            What::StepFailed { step, .. } => {
                 self.end_step(*step);
-                self.remark(&format!(
-                    "{} {}: {error}",
-                    paint.red("✗"),
-                    step_text(&self.steps, *step)
-                ));
+                let text = step_text(&self.steps, *step);
+                self.remark(&format!("{} {text}", paint.red("✗")));
             }
-            What::Build { line } => self.remark(&format!(
-                "  {} {}",
-                paint.dim("│"),
-                paint.dim(&printable(line))
-            )),
+            What::Build { line } => {
+                self.remark(&format!("  {} {}", paint.dim("│"), paint.dim(line)))
+            }
             What::Pull { image, done, total } => self.pull(image, *done, *total),
             What::Waiting { container, reason } => {
                 if !self.waiting.contains_key(container.as_str()) {
@@ -88,7 +85,7 @@ impl Moving {
                     self.waiting.insert(container.to_string(), bar);
                 }
                 if let Some(bar) = self.waiting.get(container.as_str()) {
-                    bar.set_message(format!("{container}: {reason}"));
+                    bar.set_message(format!("{container}: {}", in_line(reason)));
                 }
             }
             What::Note { text } => self.remark(&format!("  {} {text}", paint.yellow("note:"))),
@@ -114,7 +111,7 @@ impl Moving {
             )
             .expect("the template is right");
             let bar = self.lines.add(ProgressBar::new(total).with_style(style));
-            bar.set_message(image.to_owned());
+            bar.set_message(in_line(image).into_owned());
             bar
         });
         bar.set_length(total);
