@@ -1,9 +1,10 @@
 //! What may be typed.
 
 use crate::command;
+use crate::own_app::APP;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use doprax_api::client::Address;
 use std::path::PathBuf;
 
@@ -140,13 +141,48 @@ pub(crate) enum Command {
     Completion(command::completion::Completion),
 }
 
+/// The command line, as it is understood.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_subcommands(telling_of_own_app)
+}
+
+/// With the help of each argument that may be left out in an app's own folder.
+fn telling_of_own_app(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let first = arg.get_id() == APP && arg.is_required_set();
+        match arg.get_help().filter(|_| first) {
+            Some(help) => {
+                let help = format!("{help}; may be left out in the app's own folder");
+                arg.help(help)
+            }
+            None => arg,
+        }
+    });
+    command.mut_subcommands(telling_of_own_app)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_definition_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let after = command.get_after_long_help();
+            let after = after.map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains(path.trim()), "{path}: {after}");
+            for below in command.get_subcommands() {
+                if below.get_name() != "help" {
+                    check(below, &path);
+                }
+            }
+        }
+        check(&command(), "");
     }
 }

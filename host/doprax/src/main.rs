@@ -8,6 +8,7 @@ mod acme;
 mod addresses;
 mod args;
 mod command;
+mod complete;
 mod confirm;
 mod context;
 mod env_file;
@@ -15,6 +16,7 @@ mod failure;
 mod limits;
 mod open_files;
 mod output;
+mod own_app;
 mod paint;
 mod plugins;
 mod progress;
@@ -28,16 +30,25 @@ mod terminal;
 mod units;
 mod upgrade;
 mod variable;
+mod visible;
 
 use args::{Cli, Command};
-use clap::{CommandFactory as _, Parser as _};
+use clap::FromArgMatches as _;
 use context::Context;
 use failure::{Failure, Result};
+use own_app::OwnApp;
+use paint::Paint;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| exit_with(&error));
+    clap_complete::CompleteEnv::with_factory(|| complete::with_candidates(args::command()))
+        .var(complete::VARIABLE)
+        .complete();
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = own_app::parse(&args::command(), &words, OwnApp::here)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .unwrap_or_else(|error| exit_with(&error));
     let context = Context::new(&cli.global);
     match run(&context, cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,10 +61,28 @@ fn main() -> ExitCode {
 fn exit_with(error: &clap::Error) -> ! {
     if error.kind() == clap::error::ErrorKind::MissingSubcommand {
         // Where standard error is closed there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "{}", Cli::command().render_help());
+        let _ = writeln!(std::io::stderr(), "{}", args::command().render_help());
+        std::process::exit(2);
+    }
+    let asked = std::env::args_os().skip(1).take_while(|word| word != "--");
+    if error.use_stderr() && asked.into_iter().any(|word| word == "--json") {
+        let failure = usage(&error.render().to_string());
+        // The exit code of wrong usage.
+        let _ = failure.report(true, Paint::new(false));
         std::process::exit(2);
     }
     error.exit()
+}
+
+/// What clap says about a call, apart from what to do about it.
+fn usage(said: &str) -> Failure {
+    let said = said.trim();
+    let (error, help) = said.split_once("\n\n").unwrap_or((said, ""));
+    let failure = Failure::usage(error.strip_prefix("error: ").unwrap_or(error));
+    match help.trim() {
+        "" => failure,
+        help => failure.help(help),
+    }
 }
 
 fn run(context: &Context, command: Command) -> Result<()> {

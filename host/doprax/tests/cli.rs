@@ -104,6 +104,8 @@ fn refusals_say_what_to_do() {
         ("no-command", &[], &[]),
         ("unknown-command", &["upp"], &[]),
         ("bad-app-name", &["status", "No_Such"], &[]),
+        ("no-app-name", &["status"], &[]),
+        ("wrong-usage-json", &["status", "--json", "--nothing"], &[]),
         ("bad-host", &["apps", "--host", "/run/doprax.sock"], &[]),
         (
             "tls-host",

@@ -25,6 +25,7 @@ pub(crate) struct Ca {
 #[derive(Debug, clap::Subcommand)]
 enum CaCommand {
     /// Say how to trust it
+    #[command(after_long_help = "Examples:\n  doprax ca trust")]
     Trust,
 }
 

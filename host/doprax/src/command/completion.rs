@@ -1,17 +1,19 @@
 //! `doprax completion`: have the shell complete what is typed.
 
-use crate::args::Cli;
-use crate::failure::Result;
-use clap::CommandFactory as _;
+use crate::complete;
+use crate::failure::{Failure, Result};
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
-/// Print a script that lets the shell complete commands
+/// Print a script that lets the shell complete commands, apps, containers and plugins
+///
+/// The script asks this program what may follow. Load it anew after an upgrade.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  doprax completion bash > /etc/bash_completion.d/doprax
-  doprax completion zsh > \"${fpath[1]}/_doprax\"
-  doprax completion fish > ~/.config/fish/completions/doprax.fish")]
+  echo 'source <(doprax completion bash)' >> ~/.bashrc
+  echo 'source <(doprax completion zsh)' >> ~/.zshrc
+  echo 'doprax completion fish | source' >> ~/.config/fish/config.fish")]
 pub(crate) struct Completion {
     /// The shell
     shell: Shell,
@@ -19,8 +21,19 @@ pub(crate) struct Completion {
 
 impl Completion {
     pub(crate) fn run(self) -> Result<()> {
+        let shell = self.shell.to_string();
+        let shells = Shells::builtins();
+        let shell = shells
+            .completer(&shell)
+            .ok_or_else(|| Failure::usage(format!("{shell} cannot be helped")))?;
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "doprax", &mut script);
+        shell.write_registration(
+            complete::VARIABLE,
+            "doprax",
+            "doprax",
+            "doprax",
+            &mut script,
+        )?;
         std::io::Write::write_all(&mut std::io::stdout(), &script)?;
         Ok(())
     }

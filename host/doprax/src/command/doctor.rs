@@ -11,6 +11,10 @@ use doprax_api::wire::{Finding, Level};
 /// and name resolution. Every finding that is not good says what to do about it. Ends
 /// with 1 if something does not work.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax doctor
+  doprax doctor --json | jq -r '.[] | select(.level == \"bad\") | .remedy'")]
 pub(crate) struct Doctor {}
 
 impl Doctor {

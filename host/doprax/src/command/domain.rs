@@ -16,6 +16,11 @@ use std::net::IpAddr;
 /// record leads that name here; `domain verify` asks the name's own name servers whether
 /// it does. Names can also stand in doprax.yaml, under `domains`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax domain add shop shop.example.com
+  doprax domain verify shop
+  doprax domain list")]
 pub(crate) struct Domain {
     #[command(subcommand)]
     command: DomainCommand,

@@ -15,6 +15,11 @@ use std::path::PathBuf;
 /// A change is carried out at once, as a deploy of the same source. It stays over later
 /// deploys until doprax.yaml itself changes that variable.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax env list shop
+  doprax env set shop LOG_LEVEL=debug
+  doprax env unset shop LOG_LEVEL")]
 pub(crate) struct Env {
     #[command(subcommand)]
     command: EnvCommand,
@@ -34,6 +39,10 @@ enum EnvCommand {
 /// Secrets are masked. FROM says who gave the value: doprax.yaml, a person (by hand), the
 /// service's plugin, the image, or the host.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax env list shop
+  doprax env list shop --container worker")]
 struct List {
     #[command(flatten)]
     target: Target,
@@ -61,6 +70,10 @@ struct Set {
 /// Also one that doprax.yaml sets: it stays away until doprax.yaml changes it, or until
 /// `doprax env reset`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax env unset shop LOG_LEVEL
+  doprax env unset shop --container worker QUEUE THREADS")]
 struct Unset {
     #[command(flatten)]
     target: Target,

@@ -15,6 +15,10 @@ use std::path::Path;
 /// A plugin is a sandboxed WebAssembly component that knows how to run one kind of
 /// service. It is asked and answers; it never reaches the network, files or secrets.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax plugin list
+  doprax plugin inspect mysql")]
 pub(crate) struct Plugin {
     #[command(subcommand)]
     command: PluginCommand,
@@ -30,6 +34,10 @@ enum PluginCommand {
 ///
 /// Those of the host; where none runs, those that are part of this program.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax plugin list
+  doprax plugin list --json | jq -r '.[].id'")]
 struct List {}
 
 /// Show what a plugin is, which settings it has, and what it may do

@@ -18,6 +18,10 @@ const MAX_VALUE: u64 = 1 << 20;
 /// The host keeps them sealed and never shows them again. The next deploy of the app uses
 /// them; a variable of the same name in the environment of `doprax up` goes first.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax secret set shop API_KEY
+  doprax secret list shop")]
 pub(crate) struct Secret {
     #[command(subcommand)]
     command: SecretCommand,
@@ -50,6 +54,9 @@ struct Set {
 
 /// Forget a value
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax secret unset shop API_KEY")]
 struct Unset {
     /// The app's name
     app: AppName,
@@ -60,6 +67,9 @@ struct Unset {
 
 /// List the names that have a value
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  doprax secret list shop")]
 struct List {
     /// The app's name
     app: AppName,

@@ -30,6 +30,7 @@ mod secret;
 mod service;
 mod shell;
 mod soak;
+mod status;
 mod tls;
 mod upgrade;
 mod volume;
