@@ -137,7 +137,9 @@ fn selected(
 ) -> Vec<LogLine> {
     let since = request.since.and_then(|since| {
         let time = OffsetDateTime::from_unix_timestamp(since).ok()?;
-        time.format(&Rfc3339).ok()
+        // The time of a line has a fraction before its end.
+        let text = time.format(&Rfc3339).ok()?;
+        Some(text.trim_end_matches('Z').to_owned())
     });
     let wanted = |line: &LogLine| {
         container.is_none_or(|container| line.container == *container)
