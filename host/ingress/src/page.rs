@@ -313,7 +313,7 @@ fn outage_text(outage: Outage) -> &'static str {
         Outage::NeverDeployed => "It has not been deployed successfully yet.",
         Outage::Crashing => "It ends soon after each start.",
         Outage::NotRunning => "It does not run.",
-        Outage::NoVolume => "Data that it needs is missing.",
+        Outage::NoVolume => "A volume that it needs is gone.",
         Outage::Unknown => "How it is is not known.",
     }
 }

@@ -476,6 +476,12 @@ impl Host {
         if let (Some(source), true) = (source, state != OperationState::Done) {
             self.clean_up_after_failure(name, &source).await;
         }
+        // Only now it is known to visitors that it failed.
+        if state != OperationState::Done
+            && let Err(error) = self.look_after(name).await
+        {
+            tracing::warn!(app = %name, %error, "routes were not renewed");
+        }
         app.set_operation(None, None);
         self.journal.close(live, end);
     }
