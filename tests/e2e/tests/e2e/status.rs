@@ -145,3 +145,18 @@ fn a_volume_that_cannot_be_removed_is_not_asked_about() {
     terminal.wait_for("has no volume \"nothing\"");
     assert_eq!(terminal.end(), 1);
 }
+
+#[test]
+fn an_image_that_is_nowhere_is_told_before_a_build_ends() {
+    // Nothing listens there.
+    let app = App::tiny(
+        "tiny",
+        "services:\n  - redis:\n      image: localhost:1/redis:7\n",
+    );
+    app.write("Dockerfile", "FROM doprax-test/nginx:1.22\nRUN sleep 60\n");
+    let Some(host) = host() else { return };
+    let up = host.cli().command(["up", app.path(), "--yes"]).within(40);
+    up.run()
+        .ended_with(1)
+        .says(&["localhost:1/redis:7", "error:"]);
+}
