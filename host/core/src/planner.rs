@@ -17,7 +17,7 @@
 use crate::blueprint::{Blueprint, Container, Image, Stage};
 use crate::name::{Instance, ServiceName, VolumeName};
 use crate::observed::{Observed, ObservedContainer, State};
-use crate::plan::{Act, Plan, Rebuild};
+use crate::plan::{Act, Plan, PlannedStep, Rebuild, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod draft;
@@ -137,6 +137,32 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
         &mut draft, blueprint, &survey, &rollouts, &proxies, &halted, &gate,
     );
     draft.finish()
+}
+
+/// The plan with a wait for each container of `unproven` that it does not wait for anyway:
+/// one that a deploy which broke off has left running may not be ready yet.
+pub fn prove(
+    mut plan: Plan,
+    blueprint: &Blueprint,
+    instance: &Instance,
+    unproven: &BTreeSet<ServiceName>,
+) -> Plan {
+    let is_awaited = |plan: &Plan, name: &ServiceName| {
+        let mut steps = plan.steps.iter();
+        steps.any(|planned| matches!(&planned.step, Step::AwaitReady { service, .. } if service == name))
+    };
+    for service in unproven {
+        if !is_awaited(&plan, service) {
+            plan.steps.push(PlannedStep {
+                step: Step::AwaitReady {
+                    service: service.clone(),
+                    container: instance.container(&blueprint.app, service),
+                },
+                after: Vec::new(),
+            });
+        }
+    }
+    plan
 }
 
 /// The steps that remove an app's containers and its network; volumes stay. `last`

@@ -126,7 +126,13 @@ impl Host {
         let wanted: Vec<String> = blueprint
             .containers
             .values()
-            .map(|spec| spec.hash(&blueprint.revisions))
+            .flat_map(|spec| {
+                // Containers of earlier hosts bear the second.
+                [
+                    spec.made_from(&blueprint.revisions),
+                    spec.hash(&blueprint.revisions),
+                ]
+            })
             .collect();
         // The sender lives as long as the app's entry.
         let _ = retiring

@@ -322,3 +322,20 @@ fn every_old_copy_ends_before_it_is_removed() {
         .push(copy(1, &other, spec, spare, State::Running));
     insta::assert_snapshot!(text(&plan(&new, &observed, &[])));
 }
+
+#[test]
+fn what_a_broken_off_deploy_left_running_is_waited_for() {
+    let blueprint = app([main(1)], "main");
+    let plan = plan(&blueprint, &running(&blueprint), &[]);
+    assert_eq!(plan, Plan::default());
+    let instance = Instance::default();
+    let unproven = BTreeSet::from([service("main")]);
+    let proven = planner::prove(plan, &blueprint, &instance, &unproven);
+    assert_eq!(text(&proven).lines().count(), 1);
+    assert!(text(&proven).contains("main"), "{}", text(&proven));
+    // What is waited for anyway is waited for once.
+    assert_eq!(
+        planner::prove(proven.clone(), &blueprint, &instance, &unproven),
+        proven
+    );
+}
