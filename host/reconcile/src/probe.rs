@@ -9,6 +9,7 @@ use doprax_core::text::Text;
 use doprax_engine::{Exec, LogRequest, Material};
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::Method;
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -106,6 +107,7 @@ impl Host {
                     status,
                 } => {
                     let asked = Request {
+                        method: Method::GET,
                         path,
                         host: host.as_ref().unwrap_or(&subject.host),
                         headers,
@@ -258,6 +260,7 @@ async fn tcp(address: SocketAddr, send: Option<&str>) -> Observation {
 
 /// A request for a path.
 struct Request<'a> {
+    method: Method,
     path: &'a str,
     host: &'a str,
     headers: &'a BTreeMap<String, String>,
@@ -290,7 +293,9 @@ async fn request(
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(Unanswered::other)?;
-    let mut asked = hyper::Request::get(request.path)
+    let mut asked = hyper::Request::builder()
+        .method(request.method.clone())
+        .uri(request.path)
         .header(hyper::header::HOST, request.host)
         .header(hyper::header::USER_AGENT, "doprax-probe");
     for (name, value) in request.headers {
@@ -352,8 +357,11 @@ async fn serves(address: SocketAddr, host: &str, limit: Duration) -> Observation
         Err(_) => return failed(format!("no connection within {} s", ACCEPT.as_secs())),
     }
     let headers = BTreeMap::new();
+    // The server itself is asked, not a page of the app, which may count its visits
+    // (RFC 9110 section 9.3.7). What it answers does not matter.
     let asked = Request {
-        path: "/",
+        method: Method::OPTIONS,
+        path: "*",
         host,
         headers: &headers,
     };

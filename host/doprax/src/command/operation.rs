@@ -77,8 +77,9 @@ impl Operation {
 }
 
 async fn follow(context: &Context, client: &Client, id: &str) -> Result<()> {
-    let operation = client.operation(id).await?;
+    // Following goes on over a restart of the host, a single question does not.
     let url = progress::follow(context, client, id).await?;
+    let operation = client.operation(id).await?;
     let output = &context.output;
     if output.json {
         return Ok(());
