@@ -149,7 +149,9 @@ pub fn prove(
 ) -> Plan {
     let is_awaited = |plan: &Plan, name: &ServiceName| {
         let mut steps = plan.steps.iter();
-        steps.any(|planned| matches!(&planned.step, Step::AwaitReady { service, .. } if service == name))
+        steps.any(
+            |planned| matches!(&planned.step, Step::AwaitReady { service, .. } if service == name),
+        )
     };
     for service in unproven {
         if !is_awaited(&plan, service) {
