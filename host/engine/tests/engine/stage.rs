@@ -133,7 +133,7 @@ impl Stage {
             let subnet = format!("10.219.{third}.0/24").parse().unwrap();
             match self.apply(&Act::CreateNetwork { subnet }).await {
                 Ok(_) => return subnet,
-                Err(Error::Failed { .. }) => {}
+                Err(Error::SubnetTaken { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -154,8 +154,12 @@ impl Stage {
         }
     }
 
-    /// Creates and starts a container; returns its name.
+    /// Creates and starts a container, and before it the volumes that it mounts; returns its name.
     pub(crate) async fn start(&self, spec: &Container) -> String {
+        for mount in &spec.mounts {
+            let volume = mount.name.clone();
+            self.apply(&Act::CreateVolume { volume }).await.unwrap();
+        }
         self.must(self.create(spec)).await;
         let container = self.name(spec.name.as_str());
         self.must(Act::StartContainer {

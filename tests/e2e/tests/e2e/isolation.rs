@@ -168,12 +168,18 @@ fn containers_do_not_reach_the_machine() {
         .to_owned();
     let service = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = service.local_addr().unwrap().port();
-    // Refused at once, not for want of a way.
+    // Refused at once, not for want of a way. A machine without one shows nothing of
+    // addresses that are not its own.
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap();
+    let has_way_out = routes
+        .lines()
+        .any(|route| route.split_whitespace().nth(1) == Some("00000000"));
     let reached = || {
-        [
-            connect(&docker, "169.254.169.254", 80),
-            connect(&docker, &gateway, port),
-        ]
+        let mut reached = vec![connect(&docker, &gateway, port)];
+        if has_way_out {
+            reached.push(connect(&docker, "169.254.169.254", 80));
+        }
+        reached
     };
     let is_kept = || {
         let refused = |(connected, said): &(bool, String)| !connected && said.contains("refused");

@@ -77,8 +77,11 @@ async fn a_big_upload_waits_for_leave_and_gets_it() {
             let said = curl(&site, &arguments).await;
             assert!(said.contains("20000000 bytes\n"), "{arguments:?}: {said}");
             let leave = said.contains("< HTTP/1.1 100 Continue") || said.contains("< HTTP/2 100");
-            let asked = said.contains("> Expect: 100-continue");
-            assert_eq!(leave, asked, "{arguments:?}: {said}");
+            let asked = said.to_lowercase().contains("> expect: 100-continue");
+            // By HTTP/2 curl may send the body at once, and then needs no leave any more.
+            let is_needed = asked && version == "--http1.1";
+            assert!(leave || !is_needed, "{arguments:?}: {said}");
+            assert!(asked || !leave, "{arguments:?}: {said}");
         }
         let chunked = ["--header", "Transfer-Encoding: chunked"];
         let said = curl(&site, &[&[version, &url], &upload[..], &chunked].concat()).await;
