@@ -16,7 +16,11 @@ use doprax_core::observed::Observed;
 use doprax_core::plan::{Act, Plan, PlannedStep, Step};
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long what needs a volume waits for old copies that may have it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Copies that are being ended: the digest that each was made from, by the engine's id.
 pub(crate) type Retiring = BTreeMap<String, String>;
@@ -138,5 +142,13 @@ impl Host {
         let _ = retiring
             .wait_for(|retiring| !retiring.values().any(|hash| wanted.contains(hash)))
             .await;
+    }
+
+    /// Waits until every old copy of an app has ended, for a minute at most.
+    pub(crate) async fn await_all_retired(&self, app: &AppName) {
+        let mut retiring = self.app(app).retiring().subscribe();
+        let ended = retiring.wait_for(Retiring::is_empty);
+        // What still runs then is named by the engine.
+        let _ = tokio::time::timeout(PATIENCE, ended).await;
     }
 }

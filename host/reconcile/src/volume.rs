@@ -138,6 +138,8 @@ impl Host {
                 operation: operation.id,
             });
         }
+        // An old copy that is about to end may still have it.
+        self.await_all_retired(app).await;
         let _work = state.work.lock().await;
         let observed = self.free_volume(app, volume).await?;
         self.engine().remove_volume(app, volume).await?;
