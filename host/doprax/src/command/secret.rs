@@ -81,10 +81,17 @@ impl Secret {
             SecretCommand::Set(set) => {
                 let value = read_value(context, &set.name)?;
                 let values = BTreeMap::from([(set.name.clone(), Some(value))]);
-                context
-                    .client()?
+                let client = context.client()?;
+                client
                     .set_variables(&set.app, &SetVariables { values })
                     .await?;
+                let apps = client.apps().await?;
+                if !apps.iter().any(|known| known.app == set.app) {
+                    context.output.remark(format!(
+                        "there is no app {} yet: its first deploy gets the value (`doprax apps` lists those that there are)",
+                        set.app
+                    ));
+                }
                 said(
                     context,
                     &set.app,

@@ -185,7 +185,8 @@ fn a_value_set_by_hand_is_used_by_the_next_deploy() {
     cli.command(["secret", "set", "tiny", "API_KEY"])
         .input("by-hand-1\n")
         .run()
-        .succeeded();
+        .succeeded()
+        .says(&["no app tiny yet"]);
     cli.ok(["secret", "list", "tiny"])
         .says(&["API_KEY"])
         .says_none(&["by-hand-1"]);
