@@ -91,5 +91,7 @@ fn apps_come_back_with_a_crashed_engine() {
         host.site("guestbook").get("/info").json()["release"],
         "second"
     );
-    assert_eq!(host.docker.names("container", "guestbook").len(), 4);
+    wait_for("only the new release to be left", 60, || {
+        (host.docker.names("container", "guestbook").len() == 4).then_some(())
+    });
 }
