@@ -8,11 +8,16 @@
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::runtime::Runtime;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wasmtime::component::Component;
+
+/// How old is what nobody needs any more.
+const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A folder of compiled plugins.
 pub(crate) struct Cache {
@@ -74,6 +79,47 @@ impl Cache {
             let path = self.path(runtime, digest, extension);
             self.write(&path, bytes)
                 .map_err(|source| Error::Cache { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is kept of other components than these, and what other engines compiled,
+    /// once it is a day old: each upgrade would leave its own behind, but another program may
+    /// be writing its own just now. Errors if the folder cannot be read or
+    /// something not be removed.
+    pub(crate) fn keep_only<'a>(
+        &self,
+        runtime: &Runtime,
+        digests: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Error> {
+        let of = |digest| ["json", "cwasm"].map(|extension| self.path(runtime, digest, extension));
+        let kept: HashSet<PathBuf> = digests.into_iter().flat_map(of).collect();
+        let cannot = |path: &Path, source| Error::Cache {
+            path: path.to_owned(),
+            source,
+        };
+        let entries = fs::read_dir(&self.folder).map_err(|error| cannot(&self.folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| cannot(&self.folder, error))?;
+            let path = entry.path();
+            if kept.contains(&path) {
+                continue;
+            }
+            let removed = entry.metadata().and_then(|metadata| {
+                // What is of the future has no age.
+                let age = metadata.modified()?.elapsed().unwrap_or_default();
+                if age < LEFT_OVER {
+                    Ok(())
+                } else {
+                    fs::remove_file(&path)
+                }
+            });
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(cannot(&path, error));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -53,6 +53,11 @@ impl Plugins {
             )?;
             plugins.add(loaded)?;
         }
+        if let Some(cache) = &cache {
+            let digests = plugins.known().map(|info| info.digest.as_str());
+            let pruned = cache.keep_only(&plugins.runtime, digests);
+            plugins.no_cache = pruned.err();
+        }
         Ok(plugins)
     }
 

@@ -6,10 +6,11 @@ use doprax_core::probe::{Observation, Verdict};
 use doprax_core::service::{AppContext, DescribeRequest, ServiceDescription};
 use doprax_plugin::{DescribeError, Error, Exceeded, Limits, Plugins, Reason, inspect};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A plugin that misbehaves, compiled by the crate's build script.
 const HOSTILE: &[u8] = include_bytes!(env!("DOPRAX_HOSTILE_PLUGIN"));
@@ -303,6 +304,39 @@ fn a_cache_that_cannot_be_written_stops_nothing() {
     fs::write(folder.path().join("a file"), b"").expect("written");
     let plugins = open(&nowhere).expect("compiled");
     assert_eq!(plugins.unkept().count(), 1);
+}
+
+#[test]
+fn what_was_compiled_of_components_that_are_gone_is_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("plugins");
+    let open = || Plugins::open(Some(&cache), &[("hostile", HOSTILE)], Limits::default());
+    let files = || -> BTreeSet<PathBuf> {
+        let entries = fs::read_dir(&cache).expect("readable");
+        entries
+            .map(|entry| entry.expect("readable").path())
+            .collect()
+    };
+    open().expect("compiled");
+    let kept = files();
+    for file in &kept {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let (_, engine) = name.expect("a name").split_once('-').expect("an engine");
+        // Of another component, and half of one that a host was killed over.
+        let old = cache.join(format!("{:064x}-{engine}", 7));
+        for path in [old, cache.join(".tmpAbCdEf")] {
+            fs::write(&path, b"old").expect("written");
+            let file = fs::File::options().append(true).open(&path);
+            let long_ago = SystemTime::now() - Duration::from_secs(48 * 60 * 60);
+            file.expect("ours").set_modified(long_ago).expect("ours");
+        }
+    }
+    let fresh = cache.join(".tmpOfAnother");
+    fs::write(&fresh, b"being written").expect("written");
+    assert_eq!(open().expect("loaded").unkept().count(), 0);
+    let mut left = kept;
+    left.insert(fresh);
+    assert_eq!(files(), left);
 }
 
 #[test]

@@ -156,7 +156,24 @@ impl Host {
             self.set_target(&app, Target::Nowhere);
             return Ok(None);
         }
+        self.await_predecessor(live).await;
         Ok(Some(self.url(&app)))
+    }
+
+    /// Waits until no visitor can be led to what was replaced: a process that served before
+    /// this one leads those who were there to the containers that it knew.
+    async fn await_predecessor(&self, live: &Live) {
+        let alone = self.is_alone();
+        tokio::pin!(alone);
+        if futures_util::poll!(alone.as_mut()).is_ready() {
+            return;
+        }
+        let text = "released; waiting for those whom the host before the upgrade still serves";
+        live.emit(What::Note {
+            text: text.to_owned(),
+        });
+        // Whoever gives up gives up waiting: it is released already.
+        let _ = live.cancelled().run_until_cancelled(alone).await;
     }
 
     /// All that comes before the first container changes: names, secrets, files, images.
