@@ -1,5 +1,6 @@
 //! What goes over the wire, as JSON. These types belong to the API alone: what the
 //! host reports is converted here, so that neither can change the other unnoticed.
+//! Operations and events alone have one format for all, which is pinned where it is defined.
 
 mod access;
 mod app;

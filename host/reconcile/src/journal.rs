@@ -12,6 +12,7 @@
 use crate::report::{Operation, OperationEvent, OperationState, What};
 use doprax_store::{Ending, EventRecord, Store};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -295,8 +296,17 @@ async fn read_events(
     // An event of a newer version is passed over rather than hiding the others.
     Ok(records
         .iter()
-        .filter_map(|record| serde_json::from_str(&record.event).ok())
+        .filter_map(|record| parse(&record.event))
         .collect())
+}
+
+fn parse(record: &str) -> Option<OperationEvent> {
+    let mut fields: Map<String, Value> = serde_json::from_str(record).ok()?;
+    // Older hosts wrote what happened as an object of its own.
+    if let Some(Value::Object(what)) = fields.remove("what") {
+        fields.extend(what);
+    }
+    serde_json::from_value(Value::Object(fields)).ok()
 }
 
 /// Writes new events until the operation has ended.
@@ -342,6 +352,17 @@ mod tests {
     async fn add(store: &Store, operation: &Operation) {
         let none = BTreeMap::new();
         store.add_operation(operation, &(), &none).await.unwrap();
+    }
+
+    #[test]
+    fn events_of_older_hosts_are_read() {
+        let older = r#"{"number":3,"time_ms":4,"what":{"event":"note","text":"hello"}}"#;
+        let event = parse(older).unwrap();
+        let text = "hello".to_owned();
+        assert_eq!((event.number, event.time_ms), (3, 4));
+        assert_eq!(event.what, What::Note { text });
+        let written = serde_json::to_string(&event).unwrap();
+        assert_eq!(parse(&written), Some(event));
     }
 
     #[tokio::test]

@@ -5,9 +5,10 @@ use doprax_core::diagnostic::Diagnostic;
 use doprax_core::diff::Diff;
 use doprax_core::merge::Change;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
-pub use doprax_core::operation::{Operation, OperationId, OperationKind, OperationState};
+pub use doprax_core::operation::{
+    Event as What, Operation, OperationEvent, OperationId, OperationKind, OperationState,
+};
 pub use doprax_core::status::AppState;
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// What a deploy would do.
@@ -23,90 +24,6 @@ pub struct Proposal {
     pub needs_source: bool,
     /// Warnings about the manifest.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// A numbered event of an operation; numbers ascend, so that a client that comes
-/// back asks for what it has not seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OperationEvent {
-    /// Its number within the operation, from 1.
-    pub number: u64,
-    /// Unix time in milliseconds.
-    pub time_ms: i64,
-    /// What happened.
-    pub what: What,
-}
-
-/// What happened in an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "event")]
-pub enum What {
-    /// The steps are known; those that follow are numbered from 0.
-    Planned {
-        /// One line each, for people.
-        steps: Vec<String>,
-    },
-    /// A step began.
-    StepStarted {
-        /// Its index among the planned steps.
-        step: usize,
-    },
-    /// A step ended well.
-    StepDone {
-        /// Its index among the planned steps.
-        step: usize,
-        /// How long it took, in milliseconds.
-        ms: u64,
-    },
-    /// A step failed.
-    StepFailed {
-        /// Its index among the planned steps.
-        step: usize,
-        /// What went wrong.
-        error: String,
-    },
-    /// An image is being built.
-    Build {
-        /// A line that the build printed.
-        line: String,
-    },
-    /// An image is arriving.
-    Pull {
-        /// Its reference.
-        image: String,
-        /// Bytes so far.
-        done: u64,
-        /// Bytes in all, as far as known.
-        total: u64,
-    },
-    /// A container is not ready yet.
-    Waiting {
-        /// The container.
-        container: ServiceName,
-        /// Why.
-        reason: String,
-    },
-    /// Something worth knowing that is no error.
-    Note {
-        /// The remark.
-        text: String,
-    },
-    /// The deploy failed and the app goes back to what it was.
-    GoingBack,
-    /// The end: it worked.
-    Done {
-        /// Where the app can be reached.
-        url: Option<String>,
-    },
-    /// The end: it failed.
-    Failed {
-        /// What went wrong, on what, and the causes.
-        error: String,
-        /// What to do about it.
-        help: Option<String>,
-        /// The last lines of the log or build that show why.
-        log: Vec<String>,
-    },
 }
 
 /// One line about an app.

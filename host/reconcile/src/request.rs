@@ -81,6 +81,17 @@ pub enum Control {
     Restart,
 }
 
+impl Control {
+    /// The wish as a verb.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
+
 /// A change by hand to one container of an app.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Edit {
@@ -102,6 +113,16 @@ pub enum SecretsOnRemoval {
     Keep,
     /// The next one gets others.
     Forget,
+}
+
+impl SecretsOnRemoval {
+    /// The wish as a verb.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Forget => "forget",
+        }
+    }
 }
 
 /// Which containers of an app: one, or all.

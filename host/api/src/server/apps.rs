@@ -40,7 +40,6 @@ pub(super) async fn removal(
     query: Result<Query<Removal>, QueryRejection>,
 ) -> Answer<Proposal> {
     let Query(Removal { secrets }) = query?;
-    let secrets = secrets.map(Into::into);
     let proposal = host.plan_removal(&AppName::new(app)?, secrets).await?;
     Ok(Json(proposal.into()))
 }
@@ -51,7 +50,6 @@ pub(super) async fn remove(
     query: Result<Query<Removal>, QueryRejection>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let Query(Removal { secrets }) = query?;
-    let secrets = secrets.map(Into::into);
     let operation = host.remove(&AppName::new(app)?, secrets).await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
@@ -69,7 +67,7 @@ pub(super) async fn control(
     let Path((app, control)) = path?;
     let Query(Selected { container }) = selected?;
     let operation = host
-        .control(&AppName::new(app)?, container, control.into())
+        .control(&AppName::new(app)?, container, control)
         .await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }

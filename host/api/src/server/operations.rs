@@ -2,14 +2,13 @@
 
 use super::problem::Problem;
 use super::stream::ndjson;
-use crate::wire::{Operation, OperationEvent};
+use crate::wire::Operation;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use doprax_core::name::AppName;
 use doprax_reconcile::Host;
-use futures_util::StreamExt as _;
 use http::StatusCode;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ pub(super) async fn one(
     State(host): State<Arc<Host>>,
     Path(id): Path<String>,
 ) -> Result<Json<Operation>, Problem> {
-    Ok(Json(host.operation(&id).await?.into()))
+    Ok(Json(host.operation(&id).await?))
 }
 
 #[derive(Deserialize)]
@@ -31,8 +30,7 @@ pub(super) async fn list(
     query: Result<Query<OfApp>, QueryRejection>,
 ) -> Result<Json<Vec<Operation>>, Problem> {
     let Query(OfApp { app }) = query?;
-    let operations = host.operations(app.as_ref()).await?;
-    Ok(Json(operations.into_iter().map(Into::into).collect()))
+    Ok(Json(host.operations(app.as_ref()).await?))
 }
 
 pub(super) async fn cancel(
@@ -55,6 +53,5 @@ pub(super) async fn events(
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(After { after }) = query?;
-    let events = host.operation_events(&id, after).await?;
-    Ok(ndjson(events.map(OperationEvent::from)))
+    Ok(ndjson(host.operation_events(&id, after).await?))
 }

@@ -3,57 +3,9 @@
 use super::Operation;
 use doprax_core::merge::Change;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
+pub use doprax_core::status::AppState;
 use doprax_reconcile::report;
 use serde::{Deserialize, Serialize};
-
-/// How an app is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AppState {
-    /// Everything that should run runs.
-    Running,
-    /// It does not serve yet, and will without anybody's doing.
-    Starting,
-    /// It serves, and something of it does not work.
-    Degraded,
-    /// Everything that should run runs, and something of it does not serve.
-    Unhealthy,
-    /// Stopped by its owner, or what visitors are sent to is.
-    Stopped,
-    /// It does not serve, and will not without somebody's doing.
-    Failed,
-    /// The engine has not been seen yet.
-    Unknown,
-}
-
-impl AppState {
-    /// The state in one word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Starting => "starting",
-            Self::Degraded => "degraded",
-            Self::Unhealthy => "unhealthy",
-            Self::Stopped => "stopped",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl From<report::AppState> for AppState {
-    fn from(state: report::AppState) -> Self {
-        match state {
-            report::AppState::Running => Self::Running,
-            report::AppState::Starting => Self::Starting,
-            report::AppState::Degraded => Self::Degraded,
-            report::AppState::Unhealthy => Self::Unhealthy,
-            report::AppState::Stopped => Self::Stopped,
-            report::AppState::Failed => Self::Failed,
-            report::AppState::Unknown => Self::Unknown,
-        }
-    }
-}
 
 /// One line about an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +41,7 @@ impl From<report::AppSummary> for AppSummary {
         } = summary;
         Self {
             app,
-            state: state.into(),
+            state,
             release,
             url,
             running,
@@ -163,7 +115,7 @@ impl From<report::AppStatus> for App {
             released_ms,
             containers: containers.into_iter().map(Into::into).collect(),
             volumes: volumes.into_iter().map(Into::into).collect(),
-            operation: operation.map(Into::into),
+            operation,
             last_error,
             by_hand,
             repair: repair.map(Into::into),
