@@ -111,12 +111,23 @@ pub struct LogQuery {
 pub struct Client {
     address: Address,
     token: Option<String>,
+    waiting: bool,
 }
 
 impl Client {
     /// A client of the host at `address`; `token` opens a TCP port.
     pub fn new(address: Address, token: Option<String>) -> Self {
-        Self { address, token }
+        Self {
+            address,
+            token,
+            waiting: true,
+        }
+    }
+
+    /// The same, whose operations wait while others are under way on their app, as they do
+    /// unless it is said otherwise, or are refused.
+    pub fn waiting(self, waiting: bool) -> Self {
+        Self { waiting, ..self }
     }
 
     /// Where it asks.
@@ -146,7 +157,7 @@ impl Client {
 
     /// Begins a deploy.
     pub async fn deploy(&self, request: &DeployRequest) -> Result<Started, ClientError> {
-        self.ask(Method::POST, "/v1/deploy", json(request)).await
+        self.begin(Method::POST, "/v1/deploy", json(request)).await
     }
 
     /// Sends the source archive of this digest, piece by piece.
@@ -182,7 +193,7 @@ impl Client {
             .map(|name| format!("?container={name}"))
             .unwrap_or_default();
         let path = format!("/v1/apps/{app}/{}{selection}", control.as_str());
-        self.ask(Method::POST, &path, empty()).await
+        self.begin(Method::POST, &path, empty()).await
     }
 
     /// What a removal would do.
@@ -202,7 +213,7 @@ impl Client {
         secrets: Option<SecretsOnRemoval>,
     ) -> Result<Started, ClientError> {
         let query = secrets_query(secrets);
-        self.ask(Method::DELETE, &format!("/v1/apps/{app}{query}"), empty())
+        self.begin(Method::DELETE, &format!("/v1/apps/{app}{query}"), empty())
             .await
     }
 
@@ -266,7 +277,7 @@ impl Client {
 
     /// Begins to change a container by hand.
     pub async fn edit(&self, app: &AppName, edit: &Edit) -> Result<Started, ClientError> {
-        self.ask(Method::PATCH, &format!("/v1/apps/{app}/env"), json(edit))
+        self.begin(Method::PATCH, &format!("/v1/apps/{app}/env"), json(edit))
             .await
     }
 
@@ -423,6 +434,16 @@ impl Client {
     /// for up to [`RECONNECT`] and goes on after the last event seen.
     pub fn follow(&self, id: &str) -> BoxStream<'static, Result<Followed, ClientError>> {
         follow::follow(self.clone(), id.to_owned())
+    }
+
+    /// Begins an operation, or has it wait for its turn.
+    async fn begin(&self, method: Method, path: &str, body: Body) -> Result<Started, ClientError> {
+        let mut path = path.to_owned();
+        if !self.waiting {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str("wait=false");
+        }
+        self.ask(method, &path, body).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -43,6 +43,8 @@ impl OperationKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OperationState {
+    /// It begins when those on its app that were asked for before it have ended.
+    Waiting,
     /// Under way.
     Running,
     /// Ended well.
@@ -54,9 +56,15 @@ pub enum OperationState {
 }
 
 impl OperationState {
+    /// Whether it is under way or waits to be.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Running)
+    }
+
     /// The state in one word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Waiting => "waiting",
             Self::Running => "running",
             Self::Done => "done",
             Self::Failed => "failed",
@@ -76,7 +84,7 @@ pub struct Operation {
     pub kind: OperationKind,
     /// How far it is.
     pub state: OperationState,
-    /// Unix time in milliseconds at which it began.
+    /// Unix time in milliseconds at which it began; while it waits: at which it was asked for.
     pub started_ms: i64,
     /// Unix time in milliseconds at which it ended.
     pub ended_ms: Option<i64>,

@@ -27,6 +27,7 @@ mod since;
 mod source;
 mod state;
 mod terminal;
+mod turn;
 mod units;
 mod upgrade;
 mod variable;

@@ -9,7 +9,7 @@
 use crate::execute::{Emit, Run};
 use crate::journal::{Live, now_ms};
 use crate::propose::{Around, Images, Understood};
-use crate::report::What;
+use crate::report::{Operation, What};
 use crate::request::{DeployRequest, Refresh};
 use crate::secret;
 use crate::subnet::Goal;
@@ -327,13 +327,14 @@ impl Host {
 
     /// Removes the image and the archive that a failed deploy leaves, unless the app's
     /// release needs them.
-    pub(crate) async fn clean_up_after_failure(&self, app: &AppName, source: &str) {
+    pub(crate) async fn clean_up_after_failure(&self, operation: &Operation, source: &str) {
+        let app = &operation.app;
         let removed = async {
             let record = self.store().app_in_brief(app).await?;
             let release = record.and_then(|record| record.release);
             self.prune_images(app, release.as_ref().map(|release| &release.blueprint))
                 .await;
-            let others = self.sources_in_use_but(app);
+            let others = self.sources_in_use_but(Some(&operation.id));
             self.store().remove_source(source, &others).await
         };
         if let Err(error) = removed.await {

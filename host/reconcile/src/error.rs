@@ -144,6 +144,14 @@ pub enum Error {
         /// The operation under way.
         operation: String,
     },
+    /// As many operations wait for the app as may.
+    #[error("{waiting} operations wait for app {app} already")]
+    QueueFull {
+        /// The app.
+        app: AppName,
+        /// How many.
+        waiting: usize,
+    },
     /// There is no such operation.
     #[error("there is no operation {operation}")]
     NoOperation {
@@ -159,6 +167,9 @@ pub enum Error {
     /// A person wanted the operation to end early.
     #[error("cancelled")]
     Cancelled,
+    /// A person wanted the operation not to begin when its turn came.
+    #[error("cancelled before it began")]
+    Withdrawn,
     /// A build took too long.
     #[error("the build of main did not end within {}", minutes(*limit))]
     BuildTimeout {
@@ -306,6 +317,9 @@ impl Error {
             Self::DomainInUse { .. } => "take it out of doprax.yaml and deploy".to_owned(),
             Self::Domain { help, .. } => help.clone(),
             Self::Busy { operation, .. } => format!("follow it with doprax operation {operation}"),
+            Self::QueueFull { app, .. } => format!(
+                "doprax operation list {app} shows them; doprax operation cancel ID takes one out"
+            ),
             Self::NotReady { help: Some(help), .. } | Self::Explained { help, .. } => help.clone(),
             Self::NotSettled { container, .. } => format!(
                 "look at the log above; {container} listened before it could work, and the copy before it goes on serving"

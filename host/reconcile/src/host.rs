@@ -8,8 +8,9 @@ use crate::guard::Guard;
 use crate::health::Health;
 use crate::journal::{Journal, Live, now_ms};
 use crate::keep::{Repair, Upkeep};
+use crate::queue::{MOST_WAITING, NoPlace, Queue, Turn};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
-use crate::request::{Control, DeployRequest, Edit, SecretsOnRemoval, Selection};
+use crate::request::{Control, DeployRequest, Edit, SecretsOnRemoval, Selection, WhenBusy};
 use crate::retire::Retiring;
 use crate::routes::{self, RoutesByApp};
 use crate::seen::Seen;
@@ -80,8 +81,9 @@ pub struct Host {
 pub(crate) struct App {
     /// Held by whoever changes the app's containers.
     pub(crate) work: tokio::sync::Mutex<()>,
-    /// The operation under way, and the digest of the source that it deploys.
-    operation: Mutex<(Option<Operation>, Option<String>)>,
+    pub(crate) queue: Queue,
+    /// Held while an operation enters the queue and is journaled: both have the same order.
+    admission: tokio::sync::Mutex<()>,
     /// The repair under way.
     pub(crate) repair: Mutex<Option<Repair>>,
     /// Copies that are being ended.
@@ -91,7 +93,7 @@ pub(crate) struct App {
 /// What is journaled of an operation: all that is needed to do it again.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Wish {
+pub(crate) enum Wish {
     Deploy(Box<DeployRequest>),
     Control {
         selection: Selection,
@@ -196,9 +198,7 @@ impl Host {
         host.end_overtaken().await;
         for (operation, wish) in host.store.unfinished::<Wish>().await? {
             tracing::info!(app = %operation.app, operation = operation.id, "resuming");
-            let app = host.app(&operation.app);
-            app.set_operation(Some(operation.clone()), wish.source());
-            host.run(app, operation, wish, true).await?;
+            host.resume(operation, wish).await?;
         }
         tokio::spawn(Arc::clone(&host).keep());
         tokio::spawn(Arc::clone(&host).keep_looking());
@@ -269,26 +269,34 @@ impl Host {
     pub async fn deploy(
         self: &Arc<Self>,
         mut request: DeployRequest,
+        busy: WhenBusy,
     ) -> Result<OperationId, Error> {
-        let (app, source) = self.app_and_source_of(&request)?;
+        let (app, _) = self.app_and_source_of(&request)?;
+        self.check_source(&request, "was not sent").await?;
+        // Values have one home, the app's secrets: a later change must not find them in
+        // what was once asked.
+        let given = self.take_given(&mut request)?;
+        let wish = Wish::Deploy(Box::new(request));
+        self.begin_with(&app, OperationKind::Deploy, wish, &given, busy)
+            .await
+    }
+
+    /// Refuses a deploy whose source is neither here nor built. `reason` says of the
+    /// archive why.
+    async fn check_source(&self, request: &DeployRequest, reason: &str) -> Result<(), Error> {
+        let (app, source) = self.app_and_source_of(request)?;
         let built = self
             .main_image(&app, &source.build_digest())
             .await?
             .is_some();
         let enough = built && !request.refresh.build;
         if !enough && !self.store.source_path(&request.source).exists() {
-            let reason = "was not sent".to_owned();
             return Err(Error::Source {
-                digest: request.source,
-                reason,
+                digest: request.source.clone(),
+                reason: reason.to_owned(),
             });
         }
-        // Values have one home, the app's secrets: a later change must not find them in
-        // what was once asked.
-        let given = self.take_given(&mut request)?;
-        let wish = Wish::Deploy(Box::new(request));
-        self.begin_with(&app, OperationKind::Deploy, wish, &given)
-            .await
+        Ok(())
     }
 
     /// Begins to start, stop or restart containers.
@@ -297,6 +305,7 @@ impl Host {
         app: &AppName,
         selection: Selection,
         control: Control,
+        busy: WhenBusy,
     ) -> Result<OperationId, Error> {
         let record = self.record(app).await?;
         self.check_selection(&record, selection.as_ref())?;
@@ -305,15 +314,20 @@ impl Host {
             Control::Stop => OperationKind::Stop,
             Control::Restart => OperationKind::Restart,
         };
-        self.begin(app, kind, Wish::Control { selection, control })
+        self.begin(app, kind, Wish::Control { selection, control }, busy)
             .await
     }
 
     /// Begins to change a container by hand, as a deploy of the same source.
-    pub async fn edit(self: &Arc<Self>, app: &AppName, edit: Edit) -> Result<OperationId, Error> {
+    pub async fn edit(
+        self: &Arc<Self>,
+        app: &AppName,
+        edit: Edit,
+        busy: WhenBusy,
+    ) -> Result<OperationId, Error> {
         let record = self.record(app).await?;
         self.check_selection(&record, Some(&edit.container))?;
-        self.begin(app, OperationKind::Deploy, Wish::Edit(edit))
+        self.begin(app, OperationKind::Deploy, Wish::Edit(edit), busy)
             .await
     }
 
@@ -322,13 +336,14 @@ impl Host {
         self: &Arc<Self>,
         app: &AppName,
         secrets: Option<SecretsOnRemoval>,
+        busy: WhenBusy,
     ) -> Result<OperationId, Error> {
         self.check_removable(app, secrets).await?;
         let wish = match secrets {
             None => Wish::Remove,
             Some(secrets) => Wish::RemoveWith { secrets },
         };
-        self.begin(app, OperationKind::Remove, wish).await
+        self.begin(app, OperationKind::Remove, wish, busy).await
     }
 
     /// The operations of one app, or of all, that are under way or remembered, the latest
@@ -338,10 +353,18 @@ impl Host {
     }
 
     /// Asks an operation under way to end early: it begins nothing new, ends what it waits
-    /// for, and goes back to what was there before as if it had failed.
-    pub async fn cancel(&self, id: &str) -> Result<(), Error> {
+    /// for, and goes back to what was there before as if it had failed. One that waits for
+    /// its turn does not begin.
+    pub async fn cancel(self: &Arc<Self>, id: &str) -> Result<(), Error> {
         let operation = self.operation(id).await?;
-        if operation.state == OperationState::Running && self.journal.cancel(id) {
+        let app = self.app(&operation.app);
+        let _admission = app.admission.lock().await;
+        if let Some(live) = app.queue.withdraw(id) {
+            let host = Arc::clone(self);
+            tokio::spawn(async move { host.end_withdrawn(&live).await });
+            return Ok(());
+        }
+        if operation.state.is_open() && self.journal.cancel(id) {
             return Ok(());
         }
         Err(Error::Ended {
@@ -375,22 +398,27 @@ impl Host {
         name: &AppName,
         kind: OperationKind,
         wish: Wish,
+        busy: WhenBusy,
     ) -> Result<OperationId, Error> {
-        self.begin_with(name, kind, wish, &BTreeMap::new()).await
+        self.begin_with(name, kind, wish, &BTreeMap::new(), busy)
+            .await
     }
 
-    /// Begins an operation that gives secrets these values.
+    /// Begins an operation that gives secrets these values, or has it wait for its turn.
     async fn begin_with(
         self: &Arc<Self>,
         name: &AppName,
         kind: OperationKind,
         wish: Wish,
         given: &BTreeMap<SecretName, String>,
+        busy: WhenBusy,
     ) -> Result<OperationId, Error> {
         if self.ending.is_cancelled() {
             return Err(Error::ShuttingDown);
         }
-        let operation = Operation {
+        let app = self.app(name);
+        let _admission = app.admission.lock().await;
+        let mut operation = Operation {
             id: uuid::Uuid::new_v4().to_string(),
             app: name.clone(),
             kind,
@@ -398,61 +426,125 @@ impl Host {
             started_ms: now_ms(),
             ended_ms: None,
         };
-        let app = self.app(name);
-        app.claim(&operation, wish.source())?;
+        let entered = app
+            .queue
+            .enter(&operation, wish.source(), busy == WhenBusy::Wait);
+        let ahead = entered.map_err(|refused| match refused {
+            NoPlace::Busy(other) => Error::Busy {
+                app: name.clone(),
+                operation: other.id,
+            },
+            NoPlace::Full => Error::QueueFull {
+                app: name.clone(),
+                waiting: MOST_WAITING,
+            },
+        })?;
+        if ahead.is_some() {
+            operation.state = OperationState::Waiting;
+        }
         let id = operation.id.clone();
         let begun = async {
             self.store.add_operation(&operation, &wish, given).await?;
-            self.run(Arc::clone(&app), operation, wish, false).await
+            self.journal.open(&self.store, operation, false).await
         };
-        if let Err(error) = begun.await {
-            app.set_operation(None, None);
-            return Err(error.into());
+        match begun.await {
+            Ok(live) => self.admit(&app, live, wish, ahead),
+            Err(error) => {
+                if let Some(next) = app.queue.leave(&id) {
+                    self.run(Arc::clone(&app), next);
+                }
+                return Err(error.into());
+            }
         }
         Ok(id)
     }
 
-    /// Runs a journaled operation in a task of its own.
-    async fn run(
+    /// Begins an operation that is journaled, or has it wait for the one ahead of it.
+    fn admit(
         self: &Arc<Self>,
-        app: Arc<App>,
+        app: &Arc<App>,
+        live: Arc<Live>,
+        wish: Wish,
+        ahead: Option<Operation>,
+    ) {
+        let waited = live.operation().state == OperationState::Waiting;
+        if let Some(ahead) = &ahead {
+            let kind = ahead.kind.as_str();
+            let text = format!("it begins once the {kind} {} has ended", ahead.id);
+            live.emit(What::Note { text });
+        }
+        let turn = Turn { live, wish, waited };
+        let first = match ahead {
+            None => Some(turn),
+            Some(_) => app.queue.ready(turn),
+        };
+        if let Some(turn) = first {
+            self.run(Arc::clone(app), turn);
+        }
+    }
+
+    /// Goes on with an operation that a host before this one has left.
+    async fn resume(
+        self: &Arc<Self>,
         operation: Operation,
         wish: Wish,
-        resumed: bool,
     ) -> Result<(), doprax_store::Error> {
-        let live = self.journal.open(&self.store, operation, resumed).await?;
-        let host = Arc::clone(self);
-        tokio::spawn(async move {
-            let ending = host.ending.clone();
-            // What is dropped here was journaled, and is done again by the next start.
-            if ending
-                .run_until_cancelled(host.carry_out(&app, &live, wish))
-                .await
-                .is_none()
-            {
-                tracing::info!(app = %live.operation().app, "an operation waits for the next start");
-            }
-        });
+        let app = self.app(&operation.app);
+        // What was journaled had its place.
+        let Ok(ahead) = app.queue.enter(&operation, wish.source(), true) else {
+            tracing::error!(operation = operation.id, "more wait than may");
+            return Ok(());
+        };
+        let live = self.journal.open(&self.store, operation, true).await?;
+        self.admit(&app, live, wish, ahead);
         Ok(())
     }
 
-    async fn carry_out(&self, app: &App, live: &Arc<Live>, wish: Wish) {
+    /// Runs an operation whose turn it is in a task of its own, and those that wait for it
+    /// after it.
+    fn run(self: &Arc<Self>, app: Arc<App>, turn: Turn) {
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            let ending = host.ending.clone();
+            let work = async {
+                let mut turn = Some(turn);
+                while let Some(next) = turn {
+                    turn = host.carry_out(&app, next).await;
+                }
+            };
+            // What is dropped here was journaled, and is done again by the next start.
+            if ending.run_until_cancelled(work).await.is_none() {
+                tracing::info!("operations wait for the next start");
+            }
+        });
+    }
+
+    /// Writes down that an operation has waited and will not begin.
+    async fn end_withdrawn(&self, live: &Live) {
+        let (state, outcome) = (OperationState::Cancelled, Error::Withdrawn.report());
+        let end = self
+            .journal
+            .write_end(&self.store, live, state, outcome, None);
+        let end = end.await;
+        self.journal.close(live, end);
+    }
+
+    /// Carries out an operation to its written end. Returns the one that has waited for it.
+    async fn carry_out(&self, app: &App, turn: Turn) -> Option<Turn> {
+        let Turn { live, wish, waited } = turn;
+        let live = &live;
         // A person does not wait for what a repair waits for.
         app.give_up_repair();
         let _work = app.work.lock().await;
         let name = &live.operation().app;
         let source = wish.source();
-        let result = match wish {
-            Wish::Deploy(request) => self.run_deploy(live, &request).await,
-            Wish::Control { selection, control } => {
-                self.run_control(live, selection.as_ref(), control).await
+        let result = async {
+            if waited {
+                self.begin_waiting(live, &wish).await?;
             }
-            Wish::Edit(edit) => self.run_edit(live, &edit).await,
-            Wish::Remove => self.run_remove(live, None).await.map(|()| None),
-            Wish::RemoveWith { secrets } => {
-                self.run_remove(live, Some(secrets)).await.map(|()| None)
-            }
+            self.work_on(live, wish).await
         };
+        let result = result.await;
         let (state, outcome) = match result {
             Ok(url) => {
                 self.upkeep.put_right(name);
@@ -471,10 +563,16 @@ impl Host {
         if let Err(error) = self.look_after(name).await {
             tracing::warn!(app = %name, %error, "routes were not renewed");
         }
-        let end = self.journal.write_end(&self.store, live, state, outcome);
+        let failure = match &outcome {
+            What::Failed { error, .. } => Some(error.clone()),
+            _ => None,
+        };
+        let end = self
+            .journal
+            .write_end(&self.store, live, state, outcome, failure.as_deref());
         let end = end.await;
         if let (Some(source), true) = (source, state != OperationState::Done) {
-            self.clean_up_after_failure(name, &source).await;
+            self.clean_up_after_failure(live.operation(), &source).await;
         }
         // Only now it is known to visitors that it failed.
         if state != OperationState::Done
@@ -482,8 +580,44 @@ impl Host {
         {
             tracing::warn!(app = %name, %error, "routes were not renewed");
         }
-        app.set_operation(None, None);
+        let next = app.queue.leave(&live.operation().id);
         self.journal.close(live, end);
+        next
+    }
+
+    async fn work_on(&self, live: &Arc<Live>, wish: Wish) -> Result<Option<String>, Error> {
+        match wish {
+            Wish::Deploy(request) => self.run_deploy(live, &request).await,
+            Wish::Control { selection, control } => {
+                self.run_control(live, selection.as_ref(), control).await
+            }
+            Wish::Edit(edit) => self.run_edit(live, &edit).await,
+            Wish::Remove => self.run_remove(live, None).await.map(|()| None),
+            Wish::RemoveWith { secrets } => {
+                self.run_remove(live, Some(secrets)).await.map(|()| None)
+            }
+        }
+    }
+
+    /// Begins what has waited, unless what it was asked for is not possible any more.
+    async fn begin_waiting(&self, live: &Live, wish: &Wish) -> Result<(), Error> {
+        let operation = live.operation();
+        let running = self.app(&operation.app).operation();
+        let started_ms = running.map_or_else(now_ms, |running| running.started_ms);
+        let begun = self.store.begin_operation(operation, started_ms);
+        begun.await?;
+        match wish {
+            Wish::Deploy(request) => {
+                let reason = "went with what was deployed meanwhile";
+                self.check_source(request, reason).await
+            }
+            Wish::Remove => self.check_removable(&operation.app, None).await,
+            Wish::RemoveWith { secrets } => {
+                self.check_removable(&operation.app, Some(*secrets)).await
+            }
+            // These look for themselves.
+            Wish::Control { .. } | Wish::Edit(_) => Ok(()),
+        }
     }
 
     /// Ends operations that a host before this one left and that something newer on their
@@ -530,22 +664,16 @@ impl Host {
         &self.ending
     }
 
-    /// Digests of the sources that operations under way were asked to deploy.
+    /// Digests of the sources that operations under way, and those that wait, deploy.
     pub(crate) fn sources_in_use(&self) -> Vec<String> {
-        self.sources_of(|_| true)
+        self.sources_in_use_but(None)
     }
 
-    /// The same but for those of one app.
-    pub(crate) fn sources_in_use_but(&self, app: &AppName) -> Vec<String> {
-        self.sources_of(|name| name != app)
-    }
-
-    fn sources_of(&self, wanted: impl Fn(&AppName) -> bool) -> Vec<String> {
+    /// The same but for that of one operation.
+    pub(crate) fn sources_in_use_but(&self, operation: Option<&str>) -> Vec<String> {
         let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.iter()
-            .filter(|(name, _)| wanted(name))
-            .filter_map(|(_, app)| app.lock().1.clone())
-            .collect()
+        let sources = apps.values().flat_map(|app| app.queue.sources(operation));
+        sources.collect()
     }
 
     /// Has the engine forget what its build cache has beyond the bound, beside whatever
@@ -592,30 +720,7 @@ impl Host {
 impl App {
     /// The operation under way.
     pub(crate) fn operation(&self) -> Option<Operation> {
-        self.lock().0.clone()
-    }
-
-    /// Takes the app for an operation, or says which one has it.
-    fn claim(&self, operation: &Operation, source: Option<String>) -> Result<(), Error> {
-        let mut current = self.lock();
-        if let (Some(other), _) = &*current {
-            return Err(Error::Busy {
-                app: operation.app.clone(),
-                operation: other.id.clone(),
-            });
-        }
-        *current = (Some(operation.clone()), source);
-        Ok(())
-    }
-
-    fn set_operation(&self, operation: Option<Operation>, source: Option<String>) {
-        *self.lock() = (operation, source);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Option<Operation>, Option<String>)> {
-        self.operation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.queue.running()
     }
 }
 

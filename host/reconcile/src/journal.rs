@@ -86,14 +86,15 @@ impl Journal {
         Ok(live)
     }
 
-    /// Writes down how an operation ended, as often as it takes. Returns the event that
-    /// tells of it.
+    /// Writes down how an operation ended, as often as it takes, and as the app's latest
+    /// failure this one, if there is one. Returns the event that tells of it.
     pub(crate) async fn write_end(
         &self,
         store: &Store,
         live: &Live,
         state: OperationState,
         outcome: What,
+        failure: Option<&str>,
     ) -> OperationEvent {
         let mut pause = FIRST_PAUSE;
         let mut told = false;
@@ -101,16 +102,12 @@ impl Journal {
             let end = live.seal(outcome.clone());
             let mut events = live.after(0);
             events.push(end.clone());
-            let error = match &outcome {
-                What::Failed { error, .. } => Some(error.as_str()),
-                _ => None,
-            };
             let ending = Ending {
                 operation: &live.operation,
                 state,
                 ended_ms: now_ms(),
                 events: &records(&events),
-                error,
+                error: failure,
             };
             let Err(error) = store.end_operation(&ending).await else {
                 return end;
@@ -383,7 +380,7 @@ mod tests {
         let closing = async {
             let done = What::Done { url: None };
             let end = journal
-                .write_end(&store, &live, OperationState::Done, done)
+                .write_end(&store, &live, OperationState::Done, done, None)
                 .await;
             journal.close(&live, end);
         };
@@ -411,7 +408,7 @@ mod tests {
         let closing = async {
             let done = What::Done { url: None };
             let end = journal
-                .write_end(&store, &live, OperationState::Done, done)
+                .write_end(&store, &live, OperationState::Done, done, None)
                 .await;
             journal.close(&live, end);
         };

@@ -29,6 +29,7 @@ mod machine;
 mod neighbour;
 mod probe;
 mod propose;
+mod queue;
 mod ready;
 mod remove;
 mod retire;

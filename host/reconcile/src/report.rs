@@ -59,6 +59,8 @@ pub struct AppStatus {
     pub volumes: Vec<VolumeStatus>,
     /// The operation under way.
     pub operation: Option<Operation>,
+    /// Those that wait for it, in the order in which they will begin.
+    pub waiting: Vec<Operation>,
     /// What the latest operation failed with, if it failed.
     pub last_error: Option<String>,
     /// What was changed by hand since the manifest was applied.

@@ -125,6 +125,15 @@ impl SecretsOnRemoval {
     }
 }
 
+/// What becomes of an operation while another one on its app is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// It is journaled, and begins when those before it have ended.
+    Wait,
+    /// It is refused.
+    Refuse,
+}
+
 /// Which containers of an app: one, or all.
 pub type Selection = Option<ServiceName>;
 

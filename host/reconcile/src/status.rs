@@ -118,6 +118,7 @@ impl Host {
             containers,
             volumes: volumes_of(app, Some(&record), &observed),
             operation: self.app(app).operation(),
+            waiting: self.app(app).queue.waiting(),
             notes: gone
                 .into_iter()
                 .chain(noted)

@@ -62,6 +62,10 @@ fn purpose(id: &str) -> String {
     format!("the request of operation {id}")
 }
 
+fn given_purpose(id: &str) -> String {
+    format!("the secrets that operation {id} gives")
+}
+
 fn event_purpose(id: &str, number: i64) -> String {
     format!("event {number} of operation {id}")
 }
@@ -82,34 +86,76 @@ fn operation_of(row: &SqliteRow) -> Result<Operation, Error> {
 
 impl Store {
     /// Journals an operation before it begins, with all that is needed to begin it
-    /// again, and with the values that it gives secrets.
+    /// again, and with the values that it gives secrets; of one that waits, they are set
+    /// when it begins.
     pub async fn add_operation<T: serde::Serialize + Sync>(
         &self,
         operation: &Operation,
         request: &T,
         secrets: &BTreeMap<SecretName, String>,
     ) -> Result<(), Error> {
+        let waits = operation.state == OperationState::Waiting;
+        let purpose_of_given = given_purpose(&operation.id);
+        let given = waits.then(|| self.seal.seal_json(&purpose_of_given, secrets));
         let mut write = self.write("journal an operation").await?;
         let added = sqlx::query(
-            "INSERT INTO operations (id, app, kind, state, started_ms, sealed_request)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO operations
+                 (id, app, kind, state, started_ms, sealed_request, begun, sealed_given)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&operation.id)
         .bind(operation.app.as_str())
         .bind(word(operation.kind))
         .bind(word(operation.state))
         .bind(operation.started_ms)
-        .bind(self.seal.seal_json(&purpose(&operation.id), request));
+        .bind(self.seal.seal_json(&purpose(&operation.id), request))
+        .bind(!waits)
+        .bind(given);
         write.run(added).await?;
-        self.write_secrets(&mut write, &operation.app, secrets)
-            .await?;
+        if !waits {
+            self.write_secrets(&mut write, &operation.app, secrets)
+                .await?;
+        }
         let old = sqlx::query(
-            "DELETE FROM operations WHERE app = ?1 AND state <> 'running' AND id NOT IN
+            "DELETE FROM operations WHERE app = ?1 AND state NOT IN ('running', 'waiting')
+             AND id NOT IN
              (SELECT id FROM operations WHERE app = ?1 ORDER BY rowid DESC LIMIT ?2)",
         )
         .bind(operation.app.as_str())
         .bind(KEPT);
         write.run(old).await?;
+        write.commit().await
+    }
+
+    /// Begins an operation that has waited: sets the secrets that it gives values.
+    /// `started_ms` is the Unix time in milliseconds.
+    pub async fn begin_operation(
+        &self,
+        operation: &Operation,
+        started_ms: i64,
+    ) -> Result<(), Error> {
+        let action = "journal that an operation begins";
+        let mut write = self.write(action).await?;
+        let row = sqlx::query("SELECT sealed_given FROM operations WHERE id = ?")
+            .bind(&operation.id)
+            .fetch_optional(write.connection())
+            .await
+            .map_err(doing(action))?;
+        let sealed: Option<Vec<u8>> = row.and_then(|row| row.get("sealed_given"));
+        if let Some(sealed) = sealed {
+            let given: BTreeMap<SecretName, String> = self
+                .seal
+                .unseal_json(&given_purpose(&operation.id), &sealed)?;
+            self.write_secrets(&mut write, &operation.app, &given)
+                .await?;
+        }
+        let begun = sqlx::query(
+            "UPDATE operations
+             SET state = 'running', begun = 1, started_ms = ?, sealed_given = NULL WHERE id = ?",
+        )
+        .bind(started_ms)
+        .bind(&operation.id);
+        write.run(begun).await?;
         write.commit().await
     }
 
@@ -120,7 +166,8 @@ impl Store {
         let mut write = self.write("write down the end of an operation").await?;
         self.write_events(&mut write, id, ending.events).await?;
         let ended = sqlx::query(
-            "UPDATE operations SET state = ?, ended_ms = ?, sealed_request = x'' WHERE id = ?",
+            "UPDATE operations
+             SET state = ?, ended_ms = ?, sealed_request = x'', sealed_given = NULL WHERE id = ?",
         )
         .bind(word(ending.state))
         .bind(ending.ended_ms)
@@ -156,8 +203,8 @@ impl Store {
         rows.iter().map(operation_of).collect()
     }
 
-    /// The operations that were begun and not ended and that nothing newer on their app
-    /// has followed, oldest first, with their requests.
+    /// The operations that wait, and those that were begun and not ended and that nothing
+    /// newer on their app has followed, oldest first, with their requests.
     pub async fn unfinished<T: serde::de::DeserializeOwned>(
         &self,
     ) -> Result<Vec<(Operation, T)>, Error> {
@@ -181,9 +228,10 @@ impl Store {
 
     async fn running(&self, followed: bool) -> Result<Vec<SqliteRow>, Error> {
         sqlx::query(
-            "SELECT * FROM operations WHERE state = 'running' AND ? = EXISTS
-                 (SELECT 1 FROM operations AS newer
-                  WHERE newer.app = operations.app AND newer.rowid > operations.rowid)
+            "SELECT * FROM operations WHERE state IN ('running', 'waiting') AND ? =
+                 (begun AND EXISTS
+                     (SELECT 1 FROM operations AS newer WHERE newer.begun
+                      AND newer.app = operations.app AND newer.rowid > operations.rowid))
              ORDER BY rowid",
         )
         .bind(followed)

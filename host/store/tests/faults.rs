@@ -32,7 +32,7 @@ const INSIDE: &str = "DOPRAX_STORE_FAULTS";
 const LARGE: usize = 10_000;
 
 /// The operations of the store that write, in an order in which each changes something.
-const OPERATIONS: [&str; 21] = [
+const OPERATIONS: [&str; 23] = [
     "add_app",
     "claim_domains",
     "set_verified",
@@ -41,6 +41,8 @@ const OPERATIONS: [&str; 21] = [
     "put_secrets",
     "change_secrets",
     "add_operation",
+    "add_waiting_operation",
+    "begin_operation",
     "add_events",
     "end_operation",
     "clear_last_error",
@@ -102,6 +104,22 @@ async fn carry_out(store: &Store, operation: &str) -> Result<(), Error> {
             store
                 .add_operation(&journaled, &"x".repeat(LARGE), &given)
                 .await
+        }
+        "add_waiting_operation" => {
+            let waiting = Operation {
+                id: "op-2".to_owned(),
+                state: OperationState::Waiting,
+                ..journaled
+            };
+            let given = BTreeMap::from([(name, "x".repeat(LARGE))]);
+            store.add_operation(&waiting, &"x", &given).await
+        }
+        "begin_operation" => {
+            let waiting = Operation {
+                id: "op-2".to_owned(),
+                ..journaled
+            };
+            store.begin_operation(&waiting, 3).await
         }
         "add_events" => store.add_events("op-1", &events[..2]).await,
         "end_operation" => {

@@ -393,6 +393,78 @@ async fn what_something_newer_has_followed_is_not_resumed() {
 }
 
 #[tokio::test]
+async fn what_waits_gives_its_secrets_when_it_begins_and_overtakes_nothing_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let waits = |id: &str| Operation {
+        state: OperationState::Waiting,
+        ..operation(id)
+    };
+    let first = operation("first");
+    add_operation(&store, &first).await;
+    let key = SecretName::variable("KEY");
+    let given = BTreeMap::from([(key.clone(), VALUE.to_owned())]);
+    for waiting in [waits("given-up"), waits("second")] {
+        let added = store.add_operation(&waiting, &LITERAL, &given);
+        added.await.unwrap();
+    }
+    let ended = Ending {
+        operation: &waits("given-up"),
+        state: OperationState::Cancelled,
+        ended_ms: 2,
+        events: &[],
+        error: None,
+    };
+    store.end_operation(&ended).await.unwrap();
+    // None of those that never began has followed the first.
+    store.close().await;
+    assert!(!files_hold(folder.path(), VALUE));
+    let store = Store::open(folder.path()).await.unwrap();
+    let unfinished = async || -> Vec<Operation> {
+        let unfinished = store.unfinished::<String>().await.unwrap();
+        unfinished.into_iter().map(|(found, _)| found).collect()
+    };
+    assert_eq!(unfinished().await, [first.clone(), waits("second")]);
+    assert!(store.overtaken().await.unwrap().is_empty());
+    assert!(store.secrets(&shop()).await.unwrap().is_empty());
+
+    store.begin_operation(&waits("second"), 7).await.unwrap();
+    let secrets = store.secrets(&shop()).await.unwrap();
+    assert_eq!(secrets[&key].value, VALUE);
+    let begun = Operation {
+        started_ms: 7,
+        ..operation("second")
+    };
+    assert_eq!(unfinished().await, [begun]);
+    assert_eq!(store.overtaken().await.unwrap(), [first]);
+}
+
+#[tokio::test]
+async fn what_waits_is_remembered_however_many_have_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let waiting = Operation {
+        state: OperationState::Waiting,
+        ..operation("waits")
+    };
+    add_operation(&store, &waiting).await;
+    for number in 0..60 {
+        let other = operation(&number.to_string());
+        add_operation(&store, &other).await;
+        let ending = Ending {
+            operation: &other,
+            state: OperationState::Done,
+            ended_ms: 5,
+            events: &[],
+            error: None,
+        };
+        store.end_operation(&ending).await.unwrap();
+    }
+    let unfinished = store.unfinished::<String>().await.unwrap();
+    assert_eq!(unfinished[0].0, waiting);
+}
+
+#[tokio::test]
 async fn what_older_hosts_left_in_clear_is_read_and_sealed() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();

@@ -1,5 +1,6 @@
 //! Apps that exist: what they are, starting and stopping, logs, variables, volumes.
 
+use super::operations::{Turn, when_busy};
 use super::problem::Problem;
 use super::stream::ndjson;
 use crate::wire::{
@@ -32,6 +33,7 @@ pub(super) async fn status(State(host): State<Arc<Host>>, Path(app): Path<String
 #[derive(Deserialize)]
 pub(super) struct Removal {
     secrets: Option<SecretsOnRemoval>,
+    wait: Option<bool>,
 }
 
 pub(super) async fn removal(
@@ -39,7 +41,7 @@ pub(super) async fn removal(
     Path(app): Path<String>,
     query: Result<Query<Removal>, QueryRejection>,
 ) -> Answer<Proposal> {
-    let Query(Removal { secrets }) = query?;
+    let Query(Removal { secrets, .. }) = query?;
     let proposal = host.plan_removal(&AppName::new(app)?, secrets).await?;
     Ok(Json(proposal.into()))
 }
@@ -49,14 +51,16 @@ pub(super) async fn remove(
     Path(app): Path<String>,
     query: Result<Query<Removal>, QueryRejection>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
-    let Query(Removal { secrets }) = query?;
-    let operation = host.remove(&AppName::new(app)?, secrets).await?;
+    let Query(Removal { secrets, wait }) = query?;
+    let app = AppName::new(app)?;
+    let operation = host.remove(&app, secrets, when_busy(wait)).await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 
 #[derive(Deserialize, Default)]
 pub(super) struct Selected {
     container: Option<ServiceName>,
+    wait: Option<bool>,
 }
 
 pub(super) async fn control(
@@ -65,10 +69,10 @@ pub(super) async fn control(
     selected: Result<Query<Selected>, QueryRejection>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let Path((app, control)) = path?;
-    let Query(Selected { container }) = selected?;
-    let operation = host
-        .control(&AppName::new(app)?, container, control)
-        .await?;
+    let Query(Selected { container, wait }) = selected?;
+    let app = AppName::new(app)?;
+    let begun = host.control(&app, container, control, when_busy(wait));
+    let operation = begun.await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 
@@ -149,10 +153,13 @@ pub(super) async fn env(
 pub(super) async fn edit(
     State(host): State<Arc<Host>>,
     Path(app): Path<String>,
+    turn: Result<Query<Turn>, QueryRejection>,
     body: Result<Json<Edit>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let Json(edit) = body?;
-    let operation = host.edit(&AppName::new(app)?, edit.into()).await?;
+    let Query(turn) = turn?;
+    let app = AppName::new(app)?;
+    let operation = host.edit(&app, edit.into(), turn.when_busy()).await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 

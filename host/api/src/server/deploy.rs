@@ -1,11 +1,12 @@
 //! Planning a deploy, receiving its source, and beginning it.
 
+use super::operations::Turn;
 use super::problem::Problem;
 use crate::wire::{DeployRequest, Proposal, Started};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use doprax_reconcile::Host;
 use futures_util::TryStreamExt as _;
 use http::StatusCode;
@@ -27,10 +28,12 @@ pub(super) async fn plan(
 
 pub(super) async fn deploy(
     State(host): State<Arc<Host>>,
+    turn: Result<Query<Turn>, QueryRejection>,
     body: Result<Json<DeployRequest>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
+    let Query(turn) = turn?;
     let Json(request) = body?;
-    let operation = host.deploy(request.into()).await?;
+    let operation = host.deploy(request.into(), turn.when_busy()).await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 

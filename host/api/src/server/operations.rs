@@ -9,9 +9,30 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use doprax_core::name::AppName;
 use doprax_reconcile::Host;
+use doprax_reconcile::request::WhenBusy;
 use http::StatusCode;
 use serde::Deserialize;
 use std::sync::Arc;
+
+/// What a request says about waiting for others on the app.
+#[derive(Deserialize)]
+pub(super) struct Turn {
+    wait: Option<bool>,
+}
+
+impl Turn {
+    pub(super) fn when_busy(&self) -> WhenBusy {
+        when_busy(self.wait)
+    }
+}
+
+/// Whoever says nothing waits.
+pub(super) fn when_busy(wait: Option<bool>) -> WhenBusy {
+    match wait {
+        Some(false) => WhenBusy::Refuse,
+        Some(true) | None => WhenBusy::Wait,
+    }
+}
 
 pub(super) async fn one(
     State(host): State<Arc<Host>>,

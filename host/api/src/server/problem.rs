@@ -104,6 +104,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::DomainTaken { .. }
         | Error::DomainInUse { .. }
         | Error::Busy { .. }
+        | Error::QueueFull { .. }
+        | Error::Withdrawn
         | Error::Ended { .. }
         | Error::Cancelled
         | Error::Source { .. }

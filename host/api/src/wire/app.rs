@@ -67,6 +67,9 @@ pub struct App {
     pub volumes: Vec<Volume>,
     /// The operation under way.
     pub operation: Option<Operation>,
+    /// Those that wait for it, in the order in which they will begin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Operation>,
     /// What the latest operation failed with, if it failed.
     pub last_error: Option<String>,
     /// What was changed by hand since doprax.yaml was applied.
@@ -104,6 +107,7 @@ impl From<report::AppStatus> for App {
             containers,
             volumes,
             operation,
+            waiting,
             last_error,
             by_hand,
             repair,
@@ -116,6 +120,7 @@ impl From<report::AppStatus> for App {
             containers: containers.into_iter().map(Into::into).collect(),
             volumes: volumes.into_iter().map(Into::into).collect(),
             operation,
+            waiting,
             last_error,
             by_hand,
             repair: repair.map(Into::into),

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::failure::Result;
 use crate::progress;
+use crate::turn::Turn;
 use doprax_api::wire::Control;
 use doprax_core::name::{AppName, ServiceName};
 
@@ -53,6 +54,8 @@ struct Target {
     /// Do not wait for the end
     #[arg(short, long)]
     detach: bool,
+    #[command(flatten)]
+    turn: Turn,
 }
 
 impl Start {
@@ -78,7 +81,7 @@ impl Restart {
 impl Target {
     async fn run(self, context: &Context, control: Control, end: &str) -> Result<()> {
         let output = &context.output;
-        let client = context.client()?;
+        let client = self.turn.client(context)?;
         let started = client
             .control(&self.app, self.container.as_ref(), control)
             .await?;

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::env_file;
 use crate::failure::{Failure, Result};
 use crate::progress;
+use crate::turn::Turn;
 use crate::variable::{parse_assignment, parse_name};
 use doprax_api::wire::{Edit, EnvSource, EnvVariable};
 use doprax_core::name::{AppName, ServiceName};
@@ -60,6 +61,8 @@ Examples:
 struct Set {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    turn: Turn,
     /// What to set
     #[arg(required = true, value_name = "NAME=VALUE", value_parser = parse_assignment)]
     variables: Vec<(String, String)>,
@@ -77,6 +80,8 @@ Examples:
 struct Unset {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    turn: Turn,
     /// What to take away
     #[arg(required = true, value_parser = parse_name)]
     names: Vec<String>,
@@ -93,6 +98,8 @@ Examples:
 struct Reset {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    turn: Turn,
     /// Which; none: all of the container
     #[arg(value_parser = parse_name)]
     names: Vec<String>,
@@ -110,6 +117,8 @@ Examples:
 struct Import {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    turn: Turn,
     /// The file; - is standard input
     file: PathBuf,
 }
@@ -127,28 +136,40 @@ impl Env {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self.command {
             EnvCommand::List(List { target }) => list(context, target).await,
-            EnvCommand::Set(Set { target, variables }) => {
+            EnvCommand::Set(Set {
+                target,
+                turn,
+                variables,
+            }) => {
                 let env = variables.into_iter();
                 let env = env.map(|(name, value)| (name, Some(value))).collect();
-                edit(context, target, env, None).await
+                edit(context, &turn, target, env, None).await
             }
-            EnvCommand::Unset(Unset { target, names }) => {
+            EnvCommand::Unset(Unset {
+                target,
+                turn,
+                names,
+            }) => {
                 check_unset(context, &target, &names).await?;
                 let env = names.into_iter().map(|name| (name, None)).collect();
-                edit(context, target, env, None).await
+                edit(context, &turn, target, env, None).await
             }
-            EnvCommand::Reset(Reset { target, names }) => {
+            EnvCommand::Reset(Reset {
+                target,
+                turn,
+                names,
+            }) => {
                 check_reset(context, &target, &names).await?;
-                edit(context, target, BTreeMap::new(), Some(names)).await
+                edit(context, &turn, target, BTreeMap::new(), Some(names)).await
             }
-            EnvCommand::Import(Import { target, file }) => {
+            EnvCommand::Import(Import { target, turn, file }) => {
                 let env = env_file::read(&file)?.into_iter();
                 let env: BTreeMap<_, _> = env.map(|(name, value)| (name, Some(value))).collect();
                 if env.is_empty() {
                     let error = format!("{} sets no variable", file.display());
                     return Err(Failure::usage(error));
                 }
-                edit(context, target, env, None).await
+                edit(context, &turn, target, env, None).await
             }
         }
     }
@@ -256,12 +277,13 @@ fn one_line(value: &str) -> String {
 
 async fn edit(
     context: &Context,
+    turn: &Turn,
     target: Target,
     env: BTreeMap<String, Option<String>>,
     reset: Option<Vec<String>>,
 ) -> Result<()> {
     let Target { app, container } = target;
-    let client = context.client()?;
+    let client = turn.client(context)?;
     let edit = Edit {
         container: container.clone(),
         env,

@@ -38,7 +38,7 @@ enum OperationCommand {
     Cancel(Cancel),
 }
 
-/// List the latest operations, those under way included
+/// List the latest operations, those under way and those that wait included
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -53,12 +53,13 @@ struct List {
 /// End an operation early
 ///
 /// It begins nothing new, a build or pull under way is ended, and the app goes back to what
-/// it was before, as after a deploy that failed.
+/// it was before, as after a deploy that failed. One that waits for others on its app does
+/// not begin.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   doprax operation cancel shop           what is done to shop just now
-  doprax operation cancel 0192f0c1-…")]
+  doprax operation cancel 0192f0c1-…     this one, also while it waits for its turn")]
 struct Cancel {
     /// Its identifier, or its app
     #[arg(value_name = "ID|APP")]

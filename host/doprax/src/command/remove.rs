@@ -4,6 +4,7 @@ use crate::confirm::confirm;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::progress;
+use crate::turn::Turn;
 use doprax_api::wire::SecretsOnRemoval;
 use doprax_core::name::AppName;
 
@@ -38,12 +39,14 @@ pub(crate) struct Remove {
     /// Do not wait for the end
     #[arg(short, long)]
     detach: bool,
+    #[command(flatten)]
+    turn: Turn,
 }
 
 impl Remove {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
-        let client = context.client()?;
+        let client = self.turn.client(context)?;
         let secrets = match (self.keep_secrets, self.forget_secrets) {
             (true, _) => Some(SecretsOnRemoval::Keep),
             (_, true) => Some(SecretsOnRemoval::Forget),

@@ -72,6 +72,10 @@ fn head(context: &Context, app: &App) -> Result<()> {
             operation.id, operation.id
         ))?;
     }
+    for operation in &app.waiting {
+        let kind = operation.kind.as_str();
+        output.line(format!("then: {}, a {kind}", operation.id))?;
+    }
     output.line("")
 }
 

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::progress;
 use crate::source::{Tree, pack};
+use crate::turn::Turn;
 use crate::units;
 use doprax_api::client::Client;
 use doprax_api::wire::Proposal;
@@ -38,6 +39,7 @@ Examples:
   doprax up                        deploy the app in this folder
   doprax up shop --yes             deploy the app in ./shop without asking
   doprax up --yes --detach         begin, and do not wait for the end
+  doprax up --yes --no-wait        fail if something else is done to the app just now
   doprax up --pull                 with the images that the registries now have
   doprax up --build --no-cache     build main again from nothing
   doprax up --env-file .env        give the manifest's ${NAME} the values of a file
@@ -56,6 +58,8 @@ pub(crate) struct Up {
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]
+    turn: Turn,
+    #[command(flatten)]
     choices: Choices,
 }
 
@@ -66,13 +70,14 @@ impl Up {
             dir,
             yes: true,
             detach: false,
+            turn: Turn::default(),
             choices: Choices::default(),
         }
     }
 
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let output = &context.output;
-        let client = context.client()?;
+        let client = self.turn.client(context)?;
         let Prepared {
             request,
             tree,

@@ -22,6 +22,7 @@ mod machine;
 mod manifest;
 mod merge;
 mod operation;
+mod queue;
 mod quickstart;
 mod ready;
 mod redeploy;

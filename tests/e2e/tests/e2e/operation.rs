@@ -5,10 +5,10 @@ use doprax_e2e::{App, Host, Setup, Terminal, engine};
 use std::time::{Duration, Instant};
 
 /// A build that never ends by itself.
-const HANGS: &str = "FROM doprax-test/nginx:1.22\nRUN echo it hangs now; sleep 86399\n";
+pub(crate) const HANGS: &str = "FROM doprax-test/nginx:1.22\nRUN echo it hangs now; sleep 86399\n";
 
 /// An app whose build hangs, and a deploy of it that has come so far.
-fn hanging(host: &Host) -> (App, String) {
+pub(crate) fn hanging(host: &Host) -> (App, String) {
     let app = App::tiny("hanging", "app: hanging\n");
     app.write("Dockerfile", HANGS);
     let begun = host.cli().json(["up", app.path(), "--yes", "--detach"]);
@@ -226,7 +226,8 @@ fn an_app_is_held_until_the_end_of_its_operation_is_written_down() {
     assert_eq!(&said, b"locked");
 
     up.wait_for("held until", 60);
-    cli.fails(1, ["up", app.path(), "--yes"]).says(&["busy"]);
+    cli.fails(1, ["up", app.path(), "--yes", "--no-wait"])
+        .says(&["busy"]);
     host.site("tiny").get("/").with_status(200);
     drop(lock.stdin.take());
     lock.wait().unwrap();
