@@ -164,6 +164,7 @@ fn blueprint(spec: &AppSpec) -> Blueprint {
         plugin_names: &BTreeMap::new(),
         images: &BTreeMap::new(),
         source: &source,
+        main_image: None,
         main_ports: &MainPorts::Known(vec![8000]),
         files: &BTreeMap::new(),
         subnet: "10.16.0.0/23".parse().expect("a subnet"),

@@ -49,6 +49,9 @@ pub struct Input<'a> {
     pub images: &'a BTreeMap<String, Vec<u16>>,
     /// The app's source.
     pub source: &'a Source,
+    /// The reference under which the engine has main's image; absent: the one that the
+    /// source gets.
+    pub main_image: Option<&'a str>,
     /// The ports that main exposes.
     pub main_ports: &'a MainPorts,
     /// Files of the source that containers get, by path below the source folder.

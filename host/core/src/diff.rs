@@ -41,6 +41,10 @@ pub struct Diff {
     pub drain: Option<DrainDiff>,
     /// Host names beside the free subdomain, by name.
     pub domains: Vec<DomainDiff>,
+    /// Containers that take notice of what moved earlier, because the steps that had them
+    /// do so did not come to their end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reloads: Vec<ServiceName>,
     /// Remarks.
     pub notes: Vec<Note>,
     /// What was done by hand and stays although the manifest says otherwise.
@@ -220,6 +224,7 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
         front,
         drain: drain(previous, next),
         domains: domains(previous, next),
+        reloads: Vec::new(),
         notes,
         kept: Vec::new(),
         dropped: Vec::new(),
@@ -281,6 +286,7 @@ pub fn removal(app: &AppName, last: Option<&Blueprint>, observed: &Observed, pla
                 kind: Kind::Removed,
             })
             .collect(),
+        reloads: Vec::new(),
         notes: Vec::new(),
         kept: Vec::new(),
         dropped: Vec::new(),
@@ -295,6 +301,25 @@ impl Diff {
         self
     }
 
+    /// The diff with the reloads of `owed` that the plan makes up for, as far as nothing
+    /// else happens to the container.
+    pub fn with_owed(mut self, owed: &BTreeSet<ServiceName>, plan: &Plan) -> Self {
+        let is_planned = |name: &ServiceName| {
+            let mut steps = plan.steps.iter();
+            steps.any(
+                |planned| matches!(&planned.step, Step::Reload { service, .. } if service == name),
+            )
+        };
+        let unchanged = self.containers.iter();
+        let unchanged = unchanged.filter(|container| container.kind == Kind::Unchanged);
+        self.reloads = unchanged
+            .map(|container| &container.name)
+            .filter(|name| owed.contains(*name) && is_planned(name))
+            .cloned()
+            .collect();
+        self
+    }
+
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         let unchanged = |kind: Kind| kind == Kind::Unchanged;
@@ -306,6 +331,7 @@ impl Diff {
             && self.domains.iter().all(|domain| unchanged(domain.kind))
             && !self.front_changes()
             && self.drain.is_none()
+            && self.reloads.is_empty()
             && self.dropped.is_empty()
     }
 

@@ -28,6 +28,7 @@ pub mod operation;
 pub mod plan;
 pub mod planner;
 pub mod probe;
+pub mod proposal;
 pub mod resources;
 pub mod route;
 pub mod schema;

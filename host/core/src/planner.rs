@@ -17,15 +17,19 @@
 use crate::blueprint::{Blueprint, Container, Image, Stage};
 use crate::name::{Instance, ServiceName, VolumeName};
 use crate::observed::{Observed, ObservedContainer, State};
-use crate::plan::{Act, Plan, PlannedStep, Rebuild, Step};
+use crate::plan::{Act, Plan, Rebuild};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod draft;
+mod images;
+mod reach;
 mod restart;
 mod retire;
 mod rollout;
 mod survey;
 
+pub use images::images;
+pub use reach::reach;
 pub use restart::restart;
 
 use draft::Draft;
@@ -87,7 +91,7 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
         mounts.any(|mount| gone.contains(&mount.name))
     };
     let mut draft = Draft::default();
-    let images = images(&mut draft, &survey, observed, &lacks_volume);
+    let images = missing_images(&mut draft, &survey, observed, &lacks_volume);
     let network = if moves {
         vec![renew_network(&mut draft, blueprint, observed, &images)]
     } else {
@@ -137,34 +141,6 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
         &mut draft, blueprint, &survey, &rollouts, &proxies, &halted, &gate,
     );
     draft.finish()
-}
-
-/// The plan with a wait for each container of `unproven` that it does not wait for anyway:
-/// one that a deploy which broke off has left running may not be ready yet.
-pub fn prove(
-    mut plan: Plan,
-    blueprint: &Blueprint,
-    instance: &Instance,
-    unproven: &BTreeSet<ServiceName>,
-) -> Plan {
-    let is_awaited = |plan: &Plan, name: &ServiceName| {
-        let mut steps = plan.steps.iter();
-        steps.any(
-            |planned| matches!(&planned.step, Step::AwaitReady { service, .. } if service == name),
-        )
-    };
-    for service in unproven {
-        if !is_awaited(&plan, service) {
-            plan.steps.push(PlannedStep {
-                step: Step::AwaitReady {
-                    service: service.clone(),
-                    container: instance.container(&blueprint.app, service),
-                },
-                after: Vec::new(),
-            });
-        }
-    }
-    plan
 }
 
 /// The steps that remove an app's containers and its network; volumes stay. `last`
@@ -237,7 +213,7 @@ fn runs(state: State) -> bool {
 }
 
 /// Builds and pulls what the containers to be created need and the engine lacks.
-fn images(
+fn missing_images(
     draft: &mut Draft,
     survey: &Survey<'_>,
     observed: &Observed,

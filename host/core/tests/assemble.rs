@@ -105,6 +105,7 @@ impl App {
                 digest: "1".repeat(64),
                 recipe: Recipe::default(),
             },
+            main_image: None,
             main_ports: &self.main_ports,
             files: &self.files,
             subnet: "10.16.0.0/23".parse().unwrap(),

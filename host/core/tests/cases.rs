@@ -9,21 +9,24 @@
 //!   that come before it; or the errors.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use doprax_core::assemble::{self, Facts, Input, MainPorts, SourceFile, assemble};
+use doprax_core::assemble::{MainPorts, SourceFile};
 use doprax_core::blueprint::{Blueprint, sha256_hex};
+use doprax_core::diagnostic::{self, Diagnostic};
 use doprax_core::diff;
-use doprax_core::manifest::{self, KnownPlugin};
-use doprax_core::merge::merge;
+use doprax_core::manifest::{self, KnownPlugin, Manifest};
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::{Limits, Network, Observed, ObservedContainer, State};
 use doprax_core::plan::Plan;
 use doprax_core::planner::{self, Context};
-use doprax_core::service::ServiceDescription;
-use doprax_core::source::{Recipe, Source};
+use doprax_core::proposal::{
+    self, Abilities, Images, Inputs, MainImage, Proposal, Remembered, Understood,
+};
+use doprax_core::service::{DescribeRequest, ServiceDescription};
 use doprax_core::spec::AppSpec;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -125,43 +128,84 @@ fn outcome(folder: &Path) -> String {
     };
     let base = spec_in("before.yaml");
     let current = spec_in("by-hand.yaml").or_else(|| base.clone());
-    let previous = current.as_ref().map(|spec| {
+    let (base, current) = (base.map(|m| m.spec), current);
+    let previous = current.as_ref().map(|manifest| {
         let before = World {
             images: world.images.clone(),
             ..World::default()
         };
-        blueprint(spec, &before).unwrap()
+        let understood = understood(manifest.clone(), None, None, &before).unwrap();
+        let nothing = Observed::default();
+        proposed(&understood, &before, None, &nothing, |inputs| {
+            proposal::blueprint(inputs).unwrap()
+        })
     });
-    let merged = match read(&folder.join("doprax.yaml")) {
-        Ok(spec) => merge(base.as_ref(), current.as_ref(), &spec),
+    let previous = previous.as_ref();
+    let manifest = match read(&folder.join("doprax.yaml")) {
+        Ok(manifest) => manifest,
         Err(refused) => return refused.to_string(),
     };
-    let next = match blueprint(&merged.spec, &world) {
+    let current = current.map(|manifest| manifest.spec);
+    let understood = match understood(manifest, base.as_ref(), current.as_ref(), &world) {
+        Ok(understood) => understood,
+        Err(diagnostics) => return diagnostic::render(&diagnostics, false),
+    };
+    // The digests of copies that are wanted follow from what is wanted.
+    let nothing = Observed::default();
+    let next = proposed(&understood, &world, previous, &nothing, proposal::blueprint);
+    let next = match next {
         Ok(next) => next,
         Err(errors) => return errors.iter().map(|error| format!("{error}\n")).collect(),
     };
-    let observed = observed(previous.as_ref(), &next, &world);
+    let observed = observed(previous, &next, &world);
     if world.removal {
-        let plan = planner::removal(&observed, previous.as_ref());
-        let diff = diff::removal(&next.app, previous.as_ref(), &observed, &plan);
-        return format!("{}\n{}", diff.render(false), steps(&plan));
+        let removal = proposal::removal(&next.app, previous, &observed, Vec::new());
+        return format!("{}\n{}", removal.diff.render(false), steps(&removal.plan));
     }
-    let instance = Instance::default();
-    let context = Context {
-        instance: &instance,
+    if !world.stopped.is_empty() {
+        // A deploy starts what was stopped; this is what stopping it does.
+        let context = Context {
+            instance: &Instance::default(),
+            stopped: &world.stopped,
+            reloads: &world.reloads,
+            made: &world.gone_volumes,
+        };
+        let plan = planner::reach(previous, &next, &observed, &context);
+        let diff = diff::diff(previous, &next, &plan).render(false);
+        return format!("{diff}\n{}", steps(&plan));
+    }
+    let remembered = Remembered {
+        manifest: base.as_ref(),
         stopped: &world.stopped,
         reloads: &world.reloads,
         made: &world.gone_volumes,
     };
-    let plan = planner::plan(&next, &observed, &context);
-    let diff = diff::diff(previous.as_ref(), &next, &plan).with_merge(&merged);
+    let Proposal {
+        blueprint,
+        plan,
+        diff,
+        ..
+    } = proposed(&understood, &world, previous, &observed, |inputs| {
+        proposal::propose(inputs, &remembered, Vec::new()).unwrap()
+    });
+    assert_eq!(blueprint, next);
     assert_eq!(strip(&diff.render(true)), diff.render(false));
     let json = serde_json::to_string(&diff).unwrap();
     assert!(!json.contains(MASKED), "a masked value is in the diff");
     format!("{}\n{}", diff.render(false), steps(&plan))
 }
 
-fn read(path: &Path) -> Result<AppSpec, manifest::Refused> {
+fn read(path: &Path) -> Result<Manifest, manifest::Refused> {
+    let app = AppName::new("shop").unwrap();
+    let context = manifest::Context {
+        file_name: "doprax.yaml",
+        default_app: Some(&app),
+        plugins: &plugins(),
+    };
+    manifest::parse(&std::fs::read(path).unwrap(), &context)
+}
+
+fn plugins() -> [KnownPlugin; 6] {
     let names: [&[&str]; 6] = [
         &["mysql"],
         &["redis"],
@@ -171,44 +215,30 @@ fn read(path: &Path) -> Result<AppSpec, manifest::Refused> {
         &["container"],
     ];
     let name = |name: &&str| PluginName::new(*name).unwrap();
-    let plugins = names.map(|names| KnownPlugin {
+    names.map(|names| KnownPlugin {
         name: name(&names[0]),
         aliases: names[1..].iter().map(name).collect(),
-    });
-    let app = AppName::new("shop").unwrap();
-    let context = manifest::Context {
-        file_name: "doprax.yaml",
-        default_app: Some(&app),
-        plugins: &plugins,
-    };
-    manifest::parse(&std::fs::read(path).unwrap(), &context).map(|manifest| manifest.spec)
+    })
 }
 
-fn blueprint(spec: &AppSpec, world: &World) -> Result<Blueprint, Vec<assemble::Error>> {
-    let mut plugin_names = BTreeMap::new();
-    let mut descriptions = BTreeMap::new();
-    for (name, service) in &spec.services {
-        let plugin = service.plugin.as_str();
-        let names = match plugin {
-            "postgres" | "postgresql" => vec!["postgresql", "postgres"],
-            other => vec![other],
-        };
-        descriptions.insert(name.clone(), description(names[0], name));
-        let names = names.into_iter().map(|name| PluginName::new(name).unwrap());
-        plugin_names.insert(service.plugin.clone(), names.collect());
-    }
-    let services = spec.services.values().map(|service| &service.container);
-    let wanted_files = services
-        .chain([&spec.main.container])
-        .flat_map(|c| c.files.values());
-    let files = wanted_files
+fn understood(
+    manifest: Manifest,
+    base: Option<&AppSpec>,
+    current: Option<&AppSpec>,
+    world: &World,
+) -> Result<Understood, Vec<Diagnostic>> {
+    let services = manifest.spec.services.values();
+    let containers = services.map(|service| &service.container);
+    let wanted = containers
+        .chain([&manifest.spec.main.container])
+        .flat_map(|container| container.files.values());
+    let files = wanted
         .map(|file| file.source.clone())
         .filter(|path| !world.missing_files.contains(path))
         .map(|path| {
-            let version = if world.changed_files.contains(&path) {
-                "new"
-            } else {
-                "old"
+            let version = match world.changed_files.contains(&path) {
+                true => "new",
+                false => "old",
             };
             let sha256 = sha256_hex(format!("{path} {version}").as_bytes());
             (
@@ -218,36 +248,73 @@ fn blueprint(spec: &AppSpec, world: &World) -> Result<Blueprint, Vec<assemble::E
                     mode: 0o644,
                 },
             )
-        })
-        .collect();
-    let source = Source {
-        digest: world.source.clone(),
-        recipe: Recipe::default(),
+        });
+    let files = files.collect();
+    let describe = |name: &ServiceName, plugin: &str, _: &DescribeRequest| {
+        let plugin = match plugin {
+            "postgres" => "postgresql",
+            other => other,
+        };
+        Ok::<_, Infallible>(Ok(description(plugin, name)))
     };
-    assemble(&Input {
-        instance: &Instance::default(),
-        spec,
-        descriptions: &descriptions,
-        plugin_names: &plugin_names,
-        images: &world.images,
-        source: &source,
-        main_ports: &world.main_ports,
-        files: &files,
-        subnet: "10.16.0.0/23".parse().unwrap(),
-        revisions: &BTreeMap::new(),
-        disk_limit: world.disk_limit,
-        facts: &facts(),
-    })
+    let Ok(understood) = Understood::new(manifest, (base, current), &plugins(), &files, describe);
+    understood
 }
 
-/// What the host knows of every case's app.
-fn facts() -> Facts {
-    Facts {
-        url: "https://shop.example.com".to_owned(),
-        host: "shop.example.com".to_owned(),
-        release: 7,
-        commit: Some("c0ffee".to_owned()),
-    }
+/// What `make` makes of a case.
+fn proposed<T>(
+    understood: &Understood,
+    world: &World,
+    previous: Option<&Blueprint>,
+    observed: &Observed,
+    make: impl FnOnce(&Inputs<'_>) -> T,
+) -> T {
+    let instance = Instance::default();
+    let source = understood.source(&world.source);
+    let main = |ports: &Vec<u16>| MainImage {
+        reference: instance.image(understood.app(), &source.build_digest()),
+        ports: ports.clone(),
+    };
+    let (main, dockerfile) = match &world.main_ports {
+        MainPorts::Known(ports) => (Some(main(ports)), "FROM scratch".to_owned()),
+        MainPorts::Unbuilt(ports) => {
+            let ports = ports
+                .iter()
+                .map(u16::to_string)
+                .collect::<Vec<_>>()
+                .join(" ");
+            (
+                None,
+                match ports.as_str() {
+                    "" => "FROM scratch".to_owned(),
+                    ports => format!("FROM scratch\nEXPOSE {ports}"),
+                },
+            )
+        }
+    };
+    make(&Inputs {
+        instance: &instance,
+        understood,
+        source: &source,
+        dockerfile: &dockerfile,
+        commit: Some("c0ffee"),
+        address: ("https://shop.example.com", "shop.example.com"),
+        subnet: "10.16.0.0/23".parse().unwrap(),
+        revisions: &BTreeMap::new(),
+        images: &Images {
+            present: observed.images.clone(),
+            ports: world.images.clone(),
+            main,
+            ..Images::default()
+        },
+        keeps_images: false,
+        release: previous.map(|previous| (6, previous)),
+        observed,
+        abilities: Abilities {
+            disk_limit: world.disk_limit,
+            init: true,
+        },
+    })
 }
 
 /// What the plugin says in `plugins.json`, completed by nothing for what it leaves out.

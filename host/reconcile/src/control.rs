@@ -2,13 +2,13 @@
 
 use crate::execute::Emit;
 use crate::journal::Live;
-use crate::propose::Images;
 use crate::request::Control;
 use crate::subnet::Goal;
 use crate::{Error, Host};
 use doprax_core::name::ServiceName;
 use doprax_core::observed::Observed;
 use doprax_core::planner;
+use doprax_core::proposal::Images;
 use doprax_store::AppRecord;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -8,7 +8,7 @@
 
 use crate::execute::{Emit, Run};
 use crate::journal::{Live, now_ms};
-use crate::propose::{Around, Images, Understood};
+use crate::propose::Around;
 use crate::report::{Operation, What};
 use crate::request::{DeployRequest, Refresh};
 use crate::secret;
@@ -16,15 +16,14 @@ use crate::subnet::Goal;
 use crate::why::{check_variables, explain_build};
 use crate::{Error, Host, machine};
 use doprax_core::blueprint::{Blueprint, Content, Image};
-use doprax_core::domain::host_names;
 use doprax_core::name::AppName;
-use doprax_core::plan::{Act, Plan, PlannedStep, Rebuild, Step};
 use doprax_core::planner;
+use doprax_core::proposal::{Images, Understood, provide};
 use doprax_core::route::Target;
 use doprax_core::text::HOST_VARIABLE;
 use doprax_engine::Material;
 use doprax_store::{AppRecord, Build, NewRelease};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 impl Host {
@@ -185,8 +184,7 @@ impl Host {
         emit: &Emit,
     ) -> Result<(Blueprint, Images), Error> {
         let app = understood.app();
-        let domains = host_names(&understood.merged.spec.domains);
-        self.claim(app, &domains, false).await?;
+        self.claim(app, &understood.domains(), false).await?;
         let stored = self.secrets(app).await?;
         let new = self.needed_secrets(understood, request, &stored)?;
         self.store().put_secrets(app, &new.values).await?;
@@ -197,17 +195,14 @@ impl Host {
         }
         let images = self.provide_images(understood, request, emit).await?;
         let observed = self.observe(record).await?;
-        let release = record.release.as_ref();
         let around = Around {
             subnet: record.subnet,
             revisions: &revisions,
-            release: release.map_or(0, |release| release.number),
-            previous: release.map(|release| &release.blueprint),
+            record: Some(record),
             observed: &observed,
+            images: &images,
         };
-        let blueprint = self
-            .blueprint(understood, request, &around, &images)
-            .await?;
+        let blueprint = self.blueprint(understood, request, &around).await?;
         self.check_mounts(understood, &blueprint, record).await?;
         Ok((blueprint, images))
     }
@@ -221,7 +216,7 @@ impl Host {
     ) -> Result<Images, Error> {
         let app = understood.app();
         let images = self.images(understood, request).await?;
-        let source = understood.source(request);
+        let source = understood.source(&request.source);
         let build_digest = source.build_digest();
         let built = self.config().instance.image(app, &build_digest);
         let fresh = self.fresh(understood, request, &images).await?;
@@ -229,43 +224,11 @@ impl Host {
             let text = note.text.clone();
             emit(What::Note { text });
         }
-        let references = understood.references();
-        let missing = references
-            .iter()
-            .filter(|reference| !images.present.contains(**reference))
-            .map(|reference| ((*reference).to_owned(), None));
-        let another = fresh
-            .pulls
-            .iter()
-            .map(|(reference, digest)| (reference.clone(), Some(digest.clone())));
-        let pulls: BTreeMap<String, Option<String>> = missing.chain(another).collect();
-        let mut plan = Plan::default();
-        let mut bases = Vec::new();
-        for (reference, digest) in pulls {
-            if fresh.bases.contains_key(&reference) {
-                bases.push(plan.steps.len());
-            }
-            plan.steps.push(PlannedStep {
-                step: Step::Engine(Act::PullImage { reference, digest }),
-                after: Vec::new(),
-            });
-        }
-        let builds = images.main.is_none() || fresh.rebuild != Rebuild::Never;
-        if builds {
-            let build = Act::BuildImage {
-                reference: built.clone(),
-                source: source.digest,
-                recipe: source.recipe,
-                rebuild: fresh.rebuild,
-            };
-            plan.steps.push(PlannedStep {
-                step: Step::Engine(build),
-                after: bases,
-            });
-        }
+        let plan = provide(understood, &images, &fresh, &source, &built);
         if plan.steps.is_empty() {
             return Ok(images);
         }
+        let builds = images.needs_build(&fresh);
         let run = Run::for_images(app, self.source_material(&request.source), Arc::clone(emit));
         let provided = self.execute(&run, &plan).await;
         if builds {

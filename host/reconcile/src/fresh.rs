@@ -1,30 +1,16 @@
 //! Which images a deploy gets anew although the engine has one of their reference: a
 //! registry has another by now, or main was built on what is another by now.
 
-use crate::propose::{Images, Understood};
 use crate::request::DeployRequest;
 use crate::{Error, Host};
 use doprax_core::blueprint::Note;
 use doprax_core::dockerfile;
 use doprax_core::name::ServiceName;
 use doprax_core::plan::Rebuild;
+use doprax_core::proposal::{Fresh, Images, Understood};
 use doprax_engine::ImageFacts;
 use futures_util::future::{join_all, try_join_all};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a deploy gets anew.
-#[derive(Default)]
-pub(crate) struct Fresh {
-    /// The digest by which its registry gives out each image that is to be pulled.
-    pub(crate) pulls: BTreeMap<String, String>,
-    /// Whether main is built again.
-    pub(crate) rebuild: Rebuild,
-    /// What main is built on; where the engine does not have it itself, by what digest its
-    /// registry gives it out, as far as it was asked.
-    pub(crate) bases: BTreeMap<String, Option<String>>,
-    /// Registries that did not say what they have.
-    pub(crate) notes: Vec<Note>,
-}
 
 /// What a registry says of an image.
 enum Said {
@@ -44,7 +30,7 @@ impl Host {
         if refresh.keep {
             return Ok(Fresh::default());
         }
-        let source = understood.source(request);
+        let source = understood.source(&request.source);
         let bases = dockerfile::bases(&request.dockerfile, &source.recipe.args);
         let looks = bases.iter().map(|base| async move {
             let facts = self.engine().image(base).await?;
@@ -126,7 +112,7 @@ impl Host {
         local: &BTreeMap<&str, Option<ImageFacts>>,
         fresh: &mut Fresh,
     ) -> Result<bool, Error> {
-        let digest = understood.source(request).build_digest();
+        let digest = understood.source(&request.source).build_digest();
         let build = self.store().build(understood.app(), &digest).await?;
         let built_on = build.map(|build| build.bases).unwrap_or_default();
         let mut others = Vec::new();

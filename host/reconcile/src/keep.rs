@@ -10,13 +10,13 @@
 use crate::execute::Emit;
 use crate::host::App;
 use crate::journal::now_ms;
-use crate::propose::Images;
 use crate::report::{FailedRepair, What};
 use crate::{Error, Host, status};
 use doprax_core::name::AppName;
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner;
+use doprax_core::proposal::Images;
 use doprax_store::{AppRecord, Release};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -354,14 +354,9 @@ impl Host {
         observed: Observed,
         images: &Images,
     ) -> Plan {
-        self.plan_to(
-            &release.blueprint,
-            observed,
-            images,
-            &record.stopped,
-            &record.reloads,
-            &record.made_volumes,
-        )
+        let context = self.context(&record.stopped, &record.reloads, &record.made_volumes);
+        let observed = self.ground(&release.blueprint, observed, images);
+        planner::plan(&release.blueprint, &observed, &context)
     }
 
     /// The images of a blueprint that the engine has.

@@ -1,27 +1,19 @@
-//! From a request to a blueprint and a plan, without changing anything.
+//! From a request to what would be done about it: gathers what [`doprax_core::proposal`]
+//! decides by. Changes nothing.
 
-use crate::fresh::Fresh;
 use crate::report::Proposal;
 use crate::request::DeployRequest;
 use crate::secret::{self, NewValues};
 use crate::{Error, Host};
-use doprax_core::assemble::{self, Facts, Input, MainPorts, SourceFile, assemble, unkept};
-use doprax_core::blueprint::{Blueprint, Image, ImageIdentity, Note, sha256_hex};
-use doprax_core::diagnostic::Severity;
-use doprax_core::diff;
-use doprax_core::dockerfile;
-use doprax_core::domain::host_names;
-use doprax_core::identity;
+use doprax_core::assemble::{self, SourceFile};
+use doprax_core::blueprint::{Blueprint, ImageIdentity, sha256_hex};
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
-use doprax_core::merge::{Merged, merge};
 use doprax_core::name::{AppName, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
-use doprax_core::plan::{Plan, Rebuild};
-use doprax_core::planner::{self, Context};
+use doprax_core::planner::Context;
+use doprax_core::proposal::{self, Abilities, FoundImage, Images, Inputs, Remembered, Understood};
 use doprax_core::secret::SecretName;
-use doprax_core::service::ServiceDescription;
 use doprax_core::source::Source;
-use doprax_core::spec::AppSpec;
 use doprax_engine::ImageFacts;
 use doprax_plugin::{DescribeError, Plugins};
 use doprax_store::{AppRecord, StoredSecret};
@@ -29,120 +21,20 @@ use futures_util::future::try_join_all;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What it means that the engine has no init for containers.
-pub(crate) const NO_INIT: &str = "its containers get no init: this engine has none (docker-init \
-     is missing), so that a program which does not expect to be the first process may hear no \
-     SIGTERM and leave zombies behind";
-
-/// A request that was understood: what it means for the app as it is.
-pub(crate) struct Understood {
-    /// The manifest as it was read.
-    pub(crate) manifest: Manifest,
-    /// Its meaning merged with what was set by hand.
-    pub(crate) merged: Merged,
-    /// What the plugins say about the services.
-    pub(crate) descriptions: BTreeMap<ServiceName, ServiceDescription>,
-    plugin_names: BTreeMap<PluginName, Vec<PluginName>>,
-    files: BTreeMap<String, SourceFile>,
-}
-
-/// The images that an app's containers need, as far as the engine has them.
-#[derive(Default)]
-pub(crate) struct Images {
-    /// References that the engine has.
-    pub(crate) present: BTreeSet<String>,
-    ports: BTreeMap<String, Vec<u16>>,
-    /// Folders that they declare to hold data.
-    volumes: BTreeMap<String, Vec<String>>,
-    /// Which images they are.
-    pub(crate) identities: BTreeMap<String, ImageIdentity>,
-    /// Main's image, if its source was built.
-    pub(crate) main: Option<MainImage>,
-}
-
-/// Main's image.
-pub(crate) struct MainImage {
-    pub(crate) reference: String,
-    id: String,
-    ports: Vec<u16>,
-    volumes: Vec<String>,
-}
-
-/// What a blueprint is made for.
+/// What a blueprint is made for, beside the request.
 pub(crate) struct Around<'a> {
     pub(crate) subnet: Ipv4Net,
-    pub(crate) revisions: &'a BTreeMap<doprax_core::secret::SecretName, u64>,
-    /// The current release's number; 0 where there is none.
-    pub(crate) release: u64,
-    /// The current release's.
-    pub(crate) previous: Option<&'a Blueprint>,
+    pub(crate) revisions: &'a BTreeMap<SecretName, u64>,
+    pub(crate) record: Option<&'a AppRecord>,
     pub(crate) observed: &'a Observed,
+    pub(crate) images: &'a Images,
 }
 
-impl Understood {
-    pub(crate) fn app(&self) -> &AppName {
-        &self.merged.spec.app
-    }
-
-    /// What main is built from, and how.
-    pub(crate) fn source(&self, request: &DeployRequest) -> Source {
-        Source {
-            digest: request.source.clone(),
-            recipe: self.merged.spec.main.recipe(),
-        }
-    }
-
-    /// References of the services' images.
-    pub(crate) fn references(&self) -> BTreeSet<&str> {
-        let services = &self.merged.spec.services;
-        self.descriptions
-            .iter()
-            .map(|(name, description)| {
-                let named = services
-                    .get(name)
-                    .and_then(|service| service.image.as_deref());
-                named.unwrap_or(&description.image)
-            })
-            .collect()
-    }
-}
-
-impl Images {
-    /// As if what is to be had anew were there.
-    fn expect(&mut self, fresh: &Fresh) {
-        for (reference, digest) in &fresh.pulls {
-            if self.identities.contains_key(reference) {
-                self.present.remove(reference);
-                let identity = ImageIdentity {
-                    id: digest.clone(),
-                    digest: Some(digest.clone()),
-                    adopted: false,
-                };
-                self.identities.insert(reference.clone(), identity);
-            }
-        }
-        if let Some(main) = self
-            .main
-            .as_ref()
-            .filter(|_| fresh.rebuild != Rebuild::Never)
-        {
-            let unbuilt = ImageIdentity::unbuilt();
-            self.identities.insert(main.reference.clone(), unbuilt);
-        }
-    }
-
-    /// As if the engine had every image of a blueprint that ran before. One that is
-    /// gone is found out by the step that needs it.
-    pub(crate) fn all_present(blueprint: &Blueprint) -> Self {
-        let references = blueprint
-            .containers
-            .values()
-            .map(|container| container.image.reference().to_owned());
-        Self {
-            present: references.collect(),
-            ..Self::default()
-        }
-    }
+/// The rest of what a proposal is made from, as far as nothing else holds it.
+struct Gathered {
+    source: Source,
+    address: (String, String),
+    abilities: Abilities,
 }
 
 impl Host {
@@ -151,9 +43,8 @@ impl Host {
         let record = self.record_for(request).await?;
         let understood = self.understand(request, record.as_ref())?;
         let app = understood.app();
-        let domains = host_names(&understood.merged.spec.domains);
-        self.check_free(app, &domains).await?;
-        let (stored, observed) = tokio::try_join!(self.secrets(app), async {
+        self.check_free(app, &understood.domains()).await?;
+        let (stored, mut observed) = tokio::try_join!(self.secrets(app), async {
             match &record {
                 Some(record) => self.observe(record).await,
                 None => Ok(self.engine().observe(app).await?),
@@ -165,53 +56,94 @@ impl Host {
             Some(record) if !self.has_lost_subnet(record, &observed).await? => record.subnet,
             _ => self.free_subnet(&[]).await?,
         };
-        let mut images = self.images(&understood, request).await?;
+        self.without_retiring(app, subnet, &mut observed);
+        let images = self.images(&understood, request).await?;
         let fresh = self.fresh(&understood, request, &images).await?;
-        images.expect(&fresh);
-        let previous = record.as_ref().and_then(|record| record.release.as_ref());
-        let number = previous.map_or(0, |release| release.number);
-        // What is known of its containers by now may be more than was written down.
-        let previous = previous.map(|release| identity::adopted(&release.blueprint, &observed));
+        let needs_build = images.needs_build(&fresh);
         let around = Around {
             subnet,
             revisions: &revisions,
-            release: number,
-            previous: previous.as_ref(),
+            record: record.as_ref(),
             observed: &observed,
+            images: &images.expecting(&fresh),
         };
-        let blueprint = self
-            .blueprint(&understood, request, &around, &images)
-            .await?;
-        if let Some(record) = &record {
-            self.refuse_gone(record, &blueprint, &observed, None)?;
-        }
         let (none, no_volume) = (BTreeSet::new(), BTreeSet::new());
-        let plan = self.plan_to(
-            &blueprint,
-            observed.clone(),
-            &images,
-            &none,
-            &none,
-            &no_volume,
-        );
-
-        let unchanged = previous.as_ref() == Some(&blueprint)
-            && record.as_ref().is_some_and(|record| {
-                record.manifest.as_ref() == Some(&understood.manifest.spec)
-                    && record.stopped.is_empty()
-            });
-        let mut diff =
-            diff::diff(previous.as_ref(), &blueprint, &plan).with_merge(&understood.merged);
-        let rebuilds = fresh.rebuild != Rebuild::Never;
-        diff.notes.extend(fresh.notes);
+        let record = record.as_ref();
+        let remembered = Remembered {
+            manifest: record.and_then(|record| record.manifest.as_ref()),
+            stopped: record.map_or(&none, |record| &record.stopped),
+            reloads: record.map_or(&none, |record| &record.reloads),
+            made: record.map_or(&no_volume, |record| &record.made_volumes),
+        };
+        let gathered = self.gather(&understood, request).await?;
+        let inputs = self.inputs(&understood, request, &around, &gathered);
+        let proposed = proposal::propose(&inputs, &remembered, fresh.notes)
+            .map_err(|errors| unplannable(&errors))?;
+        if let Some(record) = record {
+            self.refuse_gone(record, &proposed.blueprint, &observed, None)?;
+        }
         Ok(Proposal {
             app: app.clone(),
-            diff,
-            changes: !plan.steps.is_empty() || !unchanged,
-            needs_source: (images.main.is_none() || rebuilds)
-                && !self.store().source_path(&request.source).exists(),
+            diff: proposed.diff,
+            changes: proposed.changes,
+            needs_source: needs_build && !self.store().source_path(&request.source).exists(),
             warnings: understood.manifest.warnings,
         })
+    }
+
+    /// The blueprint that a request asks for.
+    pub(crate) async fn blueprint(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+        around: &Around<'_>,
+    ) -> Result<Blueprint, Error> {
+        let gathered = self.gather(understood, request).await?;
+        let inputs = self.inputs(understood, request, around, &gathered);
+        proposal::blueprint(&inputs).map_err(|errors| unplannable(&errors))
+    }
+
+    async fn gather(
+        &self,
+        understood: &Understood,
+        request: &DeployRequest,
+    ) -> Result<Gathered, Error> {
+        let engine = self.facts().await?;
+        Ok(Gathered {
+            source: understood.source(&request.source),
+            address: self.address(understood.app(), &understood.domains()),
+            abilities: Abilities {
+                disk_limit: engine.disk_limit,
+                init: engine.init,
+            },
+        })
+    }
+
+    fn inputs<'a>(
+        &'a self,
+        understood: &'a Understood,
+        request: &'a DeployRequest,
+        around: &Around<'a>,
+        gathered: &'a Gathered,
+    ) -> Inputs<'a> {
+        let release = around.record.and_then(|record| record.release.as_ref());
+        let commit = request.commit.as_deref();
+        let (url, host) = &gathered.address;
+        Inputs {
+            instance: &self.config().instance,
+            understood,
+            source: &gathered.source,
+            dockerfile: &request.dockerfile,
+            commit: commit.filter(|commit| is_commit(commit)),
+            address: (url, host),
+            subnet: around.subnet,
+            revisions: around.revisions,
+            images: around.images,
+            keeps_images: request.refresh.keep,
+            release: release.map(|release| (release.number, &release.blueprint)),
+            observed: around.observed,
+            abilities: gathered.abilities,
+        }
     }
 
     /// The app that a request is for.
@@ -281,64 +213,30 @@ impl Host {
         record: Option<&AppRecord>,
     ) -> Result<Understood, Error> {
         let manifest = self.read_manifest(request)?;
-        let merged = merge(
-            record.and_then(|record| record.manifest.as_ref()),
-            record.and_then(|record| record.spec.as_ref()),
-            &manifest.spec,
-        );
-        let mut diagnostics = Vec::new();
-        let mut descriptions = BTreeMap::new();
-        for (name, service) in &merged.spec.services {
-            let Some(asked) = merged.spec.describe_request(name) else {
-                continue;
-            };
-            match self.plugins().describe(service.plugin.as_str(), &asked) {
-                Ok(description) => {
-                    descriptions.insert(name.clone(), description);
-                }
-                Err(DescribeError::Diagnostics(objections)) => diagnostics.extend(
-                    objections
-                        .iter()
-                        .map(|objection| manifest.objection(name, objection)),
-                ),
-                Err(error) => {
-                    return Err(Error::Plugin {
-                        service: name.clone(),
-                        source: error.into(),
-                    });
-                }
-            }
-        }
-        let files = source_files(&merged.spec, request, &manifest, &mut diagnostics);
-        if !diagnostics.is_empty() {
-            return Err(Error::Manifest { diagnostics });
-        }
-        let known = known_plugins(&self.plugins());
-        let answers = |plugin: &PluginName| {
-            let names = known.iter().map(|known| {
-                std::iter::once(&known.name)
-                    .chain(&known.aliases)
-                    .cloned()
-                    .collect::<Vec<_>>()
-            });
-            names
-                .into_iter()
-                .find(|names| names.contains(plugin))
-                .unwrap_or_default()
-        };
-        let plugin_names = merged
-            .spec
-            .services
-            .values()
-            .map(|service| (service.plugin.clone(), answers(&service.plugin)))
-            .collect();
-        Ok(Understood {
+        let files = request.files.iter().map(|(path, file)| {
+            let sha256 = sha256_hex(&file.content);
+            let mode = file.mode;
+            (path.clone(), SourceFile { sha256, mode })
+        });
+        let plugins = self.plugins();
+        let understood = Understood::new(
             manifest,
-            merged,
-            descriptions,
-            plugin_names,
-            files,
-        })
+            (
+                record.and_then(|record| record.manifest.as_ref()),
+                record.and_then(|record| record.spec.as_ref()),
+            ),
+            &known_plugins(&plugins),
+            &files.collect(),
+            |service, plugin, asked| match plugins.describe(plugin, asked) {
+                Ok(description) => Ok(Ok(description)),
+                Err(DescribeError::Diagnostics(objections)) => Ok(Err(objections)),
+                Err(error) => Err(Error::Plugin {
+                    service: ServiceName::clone(service),
+                    source: error.into(),
+                }),
+            },
+        )?;
+        understood.map_err(|diagnostics| Error::Manifest { diagnostics })
     }
 
     pub(crate) async fn secrets(
@@ -356,12 +254,7 @@ impl Host {
         request: &DeployRequest,
         stored: &BTreeMap<SecretName, StoredSecret>,
     ) -> Result<NewValues, Error> {
-        let spec = &understood.merged.spec;
-        let mut wanted = spec.secrets.clone();
-        for description in understood.descriptions.values() {
-            wanted.extend(description.secrets.iter().cloned());
-        }
-        let new = secret::new_values(&wanted, stored, &request.variables);
+        let new = secret::new_values(&understood.secrets(), stored, &request.variables);
         if new.missing.is_empty() {
             return Ok(new);
         }
@@ -375,7 +268,7 @@ impl Host {
             help: Some(format!(
                 "set them in the environment of this command ({first}=… doprax up), or keep them \
                  with the app: doprax secret set {} {first}",
-                spec.app
+                understood.app()
             )),
         })
     }
@@ -387,49 +280,30 @@ impl Host {
         request: &DeployRequest,
     ) -> Result<Images, Error> {
         let references = understood.references();
-        let build_digest = understood.source(request).build_digest();
+        let build_digest = understood.source(&request.source).build_digest();
         let looks = references.into_iter().map(|reference| async move {
-            Ok::<_, Error>((reference, self.engine().image(reference).await?))
+            let facts = self.engine().image(reference).await?;
+            Ok::<_, Error>(facts.map(|facts| (reference.to_owned(), found(facts))))
         });
-        let (found, main) = tokio::try_join!(
+        let (services, main) = tokio::try_join!(
             try_join_all(looks),
             self.main_image(understood.app(), &build_digest)
         )?;
-        let mut images = Images {
-            main,
-            ..Images::default()
-        };
-        for (reference, facts) in found {
-            if let Some(facts) = facts {
-                images.present.insert(reference.to_owned());
-                images
-                    .identities
-                    .insert(reference.to_owned(), identity_of(&facts));
-                images.ports.insert(reference.to_owned(), facts.ports);
-                images.volumes.insert(reference.to_owned(), facts.volumes);
-            }
-        }
-        if let Some(main) = &images.main {
-            images.present.insert(main.reference.clone());
-            let identity = ImageIdentity {
-                id: main.id.clone(),
-                digest: None,
-                adopted: false,
-            };
-            images.identities.insert(main.reference.clone(), identity);
-            images
-                .volumes
-                .insert(main.reference.clone(), main.volumes.clone());
-        }
-        Ok(images)
+        let main = main.map(|(reference, facts)| {
+            let mut image = found(facts);
+            // No registry gives it out.
+            image.identity.digest = None;
+            (reference, image)
+        });
+        Ok(Images::new(services.into_iter().flatten().collect(), main))
     }
 
-    /// The image of a build, if the engine still has it.
+    /// The image of a build and its reference, if the engine still has it.
     pub(crate) async fn main_image(
         &self,
         app: &AppName,
         build_digest: &str,
-    ) -> Result<Option<MainImage>, Error> {
+    ) -> Result<Option<(String, ImageFacts)>, Error> {
         let Some(build) = self.store().build(app, build_digest).await? else {
             return Ok(None);
         };
@@ -442,148 +316,38 @@ impl Host {
             let reference = self.config().instance.image(app, digest);
             let present = self.engine().image(&reference).await?;
             if let Some(facts) = present.filter(|facts| facts.id == build.image) {
-                return Ok(Some(MainImage {
-                    reference,
-                    id: facts.id,
-                    ports: facts.ports,
-                    volumes: facts.volumes,
-                }));
+                return Ok(Some((reference, facts)));
             }
         }
         Ok(None)
     }
 
-    /// The blueprint of the app: that of the current release where nothing but its number
-    /// would be another, else that of the next.
-    pub(crate) async fn blueprint(
-        &self,
-        understood: &Understood,
-        request: &DeployRequest,
-        around: &Around<'_>,
-        images: &Images,
-    ) -> Result<Blueprint, Error> {
-        let spec = &understood.merged.spec;
-        let (url, host) = self.address(&spec.app, &host_names(&spec.domains));
-        let commit = request.commit.clone();
-        let mut facts = Facts {
-            url,
-            host,
-            release: around.release + 1,
-            commit: commit.filter(|commit| is_commit(commit)),
-        };
-        let previous = around
-            .previous
-            .map(|previous| identity::adopted(previous, around.observed));
-        if let Some(previous) = previous
-            && let Some(number) = previous.release
-        {
-            facts.release = number;
-            let same = self
-                .blueprint_as(understood, request, around, images, &facts)
-                .await?;
-            if same == previous {
-                return Ok(same);
-            }
-            facts.release = around.release + 1;
-        }
-        self.blueprint_as(understood, request, around, images, &facts)
-            .await
-    }
-
-    async fn blueprint_as(
-        &self,
-        understood: &Understood,
-        request: &DeployRequest,
-        around: &Around<'_>,
-        images: &Images,
-        facts: &Facts,
-    ) -> Result<Blueprint, Error> {
-        let source = understood.source(request);
-        let recipe = &source.recipe;
-        let declared =
-            dockerfile::declared(&request.dockerfile, recipe.target.as_deref(), &recipe.args);
-        // Some of the ports are no answer where others are not known.
-        let written = match declared.all_ports {
-            true => declared.ports,
-            false => Vec::new(),
-        };
-        let main_ports = match &images.main {
-            None => MainPorts::Unbuilt(written),
-            // What the base image exposes does not count beside the Dockerfile's own
-            // ports, which were shown before the build.
-            Some(main)
-                if !written.is_empty() && written.iter().all(|port| main.ports.contains(port)) =>
-            {
-                MainPorts::Known(written)
-            }
-            Some(main) => MainPorts::Known(main.ports.clone()),
-        };
-        let engine = self.facts().await?;
-        let input = Input {
-            instance: &self.config().instance,
-            spec: &understood.merged.spec,
-            descriptions: &understood.descriptions,
-            plugin_names: &understood.plugin_names,
-            images: &images.ports,
-            source: &source,
-            main_ports: &main_ports,
-            files: &understood.files,
-            subnet: around.subnet,
-            revisions: around.revisions,
-            disk_limit: engine.disk_limit,
-            facts,
-        };
-        let mut blueprint = assemble(&input).map_err(|errors| unplannable(&errors))?;
-        if let (Some(main), Some(container)) = (
-            &images.main,
-            blueprint.containers.get_mut(&ServiceName::main()),
-        ) && let Image::Build { reference, .. } = &mut container.image
-        {
-            reference.clone_from(&main.reference);
-        }
-        let none = BTreeMap::new();
-        let found = match request.refresh.keep {
-            true => &none,
-            false => &images.identities,
-        };
-        identity::identify(&mut blueprint, around.previous, found, around.observed);
-        let mut volumes = images.volumes.clone();
-        if let (None, Some(container)) =
-            (&images.main, blueprint.containers.get(&ServiceName::main()))
-        {
-            // Those of its base image are known once it is built.
-            volumes.insert(container.image.reference().to_owned(), declared.volumes);
-        }
-        let unkept = unkept(&blueprint, &volumes);
-        blueprint.notes.extend(unkept);
-        if !engine.init {
-            blueprint.notes.push(Note {
-                service: None,
-                text: NO_INIT.to_owned(),
-            });
-        }
-        Ok(blueprint)
-    }
-
-    /// The steps from what is observed to a blueprint.
-    pub(crate) fn plan_to(
-        &self,
-        blueprint: &Blueprint,
-        mut observed: Observed,
-        images: &Images,
-        stopped: &BTreeSet<ServiceName>,
-        reloads: &BTreeSet<ServiceName>,
-        made: &BTreeSet<VolumeName>,
-    ) -> Plan {
-        observed.images.clone_from(&images.present);
-        self.without_retiring(blueprint, &mut observed);
-        let context = Context {
+    /// What the planner goes by beside blueprint and observed.
+    pub(crate) fn context<'a>(
+        &'a self,
+        stopped: &'a BTreeSet<ServiceName>,
+        reloads: &'a BTreeSet<ServiceName>,
+        made: &'a BTreeSet<VolumeName>,
+    ) -> Context<'a> {
+        Context {
             instance: &self.config().instance,
             stopped,
             reloads,
             made,
-        };
-        planner::plan(blueprint, &observed, &context)
+        }
+    }
+
+    /// What is observed, as the planner takes it: with the images that there are, without
+    /// the copies that are being ended.
+    pub(crate) fn ground(
+        &self,
+        blueprint: &Blueprint,
+        mut observed: Observed,
+        images: &Images,
+    ) -> Observed {
+        observed.images.clone_from(&images.present);
+        self.without_retiring(&blueprint.app, blueprint.subnet, &mut observed);
+        observed
     }
 }
 
@@ -592,12 +356,16 @@ fn is_commit(text: &str) -> bool {
     (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Which image the engine found.
-fn identity_of(facts: &ImageFacts) -> ImageIdentity {
-    ImageIdentity {
-        id: facts.id.clone(),
-        digest: facts.digests.first().cloned(),
-        adopted: false,
+/// What the engine found, in the words of the core.
+fn found(facts: ImageFacts) -> FoundImage {
+    FoundImage {
+        identity: ImageIdentity {
+            id: facts.id,
+            digest: facts.digests.into_iter().next(),
+            adopted: false,
+        },
+        ports: facts.ports,
+        volumes: facts.volumes,
     }
 }
 
@@ -627,52 +395,4 @@ fn unplannable(errors: &[assemble::Error]) -> Error {
         message: messages.join("\n"),
         help: None,
     }
-}
-
-/// The files of the source that containers get. One that did not come with the
-/// request is an objection.
-fn source_files(
-    spec: &AppSpec,
-    request: &DeployRequest,
-    manifest: &Manifest,
-    diagnostics: &mut Vec<doprax_core::diagnostic::Diagnostic>,
-) -> BTreeMap<String, SourceFile> {
-    let mut files = BTreeMap::new();
-    let services = spec
-        .services
-        .iter()
-        .map(|(name, service)| (name.as_str(), &service.container));
-    let main = std::iter::once((doprax_core::name::MAIN, &spec.main.container));
-    for (owner, container) in main.chain(services) {
-        for (path, file) in &container.files {
-            if let Some(sent) = request.files.get(&file.source) {
-                let sha256 = sha256_hex(&sent.content);
-                files.insert(
-                    file.source.clone(),
-                    SourceFile {
-                        sha256,
-                        mode: sent.mode,
-                    },
-                );
-                continue;
-            }
-            let place = if owner == doprax_core::name::MAIN {
-                vec!["main", "files", path]
-            } else {
-                vec!["services", owner, "files", path]
-            };
-            diagnostics.push(
-                manifest.places.diagnostic(
-                    Severity::Error,
-                    &place,
-                    format!("there is no file {} in the source folder", file.source),
-                    Some(
-                        "add it, or correct `source`; it is a path below the folder of doprax.yaml"
-                            .to_owned(),
-                    ),
-                ),
-            );
-        }
-    }
-    files
 }

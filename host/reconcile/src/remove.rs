@@ -10,7 +10,7 @@ use doprax_core::blueprint::Note;
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_core::secret::SecretName;
-use doprax_core::{diff, planner};
+use doprax_core::{planner, proposal};
 use doprax_engine::Material;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,20 +26,19 @@ impl Host {
         let release = self.store().app(app).await?.and_then(|app| app.release);
         let observed = self.engine().observe(app).await?;
         let blueprint = release.as_ref().map(|release| &release.blueprint);
-        let plan = planner::removal(&observed, blueprint);
-        let mut diff = diff::removal(app, blueprint, &observed, &plan);
         let kept = keeps_secrets(secrets, &observed);
         let names = self.secrets(app).await?.into_keys().collect();
-        diff.notes.extend(fate(&names, kept).map(|fate| Note {
+        let notes = fate(&names, kept).map(|fate| Note {
             service: None,
             text: match secrets {
                 None => format!("{fate}; {}", otherwise(kept)),
                 Some(_) => fate,
             },
-        }));
+        });
+        let removal = proposal::removal(app, blueprint, &observed, notes.into_iter().collect());
         Ok(Proposal {
             app: app.clone(),
-            diff,
+            diff: removal.diff,
             changes: true,
             needs_source: false,
             warnings: Vec::new(),

@@ -14,6 +14,7 @@ use doprax_core::blueprint::Blueprint;
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_core::plan::{Act, Plan, PlannedStep, Step};
+use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
@@ -109,13 +110,18 @@ impl Host {
     }
 
     /// What is observed without the copies that are being ended.
-    pub(crate) fn without_retiring(&self, blueprint: &Blueprint, observed: &mut Observed) {
+    pub(crate) fn without_retiring(
+        &self,
+        name: &AppName,
+        subnet: Ipv4Net,
+        observed: &mut Observed,
+    ) {
         let stays = observed
             .network
             .as_ref()
-            .is_some_and(|network| network.subnet == blueprint.subnet);
+            .is_some_and(|network| network.subnet == subnet);
         if stays {
-            let app = self.app(&blueprint.app);
+            let app = self.app(name);
             let retiring = app.retiring();
             let retiring = retiring.borrow();
             observed

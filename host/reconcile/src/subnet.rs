@@ -3,15 +3,15 @@
 
 use crate::execute::Emit;
 use crate::machine::{self, Route};
-use crate::propose::Images;
 use crate::report::What;
 use crate::{Error, Host};
 use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::Observed;
 use doprax_core::planner;
+use doprax_core::proposal::Images;
 use doprax_core::subnet::{choose, overlap, shadows};
-use doprax_store::{AppRecord, Release};
+use doprax_store::AppRecord;
 use ipnet::Ipv4Net;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -119,22 +119,10 @@ impl Host {
         let mut refused = Vec::new();
         loop {
             let observed = self.observe(record).await?;
-            let AppRecord {
-                reloads,
-                made_volumes,
-                ..
-            } = &*record;
-            let plan = self.plan_to(
-                blueprint,
-                observed,
-                goal.images,
-                goal.stopped,
-                reloads,
-                made_volumes,
-            );
-            let instance = &self.config().instance;
-            let unproven = unproven(record.release.as_ref(), blueprint, goal.stopped);
-            let plan = planner::prove(plan, blueprint, instance, &unproven);
+            let observed = self.ground(blueprint, observed, goal.images);
+            let context = self.context(goal.stopped, &record.reloads, &record.made_volumes);
+            let previous = record.release.as_ref().map(|release| &release.blueprint);
+            let plan = planner::reach(previous, blueprint, &observed, &context);
             let mut run = self.run_for(blueprint, Arc::clone(&emit)).await?;
             match goal.cancelled {
                 Some(cancelled) => run = run.until(cancelled),
@@ -157,27 +145,6 @@ impl Host {
             }
         }
     }
-}
-
-/// The containers of a blueprint that no release has shown to become ready.
-fn unproven(
-    release: Option<&Release>,
-    blueprint: &Blueprint,
-    stopped: &BTreeSet<ServiceName>,
-) -> BTreeSet<ServiceName> {
-    let is_proven = |name: &ServiceName| {
-        let known = release.map(|release| &release.blueprint);
-        let made_from = |blueprint: &Blueprint| {
-            let container = blueprint.containers.get(name)?;
-            Some(container.made_from(&blueprint.revisions))
-        };
-        known.and_then(made_from) == made_from(blueprint)
-    };
-    let names = blueprint.containers.keys();
-    names
-        .filter(|name| !stopped.contains(*name) && !is_proven(name))
-        .cloned()
-        .collect()
 }
 
 /// The route that leads away what is meant for some of a network's addresses. The

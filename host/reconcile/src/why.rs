@@ -2,7 +2,6 @@
 //! there after a failure, and never fails itself.
 
 use crate::execute::Run;
-use crate::propose::Understood;
 use crate::{Error, Host};
 use doprax_core::blueprint::{Blueprint, Container};
 use doprax_core::cause::{Cause, Ended, MAX_VARIABLE, Program, of_build, of_end, of_silence};
@@ -11,6 +10,7 @@ use doprax_core::name::{MAIN, ServiceName};
 use doprax_core::observed::{ObservedContainer, State};
 use doprax_core::plan::Act;
 use doprax_core::probe::Check;
+use doprax_core::proposal::Understood;
 use doprax_core::spec::Strategy;
 use doprax_engine::{Error as EngineError, Material};
 use doprax_store::AppRecord;

@@ -38,9 +38,12 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
         plugin: None,
         stage: Stage::Main,
         image: Image::Build {
-            reference: input
-                .instance
-                .image(&input.spec.app, &input.source.build_digest()),
+            reference: match input.main_image {
+                Some(reference) => reference.to_owned(),
+                None => input
+                    .instance
+                    .image(&input.spec.app, &input.source.build_digest()),
+            },
             source: input.source.digest.clone(),
             recipe: input.source.recipe.clone(),
         },

@@ -45,6 +45,7 @@ impl Diff {
             .containers
             .iter()
             .filter(|container| container.kind == Kind::Unchanged)
+            .filter(|container| !self.reloads.contains(&container.name))
             .map(|container| container.name.as_str())
             .collect();
         if !unchanged.is_empty() {
@@ -56,6 +57,10 @@ impl Diff {
     }
 
     fn render_surroundings(&self, page: &mut Page) {
+        for proxy in &self.reloads {
+            let text = "takes notice of what moved before, without ending";
+            page.entry(Kind::Changed, proxy.as_str(), text);
+        }
         if let Some(network) = self.network.as_ref().filter(|n| n.kind != Kind::Unchanged) {
             let subnet = network
                 .subnet
@@ -153,7 +158,8 @@ impl Diff {
             (count(Kind::Added), "to add"),
             (count(Kind::Changed), "to change"),
             (count(Kind::Removed), "to remove"),
-            (count(Kind::Unchanged), "unchanged"),
+            (self.reloads.len(), "to reload"),
+            (count(Kind::Unchanged) - self.reloads.len(), "unchanged"),
         ];
         let counts: Vec<String> = containers
             .iter()

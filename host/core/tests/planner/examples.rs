@@ -326,16 +326,27 @@ fn every_old_copy_ends_before_it_is_removed() {
 #[test]
 fn what_a_broken_off_deploy_left_running_is_waited_for() {
     let blueprint = app([main(1)], "main");
-    let plan = plan(&blueprint, &running(&blueprint), &[]);
-    assert_eq!(plan, Plan::default());
-    let instance = Instance::default();
-    let unproven = BTreeSet::from([service("main")]);
-    let proven = planner::prove(plan, &blueprint, &instance, &unproven);
-    assert_eq!(text(&proven).lines().count(), 1);
-    assert!(text(&proven).contains("main"), "{}", text(&proven));
+    let reach = |previous: Option<&Blueprint>, observed: &Observed| {
+        let context = Context {
+            instance: &Instance::default(),
+            stopped: &BTreeSet::new(),
+            reloads: &BTreeSet::new(),
+            made: &BTreeSet::new(),
+        };
+        let plan = planner::reach(previous, &blueprint, observed, &context);
+        let awaited = plan.steps.iter();
+        let awaited = awaited.filter(|planned| {
+            matches!(&planned.step, Step::AwaitReady { service, .. } if service.is_main())
+        });
+        (awaited.count(), plan)
+    };
+    let observed = running(&blueprint);
+    assert_eq!(reach(Some(&blueprint), &observed), (0, Plan::default()));
+    let other = app([main(2)], "main");
+    for previous in [None, Some(&other)] {
+        let (awaited, plan) = reach(previous, &observed);
+        assert_eq!((awaited, plan.steps.len()), (1, 1), "{}", text(&plan));
+    }
     // What is waited for anyway is waited for once.
-    assert_eq!(
-        planner::prove(proven.clone(), &blueprint, &instance, &unproven),
-        proven
-    );
+    assert_eq!(reach(None, &Observed::default()).0, 1);
 }
