@@ -6,10 +6,12 @@ mod connect;
 mod exec;
 mod follow;
 mod ndjson;
+mod watch;
 
 pub use address::{Address, AddressError};
 pub use exec::{ExecEvent, ExecReader, ExecWriter};
 pub use follow::{Followed, RECONNECT};
+pub use watch::{Begin, Watch, Watched};
 
 use crate::wire::{
     Access, App, AppSummary, Certificate, Control, DeployRequest, Domain, Edit, EnvVariable,
@@ -434,6 +436,12 @@ impl Client {
     /// for up to [`RECONNECT`] and goes on after the last event seen.
     pub fn follow(&self, id: &str) -> BoxStream<'static, Result<Followed, ClientError>> {
         follow::follow(self.clone(), id.to_owned())
+    }
+
+    /// What changes on the host. When it goes away, asks again until it is back, and goes on
+    /// after the last change seen.
+    pub fn watch(&self, watch: Watch) -> BoxStream<'static, Result<Watched, ClientError>> {
+        watch::watch(self.clone(), watch)
     }
 
     /// Begins an operation, or has it wait for its turn.

@@ -11,6 +11,7 @@ mod certificates;
 mod connection;
 mod deploy;
 mod domains;
+mod events;
 mod exec;
 mod operations;
 mod paced;
@@ -82,6 +83,7 @@ fn router(host: Arc<Host>) -> Router {
         .route("/v1/apps/{app}/access", get(apps::access))
         .route("/v1/apps/{app}/exec", get(exec::exec))
         .route("/v1/operations/{id}/events", get(operations::events))
+        .route("/v1/events", get(events::events))
         .route_layer(from_fn_with_state(streams, stream::limit));
     Router::new()
         .merge(streams)

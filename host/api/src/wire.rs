@@ -30,6 +30,7 @@ pub use operation::{
 };
 pub use plugin::{Grants, Link, Plugin};
 
+pub use doprax_core::change::{Change, Changed, DomainChange, Position, Progress};
 use serde::{Deserialize, Serialize};
 
 /// Which host answers.

@@ -7,13 +7,14 @@
 )]
 
 use bytes::Bytes;
-use doprax_api::client::{Address, Client, ClientError, Followed};
+use doprax_api::client::{Address, Begin, Client, ClientError, Followed, Watch, Watched};
 use doprax_api::listen;
 use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
-use doprax_api::wire::{DeployRequest, ExecRequest, Failure, Level, SetVariables};
+use doprax_api::wire::{Change, Changed, DeployRequest, ExecRequest, Failure, Level, SetVariables};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_reconcile::{Config, Host, Predecessor};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use std::collections::BTreeMap;
@@ -37,7 +38,10 @@ struct Api {
 
 impl Api {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(folder: TempDir) -> Self {
         let config = Config {
             state: folder.path().to_owned(),
             engine: "unix:///nowhere/engine.sock".to_owned(),
@@ -82,9 +86,15 @@ impl Api {
     }
 
     async fn end(self) {
+        self.stop().await;
+    }
+
+    /// Ends it. Returns its state folder.
+    async fn stop(self) -> TempDir {
         self.stop.cancel();
         self.served.await.unwrap();
         self.host.shutdown().await;
+        self.folder
     }
 
     /// What the host answers to these bytes on its socket.
@@ -331,6 +341,92 @@ async fn the_ingress_is_told_apart_from_the_api() {
 async fn apps_are_listed_while_the_engine_is_away() {
     let api = Api::start().await;
     assert_eq!(api.client.apps().await.unwrap(), []);
+    api.end().await;
+}
+
+/// The next of what changes.
+async fn change(watched: &mut BoxStream<'static, Result<Watched, ClientError>>) -> Change {
+    match watched.next().await {
+        Some(Ok(Watched::Change(change))) => *change,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_changes_is_told_from_any_place_on() {
+    let api = Api::start().await;
+    let mut watched = api.client.watch(Watch {
+        follow: true,
+        ..Watch::default()
+    });
+    let begun = watched.next().await;
+    assert!(matches!(begun, Some(Ok(Watched::Begun))), "{begun:?}");
+    let away = change(&mut watched).await;
+    assert_eq!(away.what, Changed::Engine { away: true });
+    assert_eq!(away.id.number, 1);
+
+    let ask = async |query: &str, field: &str| {
+        let head = format!("GET /v1/events?{query} HTTP/1.1\r\nHost: x\r\n{field}");
+        api.raw(&format!("{head}Connection: close\r\n\r\n")).await
+    };
+    let id = away.id;
+    let all = ask("follow=false", "").await;
+    assert!(all.contains("content-type: text/event-stream"), "{all}");
+    let event = format!("id: {id}\ndata: {{\"id\":\"{id}\",");
+    assert!(all.contains(&event), "{all}");
+    // Only where it is is told to whoever has seen everything, and to who asks for an app
+    // of which there is nothing.
+    let last = format!("Last-Event-ID: {id}\r\n");
+    for nothing in [
+        ask("follow=false&after=now", "").await,
+        ask(&format!("follow=false&after={id}"), "").await,
+        ask("follow=false&after=1-1", &last).await,
+        ask("follow=false&app=shop", "").await,
+    ] {
+        assert!(nothing.contains("id: "), "{nothing}");
+        assert!(!nothing.contains("data:"), "{nothing}");
+    }
+    let gap = ask("follow=false&after=1-1", "").await;
+    assert!(gap.contains("\"event\":\"gap\",\"after\":\"1-1\""), "{gap}");
+    assert!(gap.contains("\"away\":true"), "{gap}");
+    let refused = ask("after=yesterday", "").await;
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    drop(watched);
+    api.end().await;
+}
+
+#[tokio::test]
+async fn who_watches_hears_that_the_host_was_started_anew() {
+    let api = Api::start().await;
+    let mut watched = api.client.watch(Watch {
+        after: Some(Begin::Now),
+        follow: true,
+        ..Watch::default()
+    });
+    let begun = watched.next().await;
+    assert!(matches!(begun, Some(Ok(Watched::Begun))), "{begun:?}");
+    let folder = api.stop().await;
+    let mut seen = Vec::new();
+    let api = loop {
+        match watched.next().await {
+            Some(Ok(Watched::Change(change))) => seen.push(change.id),
+            Some(Ok(Watched::Lost)) => break Api::start_in(folder).await,
+            other => panic!("{other:?}"),
+        }
+    };
+    let back = watched.next().await;
+    assert!(matches!(back, Some(Ok(Watched::Back))), "{back:?}");
+    let gap = change(&mut watched).await;
+    let Changed::Gap { after, missed } = gap.what else {
+        panic!("{gap:?}");
+    };
+    assert_eq!(missed, None);
+    assert!(seen.last().is_none_or(|last| *last == after), "{after}");
+    assert!(gap.id.start > after.start, "{gap:?}");
+    // What this host tells comes after it.
+    let away = change(&mut watched).await;
+    assert_eq!(away.what, Changed::Engine { away: true });
+    drop(watched);
     api.end().await;
 }
 

@@ -12,6 +12,7 @@ pub mod assemble;
 pub mod blueprint;
 pub mod cause;
 pub mod caution;
+pub mod change;
 pub mod diagnostic;
 pub mod diff;
 pub mod dockerfile;

@@ -135,6 +135,7 @@ pub(crate) enum Command {
     Secret(command::secret::Secret),
     Env(command::env::Env),
     Operation(command::operation::Operation),
+    Events(command::events::Events),
     Plugin(command::plugin::Plugin),
     Schema(command::schema::Schema),
     Doctor(command::doctor::Doctor),

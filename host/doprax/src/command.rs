@@ -9,6 +9,7 @@ pub(crate) mod control;
 pub(crate) mod doctor;
 pub(crate) mod domain;
 pub(crate) mod env;
+pub(crate) mod events;
 pub(crate) mod logs;
 pub(crate) mod operation;
 pub(crate) mod plan;

@@ -111,6 +111,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Secret(secret) => ask(secret.run(context)),
         Command::Env(env) => ask(env.run(context)),
         Command::Operation(operation) => ask(operation.run(context)),
+        Command::Events(events) => ask(events.run(context)),
         Command::Plugin(plugin) => ask(plugin.run(context)),
         Command::Quickstart(quickstart) => ask(quickstart.run(context)),
         Command::Doctor(doctor) => ask(doctor.run(context)),

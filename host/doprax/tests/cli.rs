@@ -75,6 +75,7 @@ fn help_teaches() {
         "operation",
         "operation list",
         "operation cancel",
+        "events",
         "plugin",
         "plugin list",
         "plugin inspect",

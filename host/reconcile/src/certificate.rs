@@ -14,7 +14,8 @@ use doprax_ingress::acme::{
 use doprax_store::{OwnedDomain, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// Keeps a certificate for every name that should have one.
 #[derive(Debug)]
@@ -23,17 +24,25 @@ pub(crate) struct Certificates {
     /// Whether a wildcard for all free subdomains can be proven.
     wildcard: bool,
     wanted: Mutex<BTreeSet<Names>>,
+    written: Arc<Notify>,
 }
 
 impl Certificates {
-    pub(crate) fn new(issuer: Issuer, challenges: &[Challenge]) -> Self {
+    /// `written` is the vault's.
+    pub(crate) fn new(issuer: Issuer, challenges: &[Challenge], written: Arc<Notify>) -> Self {
         Self {
+            written,
             issuer,
             wildcard: challenges
                 .iter()
                 .any(|challenge| matches!(challenge, Challenge::Dns01(_))),
             wanted: Mutex::default(),
         }
+    }
+
+    /// Notified when something of a certificate was written down, or is wanted otherwise.
+    pub(crate) fn written(&self) -> Arc<Notify> {
+        Arc::clone(&self.written)
     }
 
     /// Asks no CA any more.
@@ -54,6 +63,7 @@ impl Certificates {
         }
         self.issuer.want(sets.difference(&wanted).cloned());
         *wanted = sets;
+        self.written.notify_one();
     }
 
     /// How things stand with what is wanted.
@@ -138,7 +148,11 @@ pub(crate) fn is_private(name: &str) -> bool {
 }
 
 /// Keeps in the store what certificates need.
-pub(crate) struct StoreVault(pub(crate) Store);
+pub(crate) struct StoreVault {
+    pub(crate) store: Store,
+    /// Notified of every write.
+    pub(crate) written: Arc<Notify>,
+}
 
 impl fmt::Debug for StoreVault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,24 +163,28 @@ impl fmt::Debug for StoreVault {
 #[async_trait]
 impl Vault for StoreVault {
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Secret>, VaultError> {
-        let value = self.0.vault_value(kind.as_str(), id).await?;
+        let value = self.store.vault_value(kind.as_str(), id).await?;
         Ok(value.map(Secret::new))
     }
 
     async fn page(&self, kind: Kind, after: &str) -> Result<Vec<(String, Secret)>, VaultError> {
-        let values = self.0.vault_page(kind.as_str(), after).await?;
+        let values = self.store.vault_page(kind.as_str(), after).await?;
         let secret = |(id, value): (String, Vec<u8>)| (id, Secret::new(value));
         Ok(values.into_iter().map(secret).collect())
     }
 
     async fn put(&self, kind: Kind, id: &str, value: Secret) -> Result<(), VaultError> {
-        Ok(self
-            .0
-            .set_vault_value(kind.as_str(), id, value.expose())
-            .await?)
+        let put = self
+            .store
+            .set_vault_value(kind.as_str(), id, value.expose());
+        put.await?;
+        self.written.notify_one();
+        Ok(())
     }
 
     async fn remove(&self, kind: Kind, id: &str) -> Result<(), VaultError> {
-        Ok(self.0.remove_vault_value(kind.as_str(), id).await?)
+        self.store.remove_vault_value(kind.as_str(), id).await?;
+        self.written.notify_one();
+        Ok(())
     }
 }

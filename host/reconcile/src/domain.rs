@@ -8,6 +8,7 @@ use crate::certificate::is_private;
 use crate::journal::now_ms;
 use crate::report::{DnsRecord, DomainStatus, Verification};
 use crate::{Error, Host, dns};
+use doprax_core::change::{Changed, DomainChange};
 use doprax_core::domain::{Domain, Domains, ascii, host_names, is_within, objection};
 use doprax_core::name::AppName;
 use doprax_core::spec::DomainSpec;
@@ -161,16 +162,26 @@ impl Host {
                 verification.verified = true;
                 let now = Some(now_ms());
                 self.store().set_verified(&domain.name, now).await?;
+                if domain.verified_ms.is_none() {
+                    self.tell_of_domain(domain, DomainChange::Verified);
+                }
             }
             Place::Elsewhere if domain.verified_ms.is_some() => {
                 tracing::warn!(domain = domain.name, "no longer leads here");
                 self.store().set_verified(&domain.name, None).await?;
+                self.tell_of_domain(domain, DomainChange::Lost);
             }
             Place::Elsewhere | Place::Unknown => {}
         }
         verification.found = answer.addresses.into_iter().collect();
         verification.servers_of = Some(answer.zone);
         Ok(verification)
+    }
+
+    fn tell_of_domain(&self, domain: &OwnedDomain, change: DomainChange) {
+        let name = domain.name.clone();
+        let what = Changed::Domain { name, change };
+        self.events.tell(Some(&domain.app), what);
     }
 
     /// Verifies every domain that was not seen to lead here yet, again and again, so that

@@ -274,8 +274,13 @@ impl Host {
         let verdict = self
             .judge(&material, spec, found, tried.as_ref(), true)
             .await;
+        let was = self.health.of(name, &spec.name).is_some();
         if self.health.take_down(name, subject, verdict) {
             self.restart_unhealthy(name, &app, spec).await?;
+        }
+        // Whoever watches hears of it at once.
+        if self.health.of(name, &spec.name).is_some() != was && app.operation().is_none() {
+            self.look_after(name).await?;
         }
         Ok(())
     }

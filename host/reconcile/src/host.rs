@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::certificate::{Certificates, StoreVault};
 use crate::config::Config;
 use crate::error::{Error, StartError};
+use crate::events::{After, Events, Told};
 use crate::guard::Guard;
 use crate::health::Health;
 use crate::journal::{Journal, Live, now_ms};
@@ -27,7 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long a start waits for what the engine runs.
@@ -60,6 +61,7 @@ pub struct Host {
     certificates: Option<Certificates>,
     store: Store,
     journal: Arc<Journal>,
+    pub(crate) events: Arc<Events>,
     apps: Mutex<HashMap<AppName, Arc<App>>>,
     pub(crate) routes: Mutex<RoutesByApp>,
     /// Held while a subnet is chosen and written down.
@@ -135,7 +137,8 @@ impl Host {
         let observed = tokio::time::timeout(FIRST_LOOK, engine.observe_all()).await;
         let observed = observed.ok().and_then(Result::ok);
         let domains = store.domains(None).await?;
-        let routes = routes::first(&config, &records, observed.as_ref(), domains);
+        let events = Arc::<Events>::default();
+        let routes = routes::first(&config, &records, observed.as_ref(), domains, &events);
         let seen = Seen::default();
         if let Some(observed) = &observed {
             seen.all(observed);
@@ -144,14 +147,18 @@ impl Host {
         let certificates = if config.https.is_empty() {
             None
         } else {
+            let written = Arc::<Notify>::default();
             let issuer = Issuer::start(
                 config.certificates.clone(),
-                Arc::new(StoreVault(store.clone())),
+                Arc::new(StoreVault {
+                    store: store.clone(),
+                    written: Arc::clone(&written),
+                }),
                 Arc::clone(&served),
                 Arc::new(SystemClock),
             );
             let challenges = &config.certificates.challenges;
-            Some(Certificates::new(issuer.await?, challenges))
+            Some(Certificates::new(issuer.await?, challenges, written))
         };
         let (sender, access) = tokio::sync::mpsc::channel(WAITING_RECORDS);
         let settings = doprax_ingress::Config {
@@ -180,7 +187,8 @@ impl Host {
             access: Access::of(access),
             certificates,
             store,
-            journal: Arc::default(),
+            journal: Arc::new(Journal::new(Arc::clone(&events))),
+            events,
             apps: Mutex::default(),
             routes: Mutex::new(routes),
             allocation: tokio::sync::Mutex::default(),
@@ -203,6 +211,7 @@ impl Host {
         tokio::spawn(Arc::clone(&host).keep());
         tokio::spawn(Arc::clone(&host).keep_looking());
         tokio::spawn(Arc::clone(&host).keep_verifying());
+        tokio::spawn(Arc::clone(&host).keep_telling_of_certificates());
         Ok(host)
     }
 
@@ -393,6 +402,17 @@ impl Host {
         Ok(self.journal.follow(&self.store, id, after).await?)
     }
 
+    /// What changed after a place in the stream about one app, or about all; then what
+    /// comes, if the reader `waits` for it.
+    pub fn events(
+        &self,
+        after: After,
+        app: Option<AppName>,
+        waits: bool,
+    ) -> BoxStream<'static, Told> {
+        self.events.follow(after, app, waits)
+    }
+
     async fn begin(
         self: &Arc<Self>,
         name: &AppName,
@@ -526,7 +546,7 @@ impl Host {
             .journal
             .write_end(&self.store, live, state, outcome, None);
         let end = end.await;
-        self.journal.close(live, end);
+        self.journal.close(live, end, state);
     }
 
     /// Carries out an operation to its written end. Returns the one that has waited for it.
@@ -581,7 +601,7 @@ impl Host {
             tracing::warn!(app = %name, %error, "routes were not renewed");
         }
         let next = app.queue.leave(&live.operation().id);
-        self.journal.close(live, end);
+        self.journal.close(live, end, state);
         next
     }
 
@@ -606,6 +626,7 @@ impl Host {
         let started_ms = running.map_or_else(now_ms, |running| running.started_ms);
         let begun = self.store.begin_operation(operation, started_ms);
         begun.await?;
+        self.journal.begin(live, started_ms);
         match wish {
             Wish::Deploy(request) => {
                 let reason = "went with what was deployed meanwhile";

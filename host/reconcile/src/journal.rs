@@ -9,7 +9,9 @@
 //! knows to have ended, or could follow with something newer, is not done again by the
 //! next host.
 
+use crate::events::Events;
 use crate::report::{Operation, OperationEvent, OperationState, What};
+use doprax_core::change::{Changed, Progress};
 use doprax_store::{Ending, EventRecord, Store};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use serde_json::{Map, Value};
@@ -40,12 +42,18 @@ pub(crate) fn now_ms() -> i64 {
 /// The operations under way.
 #[derive(Default)]
 pub(crate) struct Journal {
+    /// Told of them too.
+    events: Arc<Events>,
     live: Mutex<HashMap<String, Arc<Live>>>,
 }
 
 /// An operation under way.
 pub(crate) struct Live {
     operation: Operation,
+    /// Told of it too.
+    stream: Arc<Events>,
+    /// The steps that it planned last, for people.
+    steps: Mutex<Vec<String>>,
     /// Number of the first event that this host adds.
     first: u64,
     events: Mutex<Vec<OperationEvent>>,
@@ -58,6 +66,14 @@ pub(crate) struct Live {
 }
 
 impl Journal {
+    /// A journal without operations, which tells `events` of those that come.
+    pub(crate) fn new(events: Arc<Events>) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
+    }
+
     /// Begins to keep the events of an operation that is in the store. Events of one
     /// that is `resumed`, from before the host was restarted, stay before the new ones.
     pub(crate) async fn open(
@@ -72,8 +88,11 @@ impl Journal {
         };
         let written = events.last().map_or(0, |event| event.number);
         let gap = if resumed { MAX_EVENTS as u64 } else { 0 };
+        self.tell(&operation, |_| {});
         let live = Arc::new(Live {
             operation,
+            stream: Arc::clone(&self.events),
+            steps: Mutex::default(),
             first: written + gap + 1,
             events: Mutex::new(events),
             sealed: AtomicBool::new(false),
@@ -158,10 +177,31 @@ impl Journal {
         store.end_operation(&ending).await
     }
 
+    /// Tells of an operation that has waited and begins.
+    pub(crate) fn begin(&self, live: &Live, started_ms: i64) {
+        self.tell(&live.operation, |operation| {
+            operation.state = OperationState::Running;
+            operation.started_ms = started_ms;
+        });
+    }
+
     /// Tells followers of the end that was written down.
-    pub(crate) fn close(&self, live: &Live, end: OperationEvent) {
+    pub(crate) fn close(&self, live: &Live, end: OperationEvent, state: OperationState) {
+        let ended_ms = Some(end.time_ms);
         live.tell(end);
         self.lock().remove(&live.operation.id);
+        self.tell(&live.operation, |operation| {
+            operation.state = state;
+            operation.ended_ms = ended_ms;
+        });
+    }
+
+    fn tell(&self, operation: &Operation, change: impl FnOnce(&mut Operation)) {
+        let mut operation = operation.clone();
+        change(&mut operation);
+        let app = operation.app.clone();
+        self.events
+            .tell(Some(&app), Changed::Operation { operation });
     }
 
     /// Asks an operation under way to end early. Returns whether there is such a one.
@@ -221,11 +261,44 @@ impl Live {
 
     /// Adds an event.
     pub(crate) fn emit(&self, what: What) {
+        self.stream_progress(&what);
         let events = self.lock();
         if events.len() < MAX_EVENTS && !self.sealed.load(Ordering::Relaxed) {
             let event = self.next(&events, what);
             self.add(events, event);
         }
+    }
+
+    /// Tells of what the host itself does; not what builds, containers and probes say.
+    fn stream_progress(&self, what: &What) {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = |step: &usize| steps.get(*step).cloned().unwrap_or_default();
+        let progress = match what {
+            What::Planned { steps: planned } => {
+                steps.clone_from(planned);
+                return;
+            }
+            What::StepStarted { step: index } => Progress::StepStarted { step: step(index) },
+            What::StepDone { step: index, ms } => Progress::StepDone {
+                step: step(index),
+                ms: *ms,
+            },
+            What::StepFailed { step: index, .. } => Progress::StepFailed { step: step(index) },
+            What::GoingBack => Progress::GoingBack,
+            What::Build { .. }
+            | What::Pull { .. }
+            | What::Waiting { .. }
+            | What::Note { .. }
+            | What::Done { .. }
+            | What::Failed { .. } => return,
+        };
+        let Operation { id, app, .. } = &self.operation;
+        let operation = id.clone();
+        let what = Changed::Progress {
+            operation,
+            progress,
+        };
+        self.stream.tell(Some(app), what);
     }
 
     /// Takes no more events. Returns the last one, which nobody has seen yet.
@@ -331,6 +404,7 @@ async fn write_events(store: Store, live: Arc<Live>, mut written: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::{After, Told};
     use crate::report::OperationKind;
     use doprax_core::name::AppName;
     use std::collections::BTreeMap;
@@ -382,11 +456,74 @@ mod tests {
             let end = journal
                 .write_end(&store, &live, OperationState::Done, done, None)
                 .await;
-            journal.close(&live, end);
+            journal.close(&live, end, OperationState::Done);
         };
         let ((), unfinished) = tokio::join!(closing, follower);
         assert!(unfinished.is_empty());
         assert_eq!(read_events(&store, "one", 0).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn watchers_hear_of_steps_and_not_of_what_is_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let operation = operation("one", OperationKind::Deploy);
+        add(&store, &operation).await;
+        let events = Arc::<Events>::default();
+        let journal = Arc::new(Journal::new(Arc::clone(&events)));
+        let live = journal.open(&store, operation, false).await.unwrap();
+        let printed = || "hunter2".to_owned();
+        let container = doprax_core::name::ServiceName::main();
+        for what in [
+            What::Planned {
+                steps: vec!["build main".to_owned(), "start main".to_owned()],
+            },
+            What::StepStarted { step: 0 },
+            What::Build { line: printed() },
+            What::StepDone { step: 0, ms: 7 },
+            What::Waiting {
+                container,
+                reason: printed(),
+            },
+            What::StepFailed {
+                step: 1,
+                error: printed(),
+            },
+            What::GoingBack,
+        ] {
+            live.emit(what);
+        }
+        let failed = What::Failed {
+            error: printed(),
+            help: None,
+            log: vec![printed()],
+        };
+        let state = OperationState::Failed;
+        let end = journal.write_end(&store, &live, state, failed, None);
+        journal.close(&live, end.await, state);
+        let told: Vec<_> = events.follow(After::Beginning, None, false).collect().await;
+        let mut lines = Vec::new();
+        for told in told {
+            let Told::Change(change) = told else {
+                continue;
+            };
+            let json = serde_json::to_string(&change).unwrap();
+            assert!(!json.contains("hunter2"), "{json}");
+            lines.push(match &change.what {
+                Changed::Operation { operation } => operation.state.as_str().to_owned(),
+                Changed::Progress { progress, .. } => format!("{progress:?}"),
+                other => panic!("{other:?}"),
+            });
+        }
+        let expected = [
+            "running",
+            r#"StepStarted { step: "build main" }"#,
+            r#"StepDone { step: "build main", ms: 7 }"#,
+            r#"StepFailed { step: "start main" }"#,
+            "GoingBack",
+            "failed",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[tokio::test]
@@ -410,7 +547,7 @@ mod tests {
             let end = journal
                 .write_end(&store, &live, OperationState::Done, done, None)
                 .await;
-            journal.close(&live, end);
+            journal.close(&live, end, OperationState::Done);
         };
         let ((), end) = tokio::join!(closing, follower);
         assert!(matches!(end.what, What::Done { .. }), "{end:?}");

@@ -12,6 +12,7 @@ use crate::host::App;
 use crate::journal::now_ms;
 use crate::report::{FailedRepair, What};
 use crate::{Error, Host, status};
+use doprax_core::change::Changed;
 use doprax_core::name::AppName;
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
@@ -135,8 +136,14 @@ impl Host {
         {
             tracing::warn!(%error, "rules of an earlier run were not removed");
         }
+        let mut is_away = false;
         loop {
-            let mut hints = match self.engine().hints().await {
+            let hints = self.engine().hints().await;
+            if hints.is_err() != is_away {
+                is_away = hints.is_err();
+                self.events.tell(None, Changed::Engine { away: is_away });
+            }
+            let mut hints = match hints {
                 Ok(hints) => hints,
                 Err(error) => {
                     self.seen.missed(&error);
@@ -398,6 +405,7 @@ impl Host {
     pub(crate) async fn look_after(&self, name: &AppName) -> Result<(), Error> {
         let Some(record) = self.store().app_in_brief(name).await? else {
             self.remove_route(name);
+            self.events.app_is_gone(name);
             return Ok(());
         };
         let observed = self.observe(&record).await?;
@@ -415,6 +423,8 @@ impl Host {
     fn renew_route(&self, record: &AppRecord, observed: &Observed, busy: bool) {
         let circumstances = self.circumstances(&record.name, busy);
         let status = status::of(self.config(), record, Some(observed), &circumstances);
+        let release = record.release.as_ref().map(|release| release.number);
+        self.events.app_is(&record.name, release, &status);
         self.set_target(&record.name, status.target);
     }
 }

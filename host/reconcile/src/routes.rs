@@ -1,8 +1,10 @@
 //! Which host name leads where, and telling the ingress.
 
 use crate::certificate::is_private;
+use crate::events::Events;
 use crate::status::{self, Circumstances};
 use crate::{Config, Host};
+use doprax_core::change::{Changed, DomainChange};
 use doprax_core::domain::Domains;
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
@@ -21,6 +23,13 @@ pub(crate) type RoutesByApp = BTreeMap<AppName, AppRoutes>;
 pub(crate) struct AppRoutes {
     domains: Domains,
     target: Target,
+}
+
+impl AppRoutes {
+    /// The app's host names beside its free one.
+    pub(crate) fn domains(&self) -> &Domains {
+        &self.domains
+    }
 }
 
 impl Default for AppRoutes {
@@ -60,7 +69,7 @@ impl Host {
             .map_or_else(|| self.free_name(app), |(name, _)| name.clone())
     }
 
-    fn free_name(&self, app: &AppName) -> String {
+    pub(crate) fn free_name(&self, app: &AppName) -> String {
         format!("{app}.{}", self.config().base_domain)
     }
 
@@ -82,13 +91,29 @@ impl Host {
 
     /// Points the app's host names at a target and tells the ingress if that is new.
     pub(crate) fn set_target(&self, app: &AppName, target: Target) {
-        self.change_routes(app, |routes| replace(&mut routes.target, target));
+        self.change_routes(app, |routes| {
+            let differs = routes.target != target;
+            if differs {
+                let to = answering(&target);
+                self.events.tell(Some(app), Changed::Route { to });
+                routes.target = target;
+            }
+            differs
+        });
     }
 
     /// Changes the app's host names beside the free one and tells the ingress if they
     /// are new.
     pub(crate) fn set_domains(&self, app: &AppName, domains: Domains) {
-        self.change_routes(app, |routes| replace(&mut routes.domains, domains));
+        self.change_routes(app, |routes| {
+            for (name, change) in changes(&routes.domains, &domains) {
+                self.events
+                    .tell(Some(app), Changed::Domain { name, change });
+            }
+            let differs = routes.domains != domains;
+            routes.domains = domains;
+            differs
+        });
     }
 
     /// `change` says whether it has changed anything.
@@ -110,11 +135,26 @@ impl Host {
     }
 }
 
-/// Puts a value in the place of another, and says whether they differ.
-fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
-    let differs = *place != value;
-    *place = value;
-    differs
+/// What answers an app's visitors, in a word.
+fn answering(target: &Target) -> String {
+    match target {
+        Target::Address(address) => address.to_string(),
+        Target::Starting => "starting".to_owned(),
+        Target::Nowhere => "nowhere".to_owned(),
+        Target::Stopped => "stopped".to_owned(),
+        Target::Failed(_) => "failed".to_owned(),
+    }
+}
+
+/// The names that came and went.
+fn changes(was: &Domains, now: &Domains) -> Vec<(String, DomainChange)> {
+    let only_in = |these: &Domains, those: &Domains, change: DomainChange| {
+        let names = these.keys().filter(|name| !those.contains_key(*name));
+        names.map(|name| (name.clone(), change)).collect::<Vec<_>>()
+    };
+    let mut all = only_in(now, was, DomainChange::Added);
+    all.extend(only_in(was, now, DomainChange::Removed));
+    all
 }
 
 /// The routes of every app as it is remembered and as the engine has it, if that is known.
@@ -123,6 +163,7 @@ pub(crate) fn first(
     records: &[AppRecord],
     observed: Option<&BTreeMap<AppName, Observed>>,
     domains: Vec<OwnedDomain>,
+    events: &Events,
 ) -> RoutesByApp {
     let nothing = Observed::default();
     let circumstances = Circumstances::default();
@@ -130,9 +171,12 @@ pub(crate) fn first(
         .iter()
         .map(|record| {
             let observed = observed.map(|all| all.get(&record.name).unwrap_or(&nothing));
+            let status = status::of(config, record, observed, &circumstances);
+            let release = record.release.as_ref().map(|release| release.number);
+            events.know(&record.name, release, &status);
             let routes = AppRoutes {
                 domains: Domains::new(),
-                target: status::of(config, record, observed, &circumstances).target,
+                target: status.target,
             };
             (record.name.clone(), routes)
         })

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 /// How long a host that went away is asked again.
 pub const RECONNECT: Duration = Duration::from_secs(120);
 /// First pause between two tries; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What one sees while following an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]

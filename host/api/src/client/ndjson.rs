@@ -11,15 +11,24 @@ use serde::de::DeserializeOwned;
 /// Longest line in bytes.
 const MAX_LINE: usize = 16 << 20;
 
-struct Lines {
+/// The lines of a body.
+pub(super) struct Lines {
     body: Incoming,
     buffer: BytesMut,
     address: Address,
 }
 
 impl Lines {
+    pub(super) fn of(body: Incoming, address: Address) -> Self {
+        Self {
+            body,
+            buffer: BytesMut::new(),
+            address,
+        }
+    }
+
     /// The next line without its end; nothing after the last.
-    async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         // Where a line's end is looked for, so that no byte is looked at twice.
         let mut seen = 0;
         loop {
@@ -64,11 +73,7 @@ pub(super) fn values<T: DeserializeOwned + Send + 'static>(
     body: Incoming,
     address: Address,
 ) -> BoxStream<'static, Result<T, ClientError>> {
-    let lines = Lines {
-        body,
-        buffer: BytesMut::new(),
-        address,
-    };
+    let lines = Lines::of(body, address);
     stream::unfold(Some(lines), |lines| async {
         let mut lines = lines?;
         match lines.next().await {

@@ -48,7 +48,7 @@ pub(super) async fn limit(
     let Ok(permit) = streams.try_acquire_owned() else {
         let problem = Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "too many logs, operations and shells are being followed at this time",
+            "too many logs, operations, events and shells are being followed at this time",
         );
         return Err(problem.help("end some of them, or try again in a moment"));
     };

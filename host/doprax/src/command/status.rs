@@ -1,5 +1,7 @@
 //! `doprax status`: all about one app.
 
+mod watch;
+
 use super::apps::painted;
 use crate::context::Context;
 use crate::failure::Result;
@@ -17,27 +19,39 @@ use doprax_core::name::AppName;
 #[command(after_long_help = "\
 Examples:
   doprax status shop
+  doprax status shop --watch       again whenever something of it changes
   doprax status shop --json | jq -r '.containers[] | \"\\(.name) \\(.address)\"'
 
 The exit code is 0 also for an app that does not run well; `--json` has its state.")]
 pub(crate) struct Status {
     /// The app's name
     app: AppName,
+    /// Show it again whenever something of it changes, until Ctrl-C; with --json one line
+    /// each time
+    #[arg(short, long)]
+    watch: bool,
 }
 
 impl Status {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let app = context.client()?.app(&self.app).await?;
-        if context.output.json {
-            return context.output.json(&app);
+        let client = context.client()?;
+        if self.watch {
+            return watch::watch(context, &client, &self.app).await;
         }
-        head(context, &app)?;
-        containers(context, &app.containers)?;
-        troubles(context, &app.containers)?;
-        volumes(context, &app)?;
-        offers(context, &app.containers)?;
-        remarks(context, &app)
+        show(context, &client.app(&self.app).await?)
     }
+}
+
+fn show(context: &Context, app: &App) -> Result<()> {
+    if context.output.json {
+        return context.output.json(app);
+    }
+    head(context, app)?;
+    containers(context, &app.containers)?;
+    troubles(context, &app.containers)?;
+    volumes(context, app)?;
+    offers(context, &app.containers)?;
+    remarks(context, app)
 }
 
 fn head(context: &Context, app: &App) -> Result<()> {

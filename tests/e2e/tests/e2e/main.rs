@@ -11,6 +11,7 @@ mod cause;
 mod crash;
 mod domain;
 mod drift;
+mod events;
 mod guestbook;
 mod hardening;
 mod image;
