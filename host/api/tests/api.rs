@@ -13,7 +13,7 @@ use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
 use doprax_api::wire::{Change, Changed, DeployRequest, ExecRequest, Failure, Level, SetVariables};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
-use doprax_reconcile::{Config, Host, Predecessor};
+use doprax_reconcile::{Config, Host, Predecessor, docker};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
@@ -63,7 +63,9 @@ impl Api {
             allow_metadata: true,
             interval: Duration::from_secs(3600),
         };
-        let host = Host::start(config, Predecessor::default()).await.unwrap();
+        let host = Host::start(config, Predecessor::default(), docker)
+            .await
+            .unwrap();
         let path = folder.path().join("doprax.sock");
         let unix = listen::unix(&path, None).await.unwrap();
         let tcp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -23,13 +23,15 @@ use tokio::sync::{broadcast, watch};
 mod build;
 mod command;
 mod image;
+mod serve;
 mod state;
 
 pub use image::FakeImage;
+pub use state::ByHand;
 
 const ADDRESS: &str = "fake://engine";
 
-/// How an act fails that was told to.
+/// How an act fails that was told to, or is the last of its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It is not done.
@@ -74,6 +76,35 @@ impl Fake {
         state.faults.insert(act, fault);
     }
 
+    /// From before or after the `n`-th act from now on, 1 being the next, the engine does
+    /// nothing more of what it is asked to do and does not say so, as if its client were
+    /// dead.
+    pub fn hold_act(&self, n: usize, fault: Fault) {
+        let mut state = self.state();
+        state.hold = Some((state.acts.len() + n, fault));
+    }
+
+    /// Waits until it has come to the act that was to be the last.
+    pub async fn held(&self) {
+        let mut changed = self.changed.subscribe();
+        while !self.state().is_over {
+            // The sender is in this very value.
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// Does acts again, but none of those that were asked for meanwhile.
+    pub fn let_go(&self) {
+        let mut state = self.state();
+        (state.hold, state.held, state.is_over) = (None, false, false);
+    }
+
+    /// Addresses for networks that no other engine in memory on this machine gives away,
+    /// of the loopback network: there the ports of containers can be dialled.
+    pub fn pool(&self) -> Ipv4Net {
+        self.state().pool()
+    }
+
     /// While away, the engine answers nothing; what runs goes on running.
     pub fn set_away(&self, away: bool) {
         self.state().away = away;
@@ -91,14 +122,27 @@ impl Fake {
         self.hint(app);
     }
 
-    /// Someone removes a container by hand.
-    pub fn remove_by_hand(&self, container: &str) {
-        let app = self
-            .state()
-            .containers
-            .remove(container)
-            .map(|found| found.app);
+    /// Someone changes a container by hand.
+    pub fn by_hand(&self, container: &str, change: ByHand) {
+        let app = self.state().change(container, change);
         self.hint(app);
+    }
+
+    /// Someone takes an app's network away by hand.
+    pub fn lose_network(&self, app: &AppName) {
+        self.state().lose_network(app);
+        self.hint(Some(app.clone()));
+    }
+
+    /// Someone removes a volume, and before it the containers that have it.
+    pub fn lose_volume(&self, app: &AppName, volume: &VolumeName) {
+        self.state().lose_volume(app, volume);
+        self.hint(Some(app.clone()));
+    }
+
+    /// Somebody else's network takes a subnet.
+    pub fn take_subnet(&self, subnet: Ipv4Net) {
+        self.state().foreign.push(subnet);
     }
 
     /// A container prints a line.
@@ -122,6 +166,26 @@ impl Fake {
             });
         }
         Ok(state)
+    }
+
+    /// Tells who waits for it that the last act is over.
+    async fn answer_no_more<T>(&self) -> T {
+        self.state().is_over = true;
+        self.touch();
+        std::future::pending().await
+    }
+
+    /// Ends the process of a container that has just started when its image says so.
+    fn end_by_itself(&self, container: &str) {
+        let Some((time, id, started_ms)) = self.state().end_of(container) else {
+            return;
+        };
+        let engine = self.clone();
+        serve::SERVERS.spawn(async move {
+            tokio::time::sleep(time).await;
+            let app = engine.state().begin_to_crash(&id, started_ms);
+            engine.hint(app);
+        });
     }
 
     fn touch(&self) {
@@ -189,17 +253,29 @@ impl Engine for Fake {
         material: &Material,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
-        let fault = {
+        let (fault, hold, held) = {
             let mut state = self.reached()?;
             state.acts.push(act.clone());
             let number = state.acts.len();
-            state.faults.remove(&number)
+            let hold = state.hold.filter(|(at, _)| *at == number);
+            state.held |= hold.is_some();
+            (state.faults.remove(&number), hold, state.held)
         };
+        let last = hold.is_some_and(|(_, fault)| fault == Fault::After);
+        if held && !last {
+            return self.answer_no_more().await;
+        }
         if fault == Some(Fault::Before) {
             return Err(wanted());
         }
         let outcome = self.reached()?.apply(app, act, material, progress)?;
+        if let Act::StartContainer { container } | Act::RestartContainer { container, .. } = act {
+            self.end_by_itself(container);
+        }
         self.hint(Some(app.clone()));
+        if last {
+            return self.answer_no_more().await;
+        }
         if fault == Some(Fault::After) {
             Err(wanted())
         } else {
@@ -216,7 +292,10 @@ impl Engine for Fake {
     }
 
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, Error> {
-        Ok(self.reached()?.images.get(reference).map(FakeImage::facts))
+        let state = self.reached()?;
+        let mut all = state.images.values().map(FakeImage::facts);
+        let found = state.images.get(reference).map(FakeImage::facts);
+        Ok(found.or_else(|| all.find(|facts| facts.id == reference)))
     }
 
     /// Containers in memory have no insides.
@@ -314,7 +393,9 @@ impl Engine for Fake {
     }
 
     async fn subnets(&self) -> Result<Vec<Ipv4Net>, Error> {
-        Ok(self.reached()?.networks.values().copied().collect())
+        let state = self.reached()?;
+        let all = state.networks.values().chain(&state.foreign);
+        Ok(all.copied().collect())
     }
 
     async fn hints(&self) -> Result<BoxStream<'static, AppName>, Error> {

@@ -26,7 +26,7 @@ mod fake;
 pub use docker::Docker;
 pub use error::Error;
 #[cfg(feature = "fake")]
-pub use fake::{Fake, FakeImage, Fault};
+pub use fake::{ByHand, Fake, FakeImage, Fault};
 
 /// What an engine can do, as found out when it was first reached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -108,18 +108,27 @@ pub(crate) enum Wish {
     },
 }
 
+/// Docker at the address of the configuration, for the host with this identifier.
+pub fn docker(config: &Config, host: String) -> Arc<dyn Engine> {
+    Arc::new(Docker::connect(&config.engine, config.instance.clone()).of_host(host))
+}
+
 impl Host {
     /// Opens the store, the plugins and the ingress, resumes operations that were
     /// under way, and begins to keep apps as they should be. The engine need not be
     /// reachable yet. Of the sockets that were passed on, those are used that listen on an
-    /// address of the configuration.
-    pub async fn start(config: Config, predecessor: Predecessor) -> Result<Arc<Self>, StartError> {
+    /// address of the configuration. `engine` connects to the engine of the host with an
+    /// identifier, such as [`docker`] does.
+    pub async fn start(
+        config: Config,
+        predecessor: Predecessor,
+        engine: impl FnOnce(&Config, String) -> Arc<dyn Engine>,
+    ) -> Result<Arc<Self>, StartError> {
         let Predecessor { sockets, ended } = predecessor;
         let store = Store::open(&config.state).await?;
         let host_id = store.host_id().await?;
         let guard = Guard::new(&host_id, &[&config.http[..], &config.https].concat());
-        let engine = Docker::connect(&config.engine, config.instance.clone()).of_host(host_id);
-        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let engine = engine(&config, host_id);
         let plugins = Arc::new(Plugins::open(
             Some(&config.state.join("plugins")),
             BUILTIN,

@@ -52,5 +52,5 @@ pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
 pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, acme, limits};
 pub use error::{Error, StartError};
 pub use events::{After, Told};
-pub use host::{Host, Predecessor};
+pub use host::{Host, Predecessor, docker};
 pub use logs::LogLine;

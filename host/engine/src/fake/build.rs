@@ -1,4 +1,4 @@
-//! Builds of the engine in memory: of a Dockerfile it understands `FROM`, `EXPOSE`,
+//! Builds of the engine in memory: of a Dockerfile it understands `FROM`, `ENV`, `EXPOSE`,
 //! `VOLUME`, and `RUN` with `echo` and `exit`.
 
 use super::image::FakeImage;
@@ -29,8 +29,7 @@ pub(super) fn build(
         return Err(failed("the Dockerfile", Vec::new(), reason));
     };
     let count = text.lines().filter(|line| !line.trim().is_empty()).count();
-    let mut ports = Vec::new();
-    let mut volumes = Vec::new();
+    let mut image = FakeImage::new([]);
     for (number, line) in text
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -42,14 +41,20 @@ pub(super) fn build(
             ("FROM", base) if !images.contains_key(base) => {
                 return Err(failed(&step, Vec::new(), format!("{base}: not found")));
             }
-            ("EXPOSE", exposed) => {
-                ports.extend(
-                    exposed
-                        .split(' ')
-                        .filter_map(|port| port.parse::<u16>().ok()),
-                );
+            // Containers behave as those of the base do.
+            ("FROM", base) => image = images[base].clone(),
+            ("ENV", assigned) => {
+                let (name, value) = assigned.split_once('=').unwrap_or((assigned, ""));
+                image.env.insert(name.to_owned(), value.to_owned());
             }
-            ("VOLUME", folder) => volumes.push(folder.to_owned()),
+            ("EXPOSE", exposed) => {
+                let exposed = exposed.split(' ');
+                image
+                    .ports
+                    .extend(exposed.filter_map(|port| port.parse::<u16>().ok()));
+                image.ports.sort_unstable();
+            }
+            ("VOLUME", folder) => image = image.keeps(folder),
             ("RUN", script) => {
                 let (output, code) = run(script);
                 for line in &output {
@@ -63,10 +68,7 @@ pub(super) fn build(
             _ => {}
         }
     }
-    let image = FakeImage::new(ports);
-    Ok(volumes
-        .iter()
-        .fold(image, |image, folder| image.keeps(folder)))
+    Ok(image)
 }
 
 fn read(archive: &Path, name: &str) -> std::io::Result<Option<String>> {

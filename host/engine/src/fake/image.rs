@@ -2,16 +2,20 @@
 
 use crate::ImageFacts;
 use doprax_core::blueprint::sha256_hex;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// An image of the engine in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeImage {
-    ports: Vec<u16>,
-    volumes: Vec<String>,
+    pub(super) ports: Vec<u16>,
+    pub(super) volumes: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
     pub(super) files: Vec<String>,
     pub(super) printed: Vec<String>,
     pub(super) crashes: bool,
     pub(super) gets_ready: bool,
+    pub(super) ends_after: Option<Duration>,
 }
 
 impl FakeImage {
@@ -22,10 +26,12 @@ impl FakeImage {
         Self {
             ports,
             volumes: Vec::new(),
+            env: BTreeMap::new(),
             files: Vec::new(),
             printed: Vec::new(),
             crashes: false,
             gets_ready: true,
+            ends_after: None,
         }
     }
 
@@ -58,10 +64,18 @@ impl FakeImage {
         self
     }
 
-    /// A container runs, and every command that asks it whether it serves fails.
+    /// A container runs, no port of it is open, and every command that asks it whether it
+    /// serves fails.
     #[must_use]
     pub fn never_ready(mut self) -> Self {
         self.gets_ready = false;
+        self
+    }
+
+    /// A container's process serves, and ends with 1 this long after each start.
+    #[must_use]
+    pub fn ends_after(mut self, time: Duration) -> Self {
+        self.ends_after = Some(time);
         self
     }
 
@@ -72,7 +86,7 @@ impl FakeImage {
             id,
             ports: self.ports.clone(),
             volumes: self.volumes.clone(),
-            env: Default::default(),
+            env: self.env.clone(),
             size: 1 << 20,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::command::Command;
 use super::image::FakeImage;
+use super::serve::{Listening, Pool};
 use super::{Fault, build};
 use crate::{Error, Exec, LogRequest, Material, Outcome, Output, Progress, Usage};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use doprax_core::text::Text;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Everything that exists.
 pub(super) struct State {
@@ -23,10 +24,21 @@ pub(super) struct State {
     pub(super) away: bool,
     pub(super) acts: Vec<Act>,
     pub(super) faults: BTreeMap<usize, Fault>,
+    /// The act at which the engine stops answering its client, and when.
+    pub(super) hold: Option<(usize, Fault)>,
+    /// Whether it has come to that: no act is begun any more.
+    pub(super) held: bool,
+    /// Whether the last act is over.
+    pub(super) is_over: bool,
     pub(super) images: BTreeMap<String, FakeImage>,
     pub(super) registry: BTreeMap<String, FakeImage>,
     pub(super) networks: BTreeMap<AppName, Ipv4Net>,
-    volumes: BTreeSet<(AppName, VolumeName)>,
+    /// Subnets of networks that are nobody's app's.
+    pub(super) foreign: Vec<Ipv4Net>,
+    pool: Option<Pool>,
+    /// How many addresses were given away: a container that starts again has another.
+    addresses: usize,
+    pub(super) volumes: BTreeSet<(AppName, VolumeName)>,
     /// Bytes that builds left for later ones.
     pub(super) build_cache: u64,
     pub(super) containers: BTreeMap<String, Container>,
@@ -47,11 +59,49 @@ pub(super) struct Container {
     env: BTreeMap<String, String>,
     files: BTreeMap<String, Vec<u8>>,
     doing: Doing,
+    attached: bool,
     address: Option<Ipv4Addr>,
+    listening: Option<Listening>,
+    /// Whether it has the restart policy and the limit of processes that hosts give.
+    usual: bool,
     created_ms: i64,
     started_ms: Option<i64>,
     restarts: u32,
     printed: Vec<(i64, String)>,
+}
+
+impl Container {
+    fn has(&self, app: &AppName, volume: &VolumeName) -> bool {
+        self.app == *app && self.spec.mounts.iter().any(|mount| mount.name == *volume)
+    }
+
+    /// Its process ends, and stays so.
+    fn end(&mut self, code: i64) {
+        self.doing = Doing::Exited(code);
+        (self.address, self.listening) = (None, None);
+    }
+
+    fn disconnect(&mut self) {
+        self.attached = false;
+        (self.address, self.listening) = (None, None);
+    }
+}
+
+/// What a person does to a container with the engine's own command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByHand {
+    /// Ends it in good order, and leaves it so.
+    Stop,
+    /// Ends it at once, and leaves it so.
+    Kill,
+    /// Suspends it.
+    Pause,
+    /// Takes it from its app's network.
+    Disconnect,
+    /// Gives it another limit of memory, in bytes, and another restart policy.
+    Update(Option<u64>),
+    /// Takes it away.
+    Remove,
 }
 
 /// A part of a log.
@@ -80,6 +130,8 @@ enum Refusal {
     NotRunning,
     #[error("no address is free")]
     NoAddress,
+    #[error("it cannot listen at {0}")]
+    Listen(Ipv4Addr, #[source] std::io::Error),
 }
 
 fn refused(action: impl Into<String>, refusal: Refusal) -> Error {
@@ -109,9 +161,15 @@ impl State {
             away: false,
             acts: Vec::new(),
             faults: BTreeMap::new(),
+            hold: None,
+            held: false,
+            is_over: false,
             images: BTreeMap::new(),
             registry: BTreeMap::new(),
             networks: BTreeMap::new(),
+            foreign: Vec::new(),
+            pool: None,
+            addresses: 0,
             volumes: BTreeSet::new(),
             build_cache: 0,
             containers: BTreeMap::new(),
@@ -197,8 +255,14 @@ impl State {
                 return self.create(app, container, hash, spec, material);
             }
             Act::ConnectContainer { container, .. } => {
-                self.find(container)?;
-                return Ok(Outcome::AlreadyDone);
+                let found = self.find(container)?;
+                if found.attached {
+                    return Ok(Outcome::AlreadyDone);
+                }
+                found.attached = true;
+                if found.doing == Doing::Running {
+                    self.give_address(container, "connect")?;
+                }
             }
             Act::StartContainer { container } => {
                 if matches!(
@@ -218,10 +282,11 @@ impl State {
                     disk: found.spec.resources.disk,
                     ..*resources
                 };
-                if found.spec.resources == limited {
+                if found.spec.resources == limited && found.usual {
                     return Ok(Outcome::AlreadyDone);
                 }
                 found.spec.resources = limited;
+                found.usual = true;
             }
             Act::RestartContainer { container, .. } => self.start(container)?,
             Act::RenameContainer { from, to } => return self.rename(from, to),
@@ -235,8 +300,7 @@ impl State {
                 ) {
                     return Ok(Outcome::AlreadyDone);
                 }
-                found.doing = Doing::Exited(i64::from(found.doing == Doing::Restarting));
-                found.address = None;
+                found.end(i64::from(found.doing == Doing::Restarting));
             }
             Act::RemoveContainer { container } => {
                 if self.containers.remove(container).is_none() {
@@ -254,7 +318,8 @@ impl State {
             Some(found) => return Err(refuse(Refusal::OtherSubnet(*found))),
             None => {}
         }
-        if self.networks.values().any(|other| overlap(other, &subnet)) {
+        let mut others = self.networks.values().chain(&self.foreign);
+        if others.any(|other| overlap(other, &subnet)) {
             return Err(Error::SubnetTaken { subnet });
         }
         self.networks.insert(app.clone(), subnet);
@@ -288,7 +353,10 @@ impl State {
         spec: &Spec,
         material: &Material,
     ) -> Result<Outcome, Error> {
-        let mut env = material.env.clone();
+        let reference = spec.image.reference();
+        let known = self.images.get(reference);
+        let mut env = known.map(|image| image.env.clone()).unwrap_or_default();
+        env.extend(material.env.clone());
         for (variable, value) in &spec.env {
             env.insert(variable.clone(), fill(&value.value, material)?);
         }
@@ -316,7 +384,6 @@ impl State {
             }
             None => {}
         }
-        let reference = spec.image.reference();
         let image = self.images.get(reference);
         let image_id = image.ok_or_else(|| missing(reference))?.facts().id;
         let lacks = |volume: &VolumeName| !self.volumes.contains(&(app.clone(), volume.clone()));
@@ -333,7 +400,10 @@ impl State {
             env,
             files,
             doing: Doing::Created,
+            attached: true,
             address: None,
+            listening: None,
+            usual: true,
             created_ms: self.now_ms(),
             started_ms: None,
             restarts: 0,
@@ -345,23 +415,15 @@ impl State {
 
     fn start(&mut self, name: &str) -> Result<(), Error> {
         let now = self.now_ms();
-        let app = self.find(name)?.app.clone();
-        let refuse = |refusal| refused(format!("start container {name}"), refusal);
-        let subnet = self
-            .networks
-            .get(&app)
-            .ok_or_else(|| refuse(Refusal::NoNetwork))?;
-        let taken: BTreeSet<Ipv4Addr> = self
-            .containers
-            .values()
-            .filter_map(|found| found.address)
-            .collect();
-        // The first host is the gateway.
-        let address = subnet
-            .hosts()
-            .skip(1)
-            .find(|address| !taken.contains(address));
-        let address = address.ok_or_else(|| refuse(Refusal::NoAddress))?;
+        let found = self.find(name)?;
+        (found.address, found.listening) = (None, None);
+        let (app, attached) = (found.app.clone(), found.attached);
+        if attached && !self.networks.contains_key(&app) {
+            return Err(refused(
+                format!("start container {name}"),
+                Refusal::NoNetwork,
+            ));
+        }
         let images = self.images.clone();
         let found = self.find(name)?;
         let image = images.get(found.spec.image.reference());
@@ -380,7 +442,44 @@ impl State {
         } else {
             Doing::Running
         };
-        found.address = (!crashes).then_some(address);
+        if attached && !crashes {
+            self.give_address(name, "start")?;
+        }
+        Ok(())
+    }
+
+    /// Gives a container that runs an address on its app's network, and opens its ports.
+    fn give_address(&mut self, name: &str, action: &str) -> Result<(), Error> {
+        let refuse = |refusal| refused(format!("{action} container {name}"), refusal);
+        let app = self.find(name)?.app.clone();
+        let subnet = self
+            .networks
+            .get(&app)
+            .ok_or_else(|| refuse(Refusal::NoNetwork))?;
+        let taken: BTreeSet<Ipv4Addr> = self
+            .containers
+            .values()
+            .filter_map(|found| found.address)
+            .collect();
+        // The first host is the gateway.
+        let hosts: Vec<Ipv4Addr> = subnet.hosts().skip(1).collect();
+        self.addresses += 1;
+        let (before, after) = hosts.split_at(self.addresses % hosts.len().max(1));
+        let address = after
+            .iter()
+            .chain(before)
+            .find(|address| !taken.contains(address));
+        let address = *address.ok_or_else(|| refuse(Refusal::NoAddress))?;
+        let images = self.images.clone();
+        let found = self.find(name)?;
+        let image = images.get(found.spec.image.reference());
+        let ports = image.filter(|image| image.gets_ready);
+        let ports = ports.map(|image| image.ports.clone()).unwrap_or_default();
+        let answer = found.env.get("ANSWER").cloned();
+        let answer = answer.unwrap_or_else(|| found.spec.name.to_string());
+        let listening = Listening::open(address, &ports, &answer);
+        let listening = listening.map_err(|error| refuse(Refusal::Listen(address, error)))?;
+        (found.address, found.listening) = (Some(address), Some(listening));
         Ok(())
     }
 
@@ -410,15 +509,19 @@ impl State {
         self.volumes.contains(&(app.clone(), volume.clone()))
     }
 
+    /// A person removes a volume, and before it the containers that have it.
+    pub(super) fn lose_volume(&mut self, app: &AppName, volume: &VolumeName) {
+        self.containers.retain(|_, found| !found.has(app, volume));
+        self.volumes.remove(&(app.clone(), volume.clone()));
+    }
+
     pub(super) fn remove_volume(
         &mut self,
         app: &AppName,
         volume: &VolumeName,
     ) -> Result<Outcome, Error> {
-        let has = |found: &Container| {
-            found.app == *app && found.spec.mounts.iter().any(|mount| mount.name == *volume)
-        };
-        if let Some((name, _)) = self.containers.iter().find(|(_, found)| has(found)) {
+        let mut containers = self.containers.iter();
+        if let Some((name, _)) = containers.find(|(_, found)| found.has(app, volume)) {
             let refusal = Refusal::VolumeInUse(name.clone());
             return Err(refused(format!("remove volume {volume} of {app}"), refusal));
         }
@@ -447,7 +550,66 @@ impl State {
         let found = self.containers.get_mut(name)?;
         found.restarts += 1;
         found.started_ms = Some(now);
+        if let Some(listening) = &mut found.listening {
+            listening.begin_anew().ok()?;
+        }
         Some(found.app.clone())
+    }
+
+    /// The process of this container ends with 1, and does so at once at each start from
+    /// now on; nothing if it is not the start that is meant, or not there any more.
+    pub(super) fn begin_to_crash(&mut self, id: &str, started_ms: i64) -> Option<AppName> {
+        let mut containers = self.containers.values_mut();
+        let found = containers
+            .find(|found| found.id == id && found.started_ms == Some(started_ms))
+            .filter(|found| found.doing == Doing::Running)?;
+        found.end(1);
+        found.doing = Doing::Restarting;
+        Some(found.app.clone())
+    }
+
+    /// When a container's process ends by itself, with its id and its latest start.
+    pub(super) fn end_of(&self, name: &str) -> Option<(Duration, String, i64)> {
+        let found = self.containers.get(name)?;
+        let image = self.images.get(found.spec.image.reference())?;
+        Some((image.ends_after?, found.id.clone(), found.started_ms?))
+    }
+
+    /// A person changes a container with the engine's own command.
+    pub(super) fn change(&mut self, name: &str, change: ByHand) -> Option<AppName> {
+        let found = self.containers.get_mut(name)?;
+        let app = found.app.clone();
+        match change {
+            ByHand::Stop => found.end(0),
+            ByHand::Kill => found.end(137),
+            ByHand::Pause => {
+                found.doing = Doing::Paused;
+                if let Some(listening) = &mut found.listening {
+                    listening.pause();
+                }
+            }
+            ByHand::Disconnect => found.disconnect(),
+            ByHand::Update(memory) => {
+                found.spec.resources.memory = memory;
+                found.usual = false;
+            }
+            ByHand::Remove => drop(self.containers.remove(name)),
+        }
+        Some(app)
+    }
+
+    /// A person takes an app's network away, with every container's place in it.
+    pub(super) fn lose_network(&mut self, app: &AppName) {
+        let containers = self.containers.values_mut();
+        for found in containers.filter(|found| found.app == *app) {
+            found.disconnect();
+        }
+        self.networks.remove(app);
+    }
+
+    /// Addresses that are this engine's alone.
+    pub(super) fn pool(&mut self) -> Ipv4Net {
+        self.pool.get_or_insert_with(Pool::take).net
     }
 
     /// What exists by app; with the restarts and starts of containers if asked for.
@@ -490,7 +652,7 @@ impl State {
             service: found.spec.name.clone(),
             hash: found.hash.clone(),
             state: found.doing,
-            attached: true,
+            attached: found.attached,
             address: found.address,
             created: found.created_ms / 1000,
             started_ms: found.started_ms,
@@ -506,7 +668,7 @@ impl State {
                 memory: found.spec.resources.memory,
                 millicpus: found.spec.resources.millicpus,
                 machine_millicpus: 2000,
-                usual: true,
+                usual: found.usual,
             }),
             healthcheck: None,
             image_id: found.image_id.clone(),

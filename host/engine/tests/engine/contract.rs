@@ -1,6 +1,8 @@
 //! What every engine does, written once.
 
-use crate::stage::{DEBIAN, REDIS, Stage, command_of, container, hash, literal, until, volume};
+use crate::stage::{
+    DEBIAN, REDIS, Stage, command_of, container, hash, literal, ping, until, volume,
+};
 use doprax_core::blueprint::{Content, Env, File};
 use doprax_core::name::AppName;
 use doprax_core::observed::State;
@@ -10,7 +12,7 @@ use doprax_core::secret::SecretName;
 use doprax_core::source::Recipe;
 use doprax_core::spec::VolumeMount;
 use doprax_core::text::{Part, Text};
-use doprax_engine::{Error, Event, Exec, LogRequest, Outcome};
+use doprax_engine::{ByHand, Error, Event, Exec, LogRequest, Outcome};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 
@@ -515,6 +517,97 @@ pub(crate) async fn limits_change_while_a_container_runs(stage: Arc<Stage>) {
         stage.apply(&nobody).await,
         Err(Error::NoContainer { .. })
     ));
+}
+
+pub(crate) async fn a_port_is_dialled_while_its_container_runs(stage: Arc<Stage>) {
+    stage.network().await;
+    let name = stage.start(&container("redis", REDIS)).await;
+    let answers = async || {
+        let address = stage.container(&name).await.address?;
+        let answer = ping(address).await?;
+        assert_eq!(answer, "+PONG\r\n");
+        Some(address)
+    };
+    until("an answer", answers).await;
+    let restart = Act::RestartContainer {
+        container: name.clone(),
+        grace_ms: 5_000,
+    };
+    stage.must(restart).await;
+    let address = until("an answer after a restart", answers).await;
+    let stop = Act::StopContainer {
+        container: name.clone(),
+        grace_ms: 5_000,
+    };
+    stage.must(stop).await;
+    assert_eq!(ping(address).await, None);
+    let start = Act::StartContainer {
+        container: name.clone(),
+    };
+    stage.must(start).await;
+    let address = until("an answer after a start", answers).await;
+    stage.must(Act::RemoveContainer { container: name }).await;
+    assert_eq!(ping(address).await, None);
+}
+
+pub(crate) async fn what_a_person_does_by_hand_is_seen(stage: Arc<Stage>) {
+    stage.network().await;
+    let mut redis = container("redis", REDIS);
+    redis.resources.memory = Some(64 << 20);
+    let name = stage.start(&redis).await;
+    let start = Act::StartContainer {
+        container: name.clone(),
+    };
+    let address = async || {
+        let found = stage.container(&name).await;
+        let address = found.address.filter(|_| found.state == State::Running)?;
+        ping(address).await.map(|_| address)
+    };
+    for (change, code) in [(ByHand::Stop, 0), (ByHand::Kill, 137)] {
+        let before = until("an answer", address).await;
+        stage.by_hand(&name, change).await;
+        let found = stage.container(&name).await;
+        assert_eq!(
+            (found.state, found.address, found.attached),
+            (State::Exited(code), None, true),
+            "{change:?}"
+        );
+        assert_eq!(ping(before).await, None);
+        stage.must(start.clone()).await;
+    }
+
+    let before = until("an answer", address).await;
+    stage.by_hand(&name, ByHand::Disconnect).await;
+    let found = stage.container(&name).await;
+    let place = (found.state, found.address, found.attached);
+    assert_eq!(place, (State::Running, None, false));
+    assert_eq!(ping(before).await, None);
+    let connect = Act::ConnectContainer {
+        container: name.clone(),
+        aliases: redis.aliases.clone(),
+    };
+    stage.must(connect.clone()).await;
+    until("an answer on the network again", address).await;
+    assert_eq!(stage.apply(&connect).await.unwrap(), Outcome::AlreadyDone);
+
+    stage.by_hand(&name, ByHand::Update(Some(128 << 20))).await;
+    let limits = stage.container(&name).await.limits.unwrap();
+    assert_eq!((limits.memory, limits.usual), (Some(128 << 20), false));
+    let update = Act::UpdateContainer {
+        container: name.clone(),
+        resources: redis.resources,
+    };
+    stage.must(update).await;
+    let limits = stage.container(&name).await.limits.unwrap();
+    assert!(limits.hold(&redis.resources), "{limits:?}");
+
+    let before = until("an answer", address).await;
+    stage.by_hand(&name, ByHand::Pause).await;
+    let found = stage.container(&name).await;
+    assert_eq!((found.state, found.attached), (State::Paused, true));
+    assert_eq!(ping(before).await, None);
+    stage.by_hand(&name, ByHand::Remove).await;
+    assert_eq!(stage.engine.container(&name).await.unwrap(), None);
 }
 
 pub(crate) async fn changes_are_hinted_at(stage: Arc<Stage>) {

@@ -4,7 +4,9 @@ use crate::stage::{REDIS, command_of, container, hash};
 use doprax_core::name::{AppName, Instance, ServiceName};
 use doprax_core::observed::State;
 use doprax_core::plan::Act;
-use doprax_engine::{Engine as _, Error, Fake, FakeImage, Fault, Material, Outcome, Progress};
+use doprax_engine::{
+    ByHand, Engine as _, Error, Fake, FakeImage, Fault, Material, Outcome, Progress,
+};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 
@@ -96,6 +98,25 @@ async fn the_nth_act_fails_before_or_after_it_is_done() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_dead_hears_nothing_and_moves_nothing() {
+    for fault in [Fault::Before, Fault::After] {
+        let fixture = Fixture::new(FakeImage::new([]));
+        let network = fixture.network();
+        fixture.fake.hold_act(1, fault);
+        for _ in 0..2 {
+            tokio::select! {
+                done = fixture.apply(&network) => panic!("{done:?}"),
+                () = fixture.fake.held() => {}
+            }
+        }
+        let observed = fixture.fake.observe(&fixture.app).await.unwrap();
+        assert_eq!(observed.network.is_some(), fault == Fault::After);
+        fixture.fake.let_go();
+        fixture.apply(&network).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_engine_that_is_away_answers_nothing_and_comes_back() {
     let fixture = Fixture::started(FakeImage::new([])).await;
     let mut hints = fixture.fake.hints().await.unwrap();
@@ -119,7 +140,7 @@ async fn a_container_crashes_and_is_removed_by_hand() {
     let after = fixture.redis().await;
     assert_eq!((after.state, after.restarts), (State::Running, 1));
     assert!(after.started_ms > before.started_ms);
-    fixture.fake.remove_by_hand(&fixture.name);
+    fixture.fake.by_hand(&fixture.name, ByHand::Remove);
     assert_eq!(fixture.fake.container(&fixture.name).await.unwrap(), None);
 }
 

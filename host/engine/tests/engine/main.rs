@@ -59,6 +59,8 @@ on_both! {
     one_that_crashes_again_and_again_can_be_renamed
     every_app_is_seen_by_its_own_instance
     limits_change_while_a_container_runs
+    a_port_is_dialled_while_its_container_runs
+    what_a_person_does_by_hand_is_seen
     changes_are_hinted_at
     an_image_is_built_from_source
     a_failed_build_shows_the_step_and_its_last_lines

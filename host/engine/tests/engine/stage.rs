@@ -9,7 +9,7 @@ use doprax_core::resources::Resources;
 use doprax_core::spec::Strategy;
 use doprax_core::text::Text;
 use doprax_engine::{
-    Docker, Engine, Error, Event, Exec, Fake, FakeImage, Material, Outcome, Progress,
+    ByHand, Docker, Engine, Error, Event, Exec, Fake, FakeImage, Material, Outcome, Progress,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 
 /// An image that both engines have: a real Redis on one, its likeness on the other.
 pub(crate) const REDIS: &str = "doprax-test/redis:7";
@@ -25,11 +26,19 @@ pub(crate) const REDIS: &str = "doprax-test/redis:7";
 /// An image with a shell, for builds.
 pub(crate) const DEBIAN: &str = "doprax-test/debian:bookworm";
 
+/// Where networks of tests on a real engine are.
+const NETWORKS: &str = "10.219.0.0/16";
+
+/// How long a connection and its answer may take.
+const DIAL: Duration = Duration::from_secs(2);
+
 /// How long anything may take that is waited for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage {
     pub(crate) engine: Arc<dyn Engine>,
+    /// The engine as who works by hand reaches it.
+    hands: Hands,
     pub(crate) instance: Instance,
     pub(crate) app: AppName,
     pub(crate) material: Material,
@@ -37,12 +46,19 @@ pub(crate) struct Stage {
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
 }
 
+enum Hands {
+    Fake(Fake),
+    /// By its socket.
+    Docker(String),
+}
+
 impl Stage {
-    fn new(engine: Arc<dyn Engine>, instance: Instance) -> Self {
+    fn new(engine: Arc<dyn Engine>, hands: Hands, instance: Instance) -> Self {
         let events = Arc::<Mutex<Vec<Event>>>::default();
         let seen = Arc::clone(&events);
         Self {
             engine,
+            hands,
             instance,
             app: AppName::new("shop").unwrap(),
             material: Material::default(),
@@ -58,7 +74,7 @@ impl Stage {
         let redis = FakeImage::new([6379]).prints("* Ready to accept connections");
         fake.add_image(REDIS, redis);
         fake.add_image(DEBIAN, FakeImage::new([]));
-        Self::new(Arc::new(fake), instance)
+        Self::new(Arc::new(fake.clone()), Hands::Fake(fake), instance)
     }
 
     /// A stage on the engine that `DOPRAX_TEST_ENGINE` names, if it does.
@@ -71,7 +87,11 @@ impl Stage {
         };
         let instance = instance(name);
         let docker = Docker::connect(&address, instance.clone());
-        Some(Self::new(Arc::new(docker), instance))
+        Some(Self::new(
+            Arc::new(docker),
+            Hands::Docker(address),
+            instance,
+        ))
     }
 
     /// Runs a test on the stage and clears it, first and last, also when it fails.
@@ -128,9 +148,13 @@ impl Stage {
         for byte in self.instance.label().bytes() {
             digest = digest.wrapping_mul(31).wrapping_add(byte);
         }
-        for offset in 0..=u8::MAX {
-            let third = digest.wrapping_add(offset);
-            let subnet = format!("10.219.{third}.0/24").parse().unwrap();
+        let networks = match &self.hands {
+            Hands::Fake(fake) => fake.pool(),
+            Hands::Docker(_) => NETWORKS.parse().unwrap(),
+        };
+        let subnets: Vec<ipnet::Ipv4Net> = networks.subnets(24).unwrap().collect();
+        for offset in 0..subnets.len() {
+            let subnet = subnets[(usize::from(digest) + offset) % subnets.len()];
             match self.apply(&Act::CreateNetwork { subnet }).await {
                 Ok(_) => return subnet,
                 Err(Error::SubnetTaken { .. }) => {}
@@ -167,6 +191,45 @@ impl Stage {
         })
         .await;
         container
+    }
+
+    /// Changes a container as a person does with the engine's own command.
+    pub(crate) async fn by_hand(&self, container: &str, change: ByHand) {
+        let address = match &self.hands {
+            Hands::Fake(fake) => return fake.by_hand(container, change),
+            Hands::Docker(address) => address,
+        };
+        let of = format!("/containers/{container}");
+        let network = self.instance.network(&self.app);
+        let (method, path, body) = match change {
+            ByHand::Stop => ("POST", format!("{of}/stop?t=5"), String::new()),
+            ByHand::Kill => ("POST", format!("{of}/kill"), String::new()),
+            ByHand::Pause => ("POST", format!("{of}/pause"), String::new()),
+            ByHand::Disconnect => (
+                "POST",
+                format!("/networks/{network}/disconnect"),
+                format!(r#"{{"Container": "{container}", "Force": true}}"#),
+            ),
+            ByHand::Update(memory) => {
+                let memory = memory.unwrap_or_default();
+                let body = format!(
+                    r#"{{"Memory": {memory}, "MemorySwap": {memory}, "RestartPolicy": {{"Name": "no"}}}}"#
+                );
+                ("POST", format!("{of}/update"), body)
+            }
+            ByHand::Remove => ("DELETE", format!("{of}?force=1"), String::new()),
+        };
+        let request = format!(
+            "{method} /v1.41{path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let socket = address.strip_prefix("unix://").unwrap();
+        let mut stream = UnixStream::connect(socket).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 2"), "{change:?}: {answer}");
     }
 
     pub(crate) async fn observe(&self) -> Observed {
@@ -215,6 +278,18 @@ impl Stage {
         assert_eq!(code, 0, "{command:?}: {out}{err}");
         out
     }
+}
+
+/// What Redis at this address answers to a `PING`; nothing where nobody answers.
+pub(crate) async fn ping(address: std::net::Ipv4Addr) -> Option<String> {
+    let asked = async {
+        let mut stream = TcpStream::connect((address, 6379)).await?;
+        stream.write_all(b"PING\r\n").await?;
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer).await?;
+        std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    tokio::time::timeout(DIAL, asked).await.ok()?.ok()
 }
 
 /// Waits until `check` gives something.

@@ -69,7 +69,7 @@ enum HandedOver {
 impl Post<'_> {
     /// Makes this process the host, now that it has the state folder.
     pub(super) async fn take(&self, lock: Lock, before: Predecessor) -> Result<Running> {
-        let host = Host::start(self.config.clone(), before)
+        let host = Host::start(self.config.clone(), before, doprax_reconcile::docker)
             .await
             .map_err(not_started)?;
         match self.serve.listen(&self.config.state, self.group).await {

@@ -1,0 +1,165 @@
+//! What containers of the engine in memory listen on: each port that their image exposes,
+//! at their address, where that is one of the loopback network. There every address can
+//! be bound, and dialled as a container's is.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, body};
+use hyper_util::rt::TokioIo;
+use ipnet::Ipv4Net;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{LazyLock, mpsc};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Pools of this prefix length are told apart in these networks of 127.0.0.0/8.
+const POOL_PREFIX: u8 = 20;
+const POOLS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 64, 0, 0), 10);
+
+/// Whoever listens here, at the first address of a pool, has the pool.
+const POOL_PORT: u16 = 47_001;
+
+/// Containers serve whatever becomes of the host and its runtime.
+pub(super) static SERVERS: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    runtime.expect("a runtime for the containers in memory can be built")
+});
+
+/// Addresses that no other engine in memory on this machine gives its containers.
+pub(super) struct Pool {
+    pub(super) net: Ipv4Net,
+    _held: TcpListener,
+}
+
+impl Pool {
+    /// A pool that nobody has.
+    pub(super) fn take() -> Self {
+        let pools = POOLS.subnets(POOL_PREFIX).into_iter().flatten();
+        let free = pools.into_iter().find_map(|net| {
+            let held = TcpListener::bind((net.network(), POOL_PORT)).ok()?;
+            Some(Self { net, _held: held })
+        });
+        free.expect("some of a thousand pools is free")
+    }
+}
+
+/// The open ports of a container that runs.
+pub(super) struct Listening {
+    ports: Vec<Port>,
+    answer: Bytes,
+}
+
+struct Port {
+    /// Open for as long as the container runs or is paused.
+    socket: TcpListener,
+    server: Option<Server>,
+}
+
+/// Accepts connections until it is dropped.
+struct Server {
+    task: AbortHandle,
+    /// Disconnected once the task has closed its sockets.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Nothing is ever sent.
+        let _ = self.ended.recv();
+    }
+}
+
+impl Listening {
+    /// Opens these ports at an address. Every request is answered with `answer`, and
+    /// Redis' `PING` as Redis answers it.
+    pub(super) fn open(address: Ipv4Addr, ports: &[u16], answer: &str) -> io::Result<Self> {
+        let ports = if address.is_loopback() { ports } else { &[] };
+        let sockets = ports.iter().map(|port| {
+            let socket = TcpListener::bind((address, *port))?;
+            socket.set_nonblocking(true)?;
+            Ok(Port {
+                socket,
+                server: None,
+            })
+        });
+        let mut listening = Self {
+            ports: sockets.collect::<io::Result<_>>()?,
+            answer: Bytes::copy_from_slice(answer.as_bytes()),
+        };
+        listening.go_on()?;
+        Ok(listening)
+    }
+
+    /// Accepts connections and answers nothing, as a process that is suspended.
+    pub(super) fn pause(&mut self) {
+        for port in &mut self.ports {
+            port.server = None;
+        }
+    }
+
+    /// Answers again.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        for port in &mut self.ports {
+            port.server = Some(Server::start(port.socket.try_clone()?, &self.answer)?);
+        }
+        Ok(())
+    }
+
+    /// Cuts every connection, as the end of a process does.
+    pub(super) fn begin_anew(&mut self) -> io::Result<()> {
+        self.pause();
+        self.go_on()
+    }
+}
+
+impl Server {
+    fn start(socket: TcpListener, answer: &Bytes) -> io::Result<Self> {
+        let (ends, ended) = mpsc::channel();
+        let answer = answer.clone();
+        let runtime = SERVERS.enter();
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        drop(runtime);
+        let task = SERVERS.spawn(async move {
+            // Dropped in this order.
+            let (mut connections, socket, _ends) = (JoinSet::new(), socket, ends);
+            loop {
+                if let Ok((stream, _)) = socket.accept().await {
+                    connections.spawn(serve(stream, answer.clone()));
+                }
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self {
+            task: task.abort_handle(),
+            ended,
+        })
+    }
+}
+
+async fn serve(mut stream: TcpStream, answer: Bytes) {
+    let mut first = [0; 4];
+    if stream.peek(&mut first).await.is_ok() && first == *b"PING" {
+        // Whoever asked sees how it went.
+        let _ = async {
+            stream.read_exact(&mut [0; 6]).await?;
+            stream.write_all(b"+PONG\r\n").await
+        }
+        .await;
+        return;
+    }
+    let answer = service_fn(|_: Request<body::Incoming>| {
+        let answer = Response::new(Full::new(answer.clone()));
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+    // A client that goes away harms nobody.
+    let _ = connection.await;
+}
