@@ -3,19 +3,27 @@
 //! h2 reads and writes the frames; each request is a task of its own (`stream`). hyper's
 //! server, which does that too, has no interim answers. Here is how long a connection may
 //! be idle or lost, a client may keep a response or its socket waiting, and how often it
-//! may ask and cancel.
+//! may ask and cancel. What h2 refuses or drops without a word is seen in what passes by
+//! (`watch`).
 
 mod date;
+mod frames;
+mod hpack;
 mod paced;
 mod pings;
 mod stream;
 mod streams;
+mod watch;
 
-use crate::gate::Deadline;
+pub(crate) use streams::Known;
+pub(crate) use watch::Fault;
+
+use crate::gate::{Deadline, Refusal};
 use crate::limits::Limits;
 use crate::proxy::Client;
 use bytes::Bytes;
 use h2::server::Connection;
+use http::StatusCode;
 use paced::Paced;
 use pings::Pings;
 use std::future::{Future, poll_fn};
@@ -28,6 +36,7 @@ use stream::Stream;
 use streams::Streams;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::timeout;
+use watch::Refused;
 
 /// Bytes of a request's body that arrive before a container takes them, at most: of
 /// one request, and of all requests of a connection.
@@ -85,9 +94,11 @@ where
             while let Poll::Ready(accepted) = connection.poll_accept(cx) {
                 match accepted {
                     Some(Ok((request, respond))) => {
+                        socket.accept(respond.stream_id().into());
                         tokio::spawn(Stream::new(&client, &streams, request, respond));
                     }
                     ended => {
+                        note_refused(&client, &socket);
                         // What was to be said at the end, as far as it leaves at once.
                         let _ = socket.poll_release(cx);
                         let ended = ended.map_or(Ok(()), |ended| ended.map(drop));
@@ -95,6 +106,7 @@ where
                     }
                 }
             }
+            note_refused(&client, &socket);
             if let Poll::Ready(Err(error)) = socket.poll_release(cx) {
                 return Poll::Ready(Err(Error::Socket(error)));
             }
@@ -127,11 +139,34 @@ where
     })
     .await;
     drop(connection);
+    if let Err(Error::Broken(error)) = &ended
+        && error.is_go_away()
+        && error.is_library()
+    {
+        let why = format!("the connection is malformed, and was ended: {error}");
+        client.refused_below(StatusCode::BAD_REQUEST, &why);
+    }
     if ended.is_ok() {
         // It may be longer than the time allows; then the client has had its chance.
         let _ = timeout(LINGER, linger(socket)).await;
     }
     ended
+}
+
+/// Remembers the requests that h2 has refused, of which nobody else hears.
+fn note_refused<S>(client: &Client, socket: &Paced<S>) {
+    for refused in socket.refused() {
+        match refused {
+            Refused::Reset => client.refused_below(
+                StatusCode::BAD_REQUEST,
+                "the request is malformed, and was reset (RFC 9113 section 8.1.1)",
+            ),
+            Refused::TooLarge => client.refused_below(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                Refusal::HeadTooLarge.reason(),
+            ),
+        }
+    }
 }
 
 async fn handshake<S>(

@@ -24,7 +24,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, STRICT_TRANSPORT_SECURITY,
 };
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -135,26 +135,50 @@ impl Client {
             let read = self.wire.refusal().is_none();
             let said = |text: &str| if read { text.to_owned() } else { String::new() };
             Box::new(AccessRecord {
-                time: SystemTime::now(),
-                app: None,
-                host: String::new(),
                 method: said(access::cut_method(request.method().as_str())),
                 path: said(access::cut_path(request.uri().path())),
-                protocol: match request.version() {
-                    Version::HTTP_2 => "HTTP/2.0",
-                    Version::HTTP_10 => "HTTP/1.0",
-                    _ => "HTTP/1.1",
-                },
-                secure: self.shown.is_some(),
-                status: None,
-                bytes: 0,
-                duration: Duration::ZERO,
-                client: self.origin.client(request.headers()),
-                request_id: None,
-                error: None,
+                ..self.record(request.version(), request.headers())
             })
         });
         Account::new(&self.local, record)
+    }
+
+    /// A record of a request of which no more is known.
+    fn record(&self, version: Version, headers: &HeaderMap) -> AccessRecord {
+        AccessRecord {
+            time: SystemTime::now(),
+            app: None,
+            host: String::new(),
+            method: String::new(),
+            path: String::new(),
+            protocol: match version {
+                Version::HTTP_2 => "HTTP/2.0",
+                Version::HTTP_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
+            secure: self.shown.is_some(),
+            status: None,
+            bytes: 0,
+            duration: Duration::ZERO,
+            client: self.origin.client(headers),
+            request_id: None,
+            error: None,
+        }
+    }
+
+    /// Counts and records a request by HTTP/2 that was refused before anybody here could
+    /// read it, as one that was answered with `status`.
+    pub(crate) fn refused_below(&self, status: StatusCode, why: &str) {
+        let none = HeaderMap::new();
+        tracing::debug!(client = %self.origin.client(&none), why, "a request was refused");
+        let recorded = self.local.shared.records.wants(&none);
+        let record = recorded.then(|| {
+            Box::new(AccessRecord {
+                error: Some(why.to_owned()),
+                ..self.record(Version::HTTP_2, &none)
+            })
+        });
+        Account::new(&self.local, record).answered(status.as_u16());
     }
 
     fn route(

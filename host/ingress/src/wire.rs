@@ -16,6 +16,11 @@ pub(crate) enum Wire {
     Http2,
 }
 
+/// Marks a request by HTTP/2 whose scheme is empty. Its target has it only beside an
+/// authority.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoScheme;
+
 impl Wire {
     /// Why the request that is being served is refused; a later part of its body may
     /// be the reason.
@@ -51,7 +56,7 @@ impl Wire {
         }
         let host = match self {
             Self::Http1(_) => http1_host(request.uri(), request.headers())?,
-            Self::Http2 => http2_host(request.uri(), request.headers())?,
+            Self::Http2 => http2_host(request)?,
         };
         let target = request.uri().path_and_query();
         let target = target.map_or("/", PathAndQuery::as_str);
@@ -79,11 +84,12 @@ fn http1_host(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
 /// The authority stands for the `Host` field, which may be there as well if it says
 /// the same (RFC 9113 section 8.3.1). What is passed on as HTTP/1 must not have
 /// two lengths.
-fn http2_host(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+fn http2_host<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
+    let (uri, headers) = (request.uri(), request.headers());
     if let Some(refusal) = fields::malformed(headers) {
         return Err(refusal);
     }
-    if uri.scheme_str().is_some_and(str::is_empty) {
+    if request.extensions().get::<NoScheme>().is_some() {
         return Err(Refusal::Scheme);
     }
     if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {

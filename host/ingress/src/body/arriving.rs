@@ -49,6 +49,12 @@ impl Arriving {
         }
     }
 
+    /// See [`Incoming::has_pseudo_trailers`].
+    pub(super) fn has_pseudo_trailers(&self) -> bool {
+        let incoming = self.incoming.as_ref();
+        incoming.is_some_and(Incoming::has_pseudo_trailers)
+    }
+
     pub(super) fn is_end_stream(&self) -> bool {
         self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }

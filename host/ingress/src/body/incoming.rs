@@ -1,6 +1,7 @@
 //! The body of a request as the two protocols bring it.
 
 use super::BoxError;
+use crate::http2::{Fault, Known};
 use crate::interim::Interim;
 use bytes::Bytes;
 use h2::RecvStream;
@@ -27,6 +28,7 @@ pub(crate) struct Stream {
     ended: bool,
     /// Whom to tell that the body is wanted, if the client waits for that.
     wanted: Option<Arc<Interim>>,
+    known: Known,
 }
 
 impl Incoming {
@@ -36,12 +38,14 @@ impl Incoming {
         stream: RecvStream,
         length: Option<u64>,
         wanted: Option<Arc<Interim>>,
+        known: Known,
     ) -> Self {
         Self::Http2(Stream {
             stream,
             left: length,
             ended: false,
             wanted,
+            known,
         })
     }
 
@@ -56,6 +60,14 @@ impl Incoming {
                 Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
             }
             Self::Http2(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    /// Whether a pseudo-field stands in the trailers that have come.
+    pub(crate) fn has_pseudo_trailers(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(stream) => stream.known.has(Fault::Trailers),
         }
     }
 

@@ -130,7 +130,12 @@ impl Body for RequestBody {
                 quiet.clear();
                 // The gate has read those of HTTP/1.
                 if let (true, Some(Ok(frame))) = (by_http2, &frame)
-                    && let Some(refusal) = frame.trailers_ref().and_then(fields::malformed)
+                    && let Some(trailers) = frame.trailers_ref()
+                    && let Some(refusal) = fields::malformed(trailers).or_else(|| {
+                        arriving
+                            .has_pseudo_trailers()
+                            .then_some(Refusal::PseudoTrailer)
+                    })
                 {
                     progress.fail(refusal);
                     return Poll::Ready(Some(Err("the trailers are malformed".into())));

@@ -41,6 +41,8 @@ pub(crate) enum Refusal {
     Target,
     /// No scheme.
     Scheme,
+    /// A pseudo-field stands after the body.
+    PseudoTrailer,
     /// CONNECT: this is no forward proxy.
     Connect,
     /// The request line is longer than allowed.
@@ -95,6 +97,7 @@ impl Refusal {
             }
             Self::Target => "The target of the request is neither a path nor a URL.",
             Self::Scheme => "The scheme of the request is empty.",
+            Self::PseudoTrailer => "A pseudo-field stands in the trailers of the request.",
             Self::Connect => "CONNECT is for forward proxies; this server is none.",
             Self::TargetTooLong => "The address of the request is too long.",
             Self::HeadTooLarge => {

@@ -5,6 +5,7 @@
 //! fits in.
 
 use super::streams::Streams;
+use super::watch::{Refused, Watch};
 use crate::gate::Deadline;
 use std::io;
 use std::pin::Pin;
@@ -28,6 +29,7 @@ struct Socket<S> {
     /// So many of these have left.
     left: usize,
     streams: Streams,
+    watch: Watch,
     limit: Duration,
     writing: Deadline,
 }
@@ -45,6 +47,7 @@ impl<S> Paced<S> {
             held: Vec::new(),
             left: 0,
             streams,
+            watch: Watch::new(),
             limit,
             writing: Deadline::default(),
         })))
@@ -52,6 +55,16 @@ impl<S> Paced<S> {
 
     fn socket(&self) -> MutexGuard<'_, Socket<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// h2 has handed this request on.
+    pub(super) fn accept(&self, stream: u32) {
+        self.socket().watch.accept(stream);
+    }
+
+    /// See [`Watch::refused`].
+    pub(super) fn refused(&self) -> Vec<Refused> {
+        self.socket().watch.refused()
     }
 }
 
@@ -114,7 +127,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket().socket).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let Socket {
+            socket,
+            streams,
+            watch,
+            ..
+        } = &mut *self.socket();
+        ready!(Pin::new(socket).poll_read(cx, buf))?;
+        watch.read(&buf.filled()[before..], |stream, fault| {
+            streams.note_fault(stream, fault);
+        });
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -132,12 +156,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut socket = self.socket();
+        let socket = &mut *self.socket();
         let mut room = ready!(socket.poll_room(cx))?;
         let before = room;
         for buf in bufs {
             let taken = buf.len().min(room);
             socket.held.extend_from_slice(&buf[..taken]);
+            socket.watch.write(&buf[..taken]);
             room -= taken;
         }
         Poll::Ready(Ok(before - room))

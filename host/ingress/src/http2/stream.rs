@@ -2,15 +2,17 @@
 
 use super::date;
 use super::streams::{Asked, Open, Streams};
+use super::watch::Fault;
 use crate::body::{BoxError, Incoming, ResponseBody};
 use crate::gate::Deadline;
 use crate::interim::Interim;
 use crate::proxy::Client;
+use crate::wire::NoScheme;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, DATE, EXPECT};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Body as _;
 use std::error::Error;
 use std::future::Future;
@@ -26,6 +28,8 @@ pub(super) struct Stream {
     state: State,
     /// Counts it as open until it is dropped.
     open: Open,
+    /// Whether the answer says that it is malformed.
+    refused: bool,
     standing: Deadline,
 }
 
@@ -54,6 +58,8 @@ enum Broken {
     Gone,
     /// It breaks off.
     Body(BoxError),
+    /// The request is malformed.
+    Malformed,
 }
 
 impl From<h2::Error> for Broken {
@@ -74,7 +80,12 @@ impl Stream {
         let length = length(request.headers());
         let wanted = request.headers().contains_key(EXPECT);
         let wanted = wanted.then(|| Arc::clone(&interim));
-        let request = request.map(|stream| Incoming::http2(stream, length, wanted));
+        let open = streams.open(respond.stream_id().into());
+        let known = open.known().clone();
+        let mut request = request.map(|stream| Incoming::http2(stream, length, wanted, known));
+        if open.known().has(Fault::Scheme) {
+            request.extensions_mut().insert(NoScheme);
+        }
         let client = Arc::clone(client);
         let told = Arc::clone(&interim);
         Self {
@@ -84,13 +95,17 @@ impl Stream {
                 answer: Box::pin(async move { client.answer(request, Some(told)).await }),
                 asked: streams.asked(),
             },
-            open: streams.open(),
+            open,
+            refused: false,
             standing: Deadline::default(),
         }
     }
 
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         loop {
+            if matches!(self.state, State::Sending { .. }) && self.is_malformed() {
+                return Poll::Ready(Err(Broken::Malformed));
+            }
             match &mut self.state {
                 State::Answering { answer, asked } => {
                     let answered = answer.as_mut().poll(cx);
@@ -108,6 +123,10 @@ impl Stream {
                         return Poll::Pending;
                     };
                     asked.answered();
+                    self.refused = response.status() == StatusCode::BAD_REQUEST;
+                    if self.is_malformed() {
+                        return Poll::Ready(Err(Broken::Malformed));
+                    }
                     self.state = self.begin(response)?;
                 }
                 State::Sending { stream, body, part } => {
@@ -172,6 +191,12 @@ impl Stream {
         }
     }
 
+    /// Whether its trailers are malformed, and no answer says so: whoever answers has read
+    /// a body of so many bytes as was said, and has not waited for what comes after it.
+    fn is_malformed(&self) -> bool {
+        !self.refused && self.open.known().has(Fault::Trailers)
+    }
+
     /// Sends the head of the response.
     fn begin(&mut self, response: Response<ResponseBody>) -> Result<State, h2::Error> {
         let (mut head, body) = response.into_parts();
@@ -214,8 +239,13 @@ impl Future for Stream {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Err(Broken::Body(error)) = ready!(self.poll_steps(cx)) {
-            self.respond.send_reset(reason(&*error));
+        match ready!(self.poll_steps(cx)) {
+            Err(Broken::Body(error)) => self.respond.send_reset(reason(&*error)),
+            Err(Broken::Malformed) => {
+                tracing::debug!("a pseudo-field stands in trailers");
+                self.respond.send_reset(Reason::PROTOCOL_ERROR);
+            }
+            Ok(()) | Err(Broken::Gone) => {}
         }
         // What it holds ends now, not with the task.
         self.state = State::Over;

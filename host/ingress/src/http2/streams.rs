@@ -1,6 +1,7 @@
 //! The requests of one HTTP/2 connection: how many there are, and how often the client has
-//! cancelled one.
+//! cancelled one; and what is wrong with those that h2 takes.
 
+use super::watch::Fault;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,14 @@ struct Shared {
     asked: AtomicUsize,
     cancelled: AtomicUsize,
     moments: Mutex<Moments>,
+    /// Number of `faults`: it is looked at often.
+    faulty: AtomicUsize,
+    faults: Mutex<Vec<(u32, Fault)>>,
 }
+
+/// Requests with faults that are remembered for a connection, at most. Those that nobody
+/// asks for are of requests that h2 has refused.
+const FAULTS: usize = 1024;
 
 #[derive(Debug)]
 struct Moments {
@@ -40,6 +48,8 @@ impl Streams {
             asked: AtomicUsize::new(0),
             cancelled: AtomicUsize::new(0),
             moments: Mutex::new(moments),
+            faulty: AtomicUsize::new(0),
+            faults: Mutex::default(),
         }))
     }
 
@@ -50,9 +60,27 @@ impl Streams {
     }
 
     /// Counts a request as open.
-    pub(super) fn open(&self) -> Open {
+    pub(super) fn open(&self, stream: u32) -> Open {
         self.0.open.fetch_add(1, Ordering::Relaxed);
-        Open(self.clone())
+        Open(Known {
+            streams: self.clone(),
+            stream,
+        })
+    }
+
+    /// There is something wrong with a request.
+    pub(super) fn note_fault(&self, stream: u32, fault: Fault) {
+        let mut faults = self.faults();
+        if faults.len() >= FAULTS {
+            faults.remove(0);
+        }
+        faults.push((stream, fault));
+        self.0.faulty.store(faults.len(), Ordering::Relaxed);
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Vec<(u32, Fault)>> {
+        let faults = self.0.faults.lock();
+        faults.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long a client may leave a response standing.
@@ -121,17 +149,43 @@ impl Drop for Asked {
 
 /// Counts a request as open until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Open(Streams);
+pub(super) struct Open(Known);
 
 impl Open {
     pub(super) fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
+    /// What is known of it.
+    pub(super) fn known(&self) -> &Known {
         &self.0
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.moments().idle = Instant::now();
-        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        let Known { streams, stream } = &self.0;
+        if streams.0.faulty.load(Ordering::Relaxed) > 0 {
+            let mut faults = streams.faults();
+            faults.retain(|(of, _)| of != stream);
+            streams.0.faulty.store(faults.len(), Ordering::Relaxed);
+        }
+        streams.moments().idle = Instant::now();
+        streams.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is known of a request while it is open.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    streams: Streams,
+    stream: u32,
+}
+
+impl Known {
+    /// Whether this is wrong with it.
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.streams.0.faulty.load(Ordering::Relaxed) > 0
+            && self.streams.faults().contains(&(self.stream, fault))
     }
 }

@@ -8,6 +8,7 @@ mod grpc;
 mod http1;
 mod http2;
 mod http2_limits;
+mod http2_malformed;
 mod limits;
 mod pages;
 mod pki;
