@@ -2,11 +2,12 @@
 //!
 //! Flow: a connection is accepted, its requests are routed to one function each, and
 //! each function asks the host and converts. Guarantees: nothing is answered on a TCP
-//! port without the token; heads and bodies are bounded in size and in time; whoever
-//! sends or follows something leaves connections for the others.
+//! port without the token; heads and bodies are bounded in size and in time, and all bodies
+//! together in size; whoever sends or follows something leaves connections for the others.
 //! Assumption: who may open the Unix socket may do everything.
 
 mod apps;
+mod budget;
 mod certificates;
 mod connection;
 mod deploy;
@@ -27,6 +28,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
+use budget::Budget;
 use doprax_reconcile::{Host, PROMETHEUS_CONTENT_TYPE};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -57,10 +59,13 @@ pub async fn serve(host: Arc<Host>, listeners: Listeners, stop: CancellationToke
         tcp,
         metrics: port,
     } = listeners;
-    let local = connection::serve(unix, router(Arc::clone(&host)), stop.clone());
+    let budget = Budget::new(budget::MAX_BODIES);
+    let local = router(Arc::clone(&host), Arc::clone(&budget));
+    let local = connection::serve(unix, local, stop.clone());
     let remote = async {
         if let Some((listener, token)) = tcp {
-            let guarded = router(Arc::clone(&host)).layer(from_fn_with_state(token, require_token));
+            let router = router(Arc::clone(&host), budget);
+            let guarded = router.layer(from_fn_with_state(token, require_token));
             connection::serve(listener, guarded, stop.clone()).await;
         }
     };
@@ -75,7 +80,7 @@ pub async fn serve(host: Arc<Host>, listeners: Listeners, stop: CancellationToke
     tokio::join!(local, remote, scraped);
 }
 
-fn router(host: Arc<Host>) -> Router {
+fn router(host: Arc<Host>, budget: Arc<Budget>) -> Router {
     let streams = Arc::new(Semaphore::new(connection::MAX_STREAMS));
     let streams = Router::new()
         .route("/v1/apps/{app}/logs", get(apps::logs))
@@ -124,6 +129,7 @@ fn router(host: Arc<Host>) -> Router {
         .route("/v1/operations/{id}", get(operations::one))
         .route("/v1/operations/{id}/cancel", post(operations::cancel))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(budget, budget::limit))
         // Bounded by itself, see there.
         .route(
             "/v1/sources/{digest}",

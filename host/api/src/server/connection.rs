@@ -1,6 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 
-use super::paced::Paced;
+use super::paced::{Pace, Paced};
 use super::place::{Place, Places};
 use axum::Router;
 use axum::body::Body;
@@ -96,7 +96,7 @@ async fn connection(
     let paced = service_fn(move |request: Request<Incoming>| {
         client.owes_nothing();
         service.call(request.map(|body| {
-            let paced = Paced::new(Body::new(body), Arc::clone(&client));
+            let paced = Paced::new(Body::new(body), Arc::clone(&client), Pace::USUAL);
             Body::new(paced)
         }))
     });
