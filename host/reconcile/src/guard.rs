@@ -4,15 +4,16 @@
 //! The rules are in a chain of iptables that belongs to this host alone, for the subnets
 //! of its apps' networks. They stay when the host ends, as apps do, and go with the last
 //! network. Left open: answers to what the machine asked, DNS, and the host's own ingress,
-//! so that apps reach each other by their domains.
+//! so that apps reach each other by their domains. Where a cloud answers DNS at such an
+//! address, DNS goes there if the machine itself asks there, and not else.
 
 use crate::machine;
 use ipnet::Ipv4Net;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
@@ -24,6 +25,12 @@ const REFUSE: &str = "-j REJECT --reject-with icmp-port-unreachable";
 /// Chains in which the rules hold: for what is for the machine, and for what it passes on.
 const INPUT: &str = "INPUT";
 const FORWARD: [&str; 2] = ["DOCKER-USER", "FORWARD"];
+
+/// Where a machine says whom it asks by DNS; the second is behind a first that names only the
+/// machine itself.
+const RESOLVERS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+/// Bytes of such a file that are read.
+const RESOLVERS_BYTES: u64 = 64 << 10;
 
 /// How long others that change rules are waited for, in seconds.
 const LOCK: &str = "5";
@@ -147,7 +154,11 @@ impl Guard {
         if subnets.is_empty() {
             return self.clear().await;
         }
-        let wanted = rules(&self.chain, subnets, &self.open);
+        let mut resolvers = BTreeSet::new();
+        for path in RESOLVERS {
+            resolvers.extend(metadata_resolvers(&beginning(path).await));
+        }
+        let wanted = rules(&self.chain, subnets, &resolvers, &self.open);
         let held = iptables(&["-S", &self.chain]).await.unwrap_or_default();
         if !held.lines().skip(1).eq(wanted.lines()) {
             // In one act: there is no moment without rules.
@@ -181,18 +192,57 @@ impl Guard {
     }
 }
 
+/// The beginning of a file; nothing where there is none.
+async fn beginning(path: &str) -> String {
+    let mut bytes = Vec::new();
+    let read = async {
+        let file = tokio::fs::File::open(path).await?;
+        file.take(RESOLVERS_BYTES).read_to_end(&mut bytes).await
+    };
+    if let Err(error) = read.await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::debug!(path, %error, "cannot read whom the machine asks by DNS");
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The name servers in a `resolv.conf` that are where clouds answer.
+fn metadata_resolvers(text: &str) -> BTreeSet<Ipv4Addr> {
+    let nets = METADATA.map(|net| net.parse::<Ipv4Net>());
+    let is_metadata = |address: &Ipv4Addr| nets.iter().flatten().any(|net| net.contains(address));
+    let servers = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next()? == "nameserver").then(|| words.next())?
+    });
+    servers
+        .filter_map(|server| server.parse().ok())
+        .filter(is_metadata)
+        .collect()
+}
+
 /// The rules in the words in which iptables lists them.
-fn rules(chain: &str, subnets: &BTreeSet<Ipv4Net>, open: &[SocketAddr]) -> String {
-    let mut rules = vec![
-        "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned(),
-        "-p udp -m udp --dport 53 -j RETURN".to_owned(),
-        "-p tcp -m tcp --dport 53 -j RETURN".to_owned(),
-    ];
-    // Before the ingress is let through: metadata is served at its ports too.
+fn rules(
+    chain: &str,
+    subnets: &BTreeSet<Ipv4Net>,
+    resolvers: &BTreeSet<Ipv4Addr>,
+    open: &[SocketAddr],
+) -> String {
+    let mut rules = vec!["-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned()];
+    let dns =
+        ["udp", "tcp"].map(|protocol| format!("-p {protocol} -m {protocol} --dport 53 -j RETURN"));
+    for resolver in resolvers {
+        rules.extend(
+            dns.each_ref()
+                .map(|rule| format!("-d {resolver}/32 {rule}")),
+        );
+    }
+    // Before DNS and the ingress are let through: metadata is served at their ports too.
     let subnets = Ipv4Net::aggregate(&subnets.iter().copied().collect());
     for subnet in &subnets {
         rules.extend(METADATA.map(|net| format!("-s {subnet} -d {net} {REFUSE}")));
     }
+    rules.extend(dns);
     for address in open {
         let port = address.port();
         for protocol in ["tcp", "udp"] {
@@ -267,6 +317,30 @@ mod tests {
         let ingress = ["127.0.0.1:8080", "0.0.0.0:80", "192.0.2.7:443"];
         let ingress = ingress.map(|address| address.parse().unwrap());
         let guard = Guard::new("0123456789abcdef", &ingress);
-        insta::assert_snapshot!(rules(&guard.chain, &subnets, &guard.open));
+        insta::assert_snapshot!(rules(&guard.chain, &subnets, &BTreeSet::new(), &guard.open));
+    }
+
+    /// Services other than DNS answer at that port too, and addresses of clouds are asked by
+    /// name servers of theirs alone.
+    #[test]
+    fn dns_goes_to_addresses_of_clouds_only_where_the_machine_asks_there() {
+        let subnets = BTreeSet::from(["10.16.0.0/23".parse().unwrap()]);
+        let text = "\
+# nameserver 169.254.169.250
+search internal
+nameserver 127.0.0.53
+nameserver\t169.254.169.254 # the cloud's
+nameserver 100.100.2.136
+nameserver 168.63.129.16
+nameserver fe80::1%eth0
+nameserver
+options edns0";
+        let resolvers = metadata_resolvers(text);
+        let expected = ["168.63.129.16", "169.254.169.254"].map(|ip| ip.parse().unwrap());
+        assert_eq!(resolvers, BTreeSet::from(expected));
+        insta::assert_snapshot!(rules("DOPRAX-0", &subnets, &resolvers, &[]));
+        let without = rules("DOPRAX-0", &subnets, &BTreeSet::new(), &[]);
+        let refused = without.find("169.254.0.0/16").unwrap();
+        assert!(refused < without.find("--dport 53").unwrap());
     }
 }
