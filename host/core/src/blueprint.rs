@@ -6,15 +6,17 @@ use crate::domain::Domains;
 use crate::name::{AppName, ServiceName, VolumeName};
 use crate::probe::Probe;
 use crate::resources::Resources;
+use crate::route::Target;
 use crate::secret::{SecretName, SecretSource};
 use crate::service::Ulimit;
 use crate::source::Recipe;
-use crate::spec::{Drain, Strategy, VolumeMount};
+use crate::spec::{Drain, Protocol, Strategy, VolumeMount};
 use crate::text::Text;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// The complete desired state of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +58,22 @@ pub struct Front {
     pub service: ServiceName,
     /// Its port.
     pub port: u16,
+    /// What is spoken there.
+    #[serde(default, skip_serializing_if = "Protocol::is_http")]
+    pub protocol: Protocol,
     /// Why this container and this port, for the reader of the plan.
     pub reason: String,
+}
+
+impl Front {
+    /// What answers visitors while the container has this address.
+    pub fn target(&self, address: Ipv4Addr) -> Target {
+        let address = SocketAddr::new(address.into(), self.port);
+        match self.protocol {
+            Protocol::Http => Target::Address(address),
+            Protocol::Https => Target::Tls(address),
+        }
+    }
 }
 
 /// A remark for the reader of the plan.

@@ -11,7 +11,7 @@ use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
 use crate::observed::Observed;
 use crate::plan::{Act, Plan, Step};
-use crate::spec::{Drain, Strategy};
+use crate::spec::{Drain, Protocol, Strategy};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,7 +189,15 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
         .into_iter()
         .filter_map(|name| container(previous, next, &touched, name))
         .collect();
-    let place = |front: &Front| format!("{}:{}", front.service, front.port);
+    let place = |front: &Front| {
+        let Front { service, port, .. } = front;
+        match (front.protocol, port) {
+            (Protocol::Http, port) => format!("{service}:{port}"),
+            // Not known before the image is there.
+            (Protocol::Https, 0) => format!("{service} by TLS"),
+            (Protocol::Https, port) => format!("{service}:{port} by TLS"),
+        }
+    };
     let before = previous
         .and_then(|previous| previous.front.as_ref())
         .map(place);

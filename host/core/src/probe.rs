@@ -51,6 +51,9 @@ pub enum Check {
     Serves {
         /// Port inside the container.
         port: u16,
+        /// Whether it has to speak TLS, as the ingress will.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tls: bool,
         /// Host that is asked for; absent: a name that its visitors use.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<String>,
@@ -60,6 +63,9 @@ pub enum Check {
     Http {
         /// Port inside the container.
         port: u16,
+        /// Whether it is asked by TLS.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tls: bool,
         /// Absolute path with query.
         path: String,
         /// Host that is asked for; absent: a name that its visitors use.

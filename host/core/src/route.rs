@@ -53,6 +53,8 @@ pub struct HostOptions {
 pub enum Target {
     /// A container.
     Address(SocketAddr),
+    /// A container that speaks only TLS.
+    Tls(SocketAddr),
     /// Nothing yet: the app starts.
     Starting,
     /// Nothing ever: the app listens on no port.
@@ -61,6 +63,21 @@ pub enum Target {
     Stopped,
     /// Nothing: the app does not answer, for this reason.
     Failed(Outage),
+}
+
+impl Target {
+    /// Where the container is, if one answers.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Address(address) | Self::Tls(address) => Some(*address),
+            Self::Starting | Self::Nowhere | Self::Stopped | Self::Failed(_) => None,
+        }
+    }
+
+    /// Whether the container speaks only TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
 }
 
 /// Why an app does not answer, as far as visitors may know. It has no text of an error:

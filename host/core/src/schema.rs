@@ -139,6 +139,11 @@ fn container_properties() -> Map<String, Value> {
             "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 65535 }, { "const": "none" }],
             "examples": [5000, "none"],
         },
+        "protocol": {
+            "description": "What the ingress speaks with that port: `https` for a container that speaks only TLS there. Its certificate is not checked: nobody else is on the app's network.",
+            "enum": ["http", "https"],
+            "default": "http",
+        },
         "command": {
             "description": "The command and its arguments, in place of the image's.",
             "type": "array",

@@ -190,12 +190,33 @@ pub struct ContainerSpec {
     /// Whether an init runs as its first process; else as the host thinks right.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub init: Option<bool>,
+    /// What the ingress speaks with its port; else HTTP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub protocol: Option<Protocol>,
     /// How to find out whether it serves; else as its plugin, its image or its port says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub health: Option<Health>,
     /// Limits.
     #[serde(default)]
     pub resources: Resources,
+}
+
+/// What the ingress speaks with a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// HTTP in the clear.
+    #[default]
+    Http,
+    /// HTTP inside TLS. Who signed its certificate is not asked.
+    Https,
+}
+
+impl Protocol {
+    /// Whether it is HTTP in the clear.
+    pub fn is_http(&self) -> bool {
+        *self == Self::Http
+    }
 }
 
 /// The port that a manifest names.

@@ -1,14 +1,13 @@
 //! How an app is: decided here and nowhere else, for lists, for people, for visitors
 //! and for scripts.
 
-use crate::blueprint::{Blueprint, Container, Front};
+use crate::blueprint::{Blueprint, Container};
 use crate::name::{AppName, Instance, ServiceName, VolumeName};
 use crate::observed::{Observed, ObservedContainer, State};
 use crate::route::{Outage, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
 
 /// The engine's first pause before it starts a crashed process again. It doubles with
 /// each crash and begins anew after a run of [`STEADY_MS`]
@@ -261,18 +260,18 @@ fn target(
     front: &ContainerState,
 ) -> Target {
     use ContainerState as C;
-    let Some(Front { service, port, .. }) = &blueprint.front else {
+    let Some(front_of_app) = &blueprint.front else {
         return Target::Nowhere;
     };
     if state == AppState::Stopped {
         return Target::Stopped;
     }
-    let address = copy(facts, service)
+    let address = copy(facts, &front_of_app.service)
         .filter(|copy| copy.state == State::Running)
         .and_then(|copy| copy.address);
     // A process that crashes again and again may still answer while it runs.
     if let (Some(address), false) = (address, matches!(front, C::NoVolume(_))) {
-        return Target::Address(SocketAddr::new(address.into(), *port));
+        return front_of_app.target(address);
     }
     match (state, front) {
         (AppState::Starting | AppState::Running | AppState::Degraded, _) => Target::Starting,

@@ -16,7 +16,8 @@
 //! * `certificates` holds what is served for which name, in little memory (`served`);
 //! * `proxy` finds the backend, counts the request there, rewrites its head;
 //! * `upstream` connects, keeps and reuses connections to containers and speaks HTTP/1.1
-//!   there, `multiplexed` HTTP/2, which gRPC needs;
+//!   there, `multiplexed` HTTP/2, which gRPC needs, both inside TLS where a container speaks
+//!   nothing else (`container_tls`);
 //! * `account` remembers a request until it has ended, for `metrics` and `access`;
 //! * `page` is what the ingress answers itself.
 
@@ -36,6 +37,7 @@ mod body;
 mod certificates;
 mod config;
 mod connection;
+mod container_tls;
 mod error;
 mod fields;
 mod gate;
@@ -65,6 +67,7 @@ mod worker;
 pub use access::{AccessLog, AccessRecord};
 pub use certificates::Certificates;
 pub use config::Config;
+pub use container_tls::ContainerTls;
 pub use error::Error;
 pub use limits::Limits;
 pub use local_ca::LocalCa;
@@ -168,6 +171,7 @@ impl Ingress {
             limiter: Arc::new(Limiter::new(&config)),
             records: Records::new(config.access_log.clone()),
             others: Arc::new(Counters::new(config.threads.get())),
+            container_tls: ContainerTls::new().map_err(|source| Error::Tls { source })?,
             config,
         });
         shared.table.publish(routes);
@@ -199,6 +203,11 @@ impl Ingress {
     /// The certificates that are served; whoever obtains some puts them here.
     pub fn certificates(&self) -> &Arc<Certificates> {
         &self.shared.certificates
+    }
+
+    /// How TLS is spoken with containers that speak nothing else.
+    pub fn container_tls(&self) -> &ContainerTls {
+        &self.shared.container_tls
     }
 
     /// Replaces every route. Requests that were routed before go on to where they

@@ -1,5 +1,5 @@
-//! HTTP/2 connections to containers, without TLS and by prior knowledge (RFC 9113
-//! section 3.3). gRPC needs them; many requests share one.
+//! HTTP/2 connections to containers: by prior knowledge (RFC 9113 section 3.3), or inside TLS
+//! where a container speaks nothing else. gRPC needs them; many requests share one.
 //!
 //! A container that ends a connection names the last request that it has looked at, and
 //! one that is busy may refuse a request: what it has not looked at is sent once more
@@ -8,7 +8,7 @@
 
 use crate::backend::Flight;
 use crate::body::{ContainerBody, RequestBody, Rewound, Tape};
-use crate::upstream::{Failure, answered, dial};
+use crate::upstream::{Failure, Stream, answered, dial};
 use crate::worker::Local;
 use http::{Request, Response};
 use hyper::client::conn::http2;
@@ -50,6 +50,7 @@ pub(crate) struct Pool {
 struct Shared {
     connection: Arc<Connection>,
     generation: u64,
+    tls: bool,
     /// Each request has a clone.
     requests: Arc<()>,
     used: Instant,
@@ -71,7 +72,7 @@ struct Allowed {
 }
 
 impl Shared {
-    fn new(generation: u64, allowed: usize) -> Self {
+    fn new(generation: u64, tls: bool, allowed: usize) -> Self {
         Self {
             connection: Arc::new(Connection {
                 sender: OnceCell::new(),
@@ -81,6 +82,7 @@ impl Shared {
                 }),
             }),
             generation,
+            tls,
             requests: Arc::new(()),
             used: Instant::now(),
         }
@@ -103,14 +105,16 @@ impl Shared {
 impl Pool {
     /// A connection that has room for one more request, and what counts that request
     /// until it is dropped.
-    fn take(&self, address: SocketAddr, generation: u64) -> (Arc<Connection>, Arc<()>) {
+    fn take(&self, address: SocketAddr, generation: u64, tls: bool) -> (Arc<Connection>, Arc<()>) {
         let mut all = self.shared();
         let connections = all.entry(address).or_default();
-        connections.retain(|shared| !shared.is_closed() && shared.generation == generation);
+        connections.retain(|shared| {
+            !shared.is_closed() && shared.generation == generation && shared.tls == tls
+        });
         let allowed = connections.first().map_or(REQUESTS, Shared::allowed);
         let has_room = |shared: &Shared| shared.requests() < shared.allowed().min(REQUESTS);
         let at = connections.iter().position(has_room).unwrap_or_else(|| {
-            connections.push(Shared::new(generation, allowed));
+            connections.push(Shared::new(generation, tls, allowed));
             connections.len() - 1
         });
         let shared = &mut connections[at];
@@ -145,15 +149,16 @@ pub(crate) async fn send(
 ) -> Result<Response<ContainerBody>, Failure> {
     let limits = &local.shared.config.limits;
     let generation = flight.backend().generation.number;
+    let tls = flight.backend().target.is_tls();
     let progress = request.body().progress();
     let (head, body) = request.into_parts();
     let (tape, body) = Tape::new(body);
     let mut request = Request::from_parts(head.clone(), body);
     let mut refusals = 0;
     loop {
-        let (connection, share) = local.multiplexed.take(address, generation);
+        let (connection, share) = local.multiplexed.take(address, generation, tls);
         let new = !connection.sender.initialized();
-        let sender = connection.sender(address, limits.connect_timeout).await?;
+        let sender = connection.sender(local, address, tls).await?;
         let response = sender.clone().try_send_request(request);
         match answered(limits.response_timeout, progress.clone(), response).await? {
             Ok(response) => {
@@ -190,14 +195,33 @@ fn is_refusal(error: &hyper::Error) -> bool {
 
 impl Connection {
     /// Makes the connection, or waits for the request that does.
-    async fn sender(&self, address: SocketAddr, limit: Duration) -> Result<&Sender, Failure> {
-        let made = self.sender.get_or_try_init(|| self.open(address, limit));
+    async fn sender(
+        &self,
+        local: &Local,
+        address: SocketAddr,
+        tls: bool,
+    ) -> Result<&Sender, Failure> {
+        let limit = local.shared.config.limits.connect_timeout;
+        let open = || self.open(local, address, tls, limit);
+        let made = self.sender.get_or_try_init(open);
         let made = timeout(limit, made).await;
         made.unwrap_or(Err(Failure::ConnectTimeout))
     }
 
-    async fn open(&self, address: SocketAddr, limit: Duration) -> Result<Sender, Failure> {
+    async fn open(
+        &self,
+        local: &Local,
+        address: SocketAddr,
+        tls: bool,
+        limit: Duration,
+    ) -> Result<Sender, Failure> {
         let stream = dial(address, limit).await?;
+        let stream = if tls {
+            let agreed = local.shared.container_tls.http2(stream).await;
+            Stream::Tls(Box::new(agreed.map_err(Failure::Handshake)?))
+        } else {
+            Stream::Plain(stream)
+        };
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -111,7 +111,9 @@ impl Page {
     /// For an app that answers no requests at this moment.
     pub(crate) fn idle(app: &AppName, target: &Target) -> Self {
         let (state, title, text) = match target {
-            Target::Address(_) => ("running", format!("{app} is running"), Vec::new()),
+            Target::Address(_) | Target::Tls(_) => {
+                ("running", format!("{app} is running"), Vec::new())
+            }
             Target::Starting => (
                 "starting",
                 format!("{app} is starting"),

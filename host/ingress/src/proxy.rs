@@ -19,7 +19,6 @@ use crate::upstream;
 use crate::wire::Wire;
 use crate::worker::Local;
 use bytes::Bytes;
-use doprax_core::route::Target;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, STRICT_TRANSPORT_SECURITY,
 };
@@ -236,7 +235,7 @@ impl Client {
             Answer::Container(flight) => flight,
             Answer::Idle(backend) => return Err(Page::idle(&backend.app, &backend.target)),
         };
-        let Target::Address(address) = flight.backend().target else {
+        let Some(address) = flight.backend().target.address() else {
             return Err(Page::idle(&flight.backend().app, &flight.backend().target));
         };
         Ok(Leg::Container {
@@ -321,7 +320,12 @@ impl Client {
         let mut request = request.map(|incoming| RequestBody::new(incoming, stall, account));
         let progress = request.body().progress();
         let answer = if grpc {
-            make_http2(&mut request, host);
+            let scheme = if flight.backend().target.is_tls() {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            };
+            make_http2(&mut request, host, scheme);
             // Most requests are none, and should not have to find room for it.
             Box::pin(multiplexed::send(&self.local, &flight, address, request)).await
         } else {
@@ -432,10 +436,10 @@ fn failed(flight: &Flight, failure: &upstream::Failure, account: &Account) -> Pa
 
 /// Makes a request one of HTTP/2, which names the host in its target and has no
 /// fields for the connection (RFC 9113 sections 8.2.2 and 8.3.1).
-fn make_http2(request: &mut Request<RequestBody>, host: &HeaderValue) {
+fn make_http2(request: &mut Request<RequestBody>, host: &HeaderValue, scheme: Scheme) {
     let path = request.uri().path_and_query().cloned();
     let target = Uri::builder()
-        .scheme(Scheme::HTTP)
+        .scheme(scheme)
         .authority(host.as_bytes())
         .path_and_query(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     *request.version_mut() = Version::HTTP_2;

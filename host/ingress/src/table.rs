@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::metrics::{Counters, Traffic};
 use arc_swap::ArcSwap;
 use doprax_core::name::AppName;
-use doprax_core::route::{HostOptions, Route, Routes, Target};
+use doprax_core::route::{HostOptions, Route, Routes};
 use http::HeaderValue;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,7 +105,7 @@ impl Table {
         loop {
             let hosts = self.hosts.load();
             let Entry { backend, options } = lookup(&hosts, host.name())?;
-            let answer = if !matches!(backend.target, Target::Address(_)) {
+            let answer = if backend.target.address().is_none() {
                 Answer::Idle(Arc::clone(backend))
             } else if let Some(flight) = backend.enter() {
                 Answer::Container(flight)
@@ -288,6 +288,7 @@ fn lookup<'a>(hosts: &'a Hosts, name: &str) -> Option<&'a Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doprax_core::route::Target;
 
     fn app(name: &str) -> AppName {
         AppName::new(name).unwrap()

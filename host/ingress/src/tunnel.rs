@@ -2,6 +2,7 @@
 
 use crate::backend::Flight;
 use crate::limiter::Admission;
+use crate::upstream::Stream;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes, join,
 };
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Bytes buffered in each direction.
@@ -35,7 +35,7 @@ pub(crate) struct Quiet {
 /// the app and as an open connection of the client until then.
 pub(crate) async fn run(
     client: OnUpgrade,
-    container: (TcpStream, Bytes),
+    container: (Stream, Bytes),
     quiet: Quiet,
     mut flight: Flight,
     admission: Arc<Admission>,
@@ -51,7 +51,7 @@ pub(crate) async fn run(
         traffic: &traffic,
     };
     let (stream, early) = container;
-    let (reading, writing) = stream.into_split();
+    let (reading, writing) = stream.split();
     let mut container = Watched {
         io: join(Cursor::new(early).chain(reading), writing),
         traffic: &traffic,

@@ -17,11 +17,13 @@ mod head;
 mod patience;
 mod pool;
 mod room;
+mod stream;
 mod upload;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use patience::answered;
 pub(crate) use pool::{Own, Pool};
+pub(crate) use stream::Stream;
 
 use crate::backend::Flight;
 use crate::body::{BoxError, ContainerBody, RequestBody};
@@ -56,6 +58,8 @@ pub(crate) enum Failure {
     Connect(#[source] io::Error),
     #[error("connecting took too long")]
     ConnectTimeout,
+    #[error("no TLS connection comes about")]
+    Handshake(#[source] io::Error),
     #[error("the response took too long")]
     ResponseTimeout,
     #[error("the connection broke")]
@@ -94,6 +98,7 @@ pub(crate) async fn send(
 ) -> Result<Response<ContainerBody>, Failure> {
     let limits = &local.shared.config.limits;
     let generation = flight.backend().generation;
+    let tls = flight.backend().target.is_tls();
     let repeatable =
         request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty);
     let age = if repeatable {
@@ -121,6 +126,7 @@ pub(crate) async fn send(
         let fit = Fit {
             address,
             generation,
+            tls,
             age,
             now,
         };
@@ -135,7 +141,11 @@ pub(crate) async fn send(
             Err(broken) => return Err(Failure::Broken(broken.into())),
         }
     }
-    let stream = Box::pin(dial(address, limits.connect_timeout)).await?;
+    let stream = if tls {
+        Box::pin(dial_tls(local, address)).await?
+    } else {
+        Stream::Plain(Box::pin(dial(address, limits.connect_timeout)).await?)
+    };
     exchange.begin(Link::new(stream));
     match poll_fn(|cx| exchange.poll_answer(cx)).await? {
         Ok(head) => Ok(head.map(|()| ContainerBody::Http1(exchange))),
@@ -149,6 +159,19 @@ pub(crate) async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStre
     connected
         .map_err(|_| Failure::ConnectTimeout)?
         .map_err(Failure::Connect)
+}
+
+/// The same to one that speaks only TLS.
+async fn dial_tls(local: &Local, address: SocketAddr) -> Result<Stream, Failure> {
+    let shared = &local.shared;
+    let dialled = async {
+        let stream = connect(address).await.map_err(Failure::Connect)?;
+        let agreed = shared.container_tls.http1(stream).await;
+        agreed.map_err(Failure::Handshake)
+    };
+    let stream = timeout(shared.config.limits.connect_timeout, dialled).await;
+    let stream = stream.unwrap_or(Err(Failure::ConnectTimeout))?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

@@ -8,6 +8,7 @@ use crate::access::Records;
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::connection::Accepted;
+use crate::container_tls::ContainerTls;
 use crate::error::Error;
 use crate::limiter::{Limiter, Refused};
 use crate::listen::BACKLOG;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) records: Records,
     /// Counts requests that are no app's.
     pub(crate) others: Arc<Counters>,
+    pub(crate) container_tls: ContainerTls,
 }
 
 /// A socket to accept connections on.

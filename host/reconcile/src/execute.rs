@@ -253,7 +253,13 @@ impl Host {
             Step::PublishRoute { container, port } => {
                 // One that crashes has none: visitors are told so, and find it once it runs.
                 let target = match self.find(container).await?.address {
-                    Some(address) => Target::Address(SocketAddr::new(address.into(), *port)),
+                    Some(address) => {
+                        let front = run.blueprint.as_ref().and_then(|b| b.front.as_ref());
+                        match front.filter(|front| front.port == *port) {
+                            Some(front) => front.target(address),
+                            None => Target::Address(SocketAddr::new(address.into(), *port)),
+                        }
+                    }
                     None => Target::Starting,
                 };
                 self.set_target(&run.app, target);

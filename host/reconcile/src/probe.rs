@@ -7,6 +7,7 @@ use doprax_core::probe::{Check, Observation, Probe};
 use doprax_core::secret::SecretName;
 use doprax_core::text::Text;
 use doprax_engine::{Exec, LogRequest, Material};
+use doprax_ingress::ContainerTls;
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::Method;
@@ -14,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Bytes of an answer that are kept: enough for a cluster's health.
@@ -91,16 +92,17 @@ impl Host {
                     )
                     .await
                 }
-                Check::Serves { port, host } => {
+                Check::Serves { port, tls, host } => {
                     let address = SocketAddr::new(subject.address.into(), *port);
                     if steady {
                         return tcp(address, None).await;
                     }
                     let host = host.as_ref().unwrap_or(&subject.host);
-                    serves(address, host, limit).await
+                    serves(address, host, self.tls_if(*tls), limit).await
                 }
                 Check::Http {
                     port,
+                    tls,
                     path,
                     host,
                     headers,
@@ -108,6 +110,7 @@ impl Host {
                 } => {
                     let asked = Request {
                         method: Method::GET,
+                        tls: self.tls_if(*tls),
                         path,
                         host: host.as_ref().unwrap_or(&subject.host),
                         headers,
@@ -136,6 +139,10 @@ impl Host {
             Ok(observation) => observation,
             Err(_) => failed(format!("no answer within {} ms", probe.timeout_ms)),
         }
+    }
+
+    fn tls_if(&self, tls: bool) -> Option<&ContainerTls> {
+        tls.then(|| self.ingress().container_tls())
     }
 
     async fn exec_probe(
@@ -261,6 +268,8 @@ async fn tcp(address: SocketAddr, send: Option<&str>) -> Observation {
 /// A request for a path.
 struct Request<'a> {
     method: Method,
+    /// How TLS is spoken, if it is.
+    tls: Option<&'a ContainerTls>,
     path: &'a str,
     host: &'a str,
     headers: &'a BTreeMap<String, String>,
@@ -270,6 +279,8 @@ struct Request<'a> {
 enum Unanswered {
     /// Nothing accepts connections.
     Refused(std::io::Error),
+    /// No TLS comes about.
+    NoTls(std::io::Error),
     /// What came, or that the connection was closed, is no answer in HTTP.
     Other(String),
 }
@@ -290,6 +301,18 @@ async fn request(
     let stream = TcpStream::connect(address)
         .await
         .map_err(Unanswered::Refused)?;
+    let Some(tls) = request.tls else {
+        return exchange(stream, request, wants_body).await;
+    };
+    let stream = tls.http1(stream).await.map_err(Unanswered::NoTls)?;
+    exchange(stream, request, wants_body).await
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &Request<'_>,
+    wants_body: bool,
+) -> Result<(u16, Bytes), Unanswered> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(Unanswered::other)?;
@@ -342,14 +365,24 @@ async fn http(address: SocketAddr, asked: &Request<'_>, good: &[(u16, u16)]) -> 
             output: String::from_utf8_lossy(&body).into_owned(),
         },
         Err(Unanswered::Refused(error)) => failed(error),
+        Err(Unanswered::NoTls(error)) => failed(no_tls(&error)),
         Err(Unanswered::Other(text)) => failed(text),
     }
 }
 
+fn no_tls(error: &std::io::Error) -> String {
+    format!("it speaks no TLS, which `protocol: https` says it does: {error}")
+}
+
 /// Whether the port answers: in HTTP with any status, else in TLS, else in another
-/// protocol. One that is silent for as long as `limit` is taken for one that waits for
+/// protocol; with `tls` inside of that. One that is silent for as long as `limit` is taken for one that waits for
 /// more than a request.
-async fn serves(address: SocketAddr, host: &str, limit: Duration) -> Observation {
+async fn serves(
+    address: SocketAddr,
+    host: &str,
+    tls: Option<&ContainerTls>,
+    limit: Duration,
+) -> Observation {
     let end = Instant::now() + limit;
     match tokio::time::timeout(ACCEPT, TcpStream::connect(address)).await {
         Ok(Ok(_)) => {}
@@ -361,6 +394,7 @@ async fn serves(address: SocketAddr, host: &str, limit: Duration) -> Observation
     // (RFC 9110 section 9.3.7). What it answers does not matter.
     let asked = Request {
         method: Method::OPTIONS,
+        tls,
         path: "*",
         host,
         headers: &headers,
@@ -373,7 +407,9 @@ async fn serves(address: SocketAddr, host: &str, limit: Duration) -> Observation
     let rest = end.saturating_duration_since(Instant::now());
     match tokio::time::timeout(rest, request(address, &asked, false)).await {
         // Servers that expect TLS say so in HTTP.
-        Ok(Ok((400, _))) if speaks_tls(address).await.unwrap_or(false) => return speaks(TLS),
+        Ok(Ok((400, _))) if tls.is_none() && speaks_tls(address).await.unwrap_or(false) => {
+            return speaks(TLS);
+        }
         Ok(Ok((status, _))) => {
             return Observation {
                 status: Some(status.into()),
@@ -381,6 +417,8 @@ async fn serves(address: SocketAddr, host: &str, limit: Duration) -> Observation
             };
         }
         Ok(Err(Unanswered::Refused(error))) => return failed(error),
+        Ok(Err(Unanswered::NoTls(error))) => return failed(no_tls(&error)),
+        Ok(Err(Unanswered::Other(_))) if tls.is_some() => return speaks("another protocol"),
         // The server may have ended before it could answer.
         Ok(Err(Unanswered::Other(_))) => {}
         Err(_) => return speaks("nothing"),

@@ -243,8 +243,9 @@ impl Host {
             && let Some(port) = seen.clone().find_map(tls_port)
         {
             return Verdict::Failed(format!(
-                "port {port} speaks TLS, and requests of visitors are sent to it in HTTP; have it \
-                 serve HTTP too, and set `port` to where it does: the ingress sees to TLS"
+                "port {port} speaks TLS, and requests of visitors are sent to it in HTTP; write \
+                 `protocol: https` beside its port in doprax.yaml, or have it serve HTTP too and \
+                 set `port` to where it does: the ingress sees to TLS"
             ));
         }
         let failed = seen.find(|(seen, _)| !seen.passed);

@@ -138,7 +138,7 @@ impl Host {
 /// What answers an app's visitors, in a word.
 fn answering(target: &Target) -> String {
     match target {
-        Target::Address(address) => address.to_string(),
+        Target::Address(address) | Target::Tls(address) => address.to_string(),
         Target::Starting => "starting".to_owned(),
         Target::Nowhere => "nowhere".to_owned(),
         Target::Stopped => "stopped".to_owned(),

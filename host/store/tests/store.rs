@@ -11,7 +11,7 @@ use doprax_core::domain::{Domain, Domains, host_names};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::secret::SecretName;
-use doprax_core::spec::{AppSpec, DomainSpec, Drain, EnvValue, MainSpec};
+use doprax_core::spec::{AppSpec, DomainSpec, Drain, EnvValue, MainSpec, Protocol};
 use doprax_core::text::Template;
 use doprax_store::{Build, Claimed, Ending, EventRecord, NewRelease, OwnedDomain, Store};
 use sqlx::Connection as _;
@@ -51,6 +51,7 @@ fn blueprint() -> Blueprint {
         front: Some(Front {
             service: ServiceName::main(),
             port: 80,
+            protocol: Protocol::default(),
             reason: String::new(),
         }),
         drain: Drain::default(),

@@ -9,7 +9,7 @@ use crate::name::ServiceName;
 use crate::probe::{Check, Probe};
 use crate::resources::Resources;
 use crate::service::{CheckTemplate, EnvTemplate, FileTemplate, ProbeTemplate, VolumeDefault};
-use crate::spec::{ConfigFile, ContainerSpec, Strategy, VolumeMount};
+use crate::spec::{ConfigFile, ContainerSpec, Protocol, Strategy, VolumeMount};
 use std::collections::BTreeMap;
 
 /// How long a service may take to end where its plugin does not say; the engine's
@@ -33,7 +33,7 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
     let files = files(input, &name, &spec.container, &[], &filler, findings);
     let described = Readiness::default();
     let health = findings.keep(described.with(&name, spec.container.health.as_ref(), ports.chosen));
-    let health = health.unwrap_or_default();
+    let health = by_protocol(health.unwrap_or_default(), &spec.container, ports, None);
     Container {
         plugin: None,
         stage: Stage::Main,
@@ -121,12 +121,14 @@ pub(super) fn service(
         judged: description.judged,
         restart_after: None,
     };
+    let front = front.filter(|front| front.service == *name);
     let described = match front {
-        Some(front) if front.service == *name => described.of_front(front.port),
-        _ => described,
+        Some(front) => described.of_front(front.port),
+        None => described,
     };
     let health = described.with(name, spec.container.health.as_ref(), ports.chosen);
     let health = findings.keep(health).unwrap_or_default();
+    let health = by_protocol(health, &spec.container, ports, front);
     let said = &spec.container;
     let wanted = said.resources.or(description.resources);
     Container {
@@ -166,6 +168,21 @@ pub(super) fn service(
             .unwrap_or_else(|| or_default(description.stop_grace_ms, SERVICE_GRACE_MS)),
         init: said.init,
         outputs,
+    }
+}
+
+/// What decides whether it is ready, asked as it speaks.
+fn by_protocol(
+    health: Readiness,
+    said: &ContainerSpec,
+    ports: &Ports,
+    front: Option<&Front>,
+) -> Readiness {
+    let front = front.map(|front| front.port);
+    let spoken: Vec<u16> = ports.chosen.into_iter().chain(front).collect();
+    match said.protocol.unwrap_or_default() {
+        Protocol::Http => health,
+        Protocol::Https => health.by_tls(&spoken),
     }
 }
 
@@ -338,6 +355,7 @@ fn probe(template: &ProbeTemplate, filler: &Filler<'_>) -> Result<Probe, Error> 
         },
         CheckTemplate::Http { port, path } => Check::Http {
             port: *port,
+            tls: false,
             path: path.clone(),
             host: None,
             headers: BTreeMap::new(),

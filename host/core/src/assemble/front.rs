@@ -4,12 +4,29 @@ use super::Error;
 use super::port::Ports;
 use crate::blueprint::Front;
 use crate::name::ServiceName;
-use crate::spec::AppSpec;
+use crate::spec::{AppSpec, Protocol};
 use std::collections::BTreeMap;
+
+/// The front, as [`find`] finds it, with what is spoken there.
+pub(super) fn choose(
+    spec: &AppSpec,
+    main: &Ports,
+    services: &BTreeMap<&ServiceName, Ports>,
+) -> Result<Option<Front>, Error> {
+    let front = find(spec, main, services)?;
+    Ok(front.map(|front| {
+        let service = spec.services.get(&front.service);
+        let said = service.map_or(&spec.main.container, |service| &service.container);
+        Front {
+            protocol: said.protocol.unwrap_or_default(),
+            ..front
+        }
+    }))
+}
 
 /// The front: the one that the manifest names, else the first service in the file
 /// that exposes 80 or 443, else main; none where main listens on no port then.
-pub(super) fn choose(
+fn find(
     spec: &AppSpec,
     main: &Ports,
     services: &BTreeMap<&ServiceName, Ports>,
@@ -73,6 +90,7 @@ fn of_main(main: &Ports, why: &str) -> Result<Option<Front>, Error> {
     Ok(Some(Front {
         service: ServiceName::main(),
         port,
+        protocol: Protocol::Http,
         reason: format!("{why}; {}", main.reason),
     }))
 }
@@ -95,6 +113,7 @@ fn of_service(name: &ServiceName, ports: &Ports, why: &str) -> Option<Front> {
     Some(Front {
         service: name.clone(),
         port,
+        protocol: Protocol::Http,
         reason,
     })
 }

@@ -51,6 +51,18 @@ impl Readiness {
         self
     }
 
+    /// The same for a container that speaks TLS on these ports.
+    pub(super) fn by_tls(mut self, ports: &[u16]) -> Self {
+        for probe in &mut self.probes {
+            if let Check::Serves { port, tls, .. } | Check::Http { port, tls, .. } =
+                &mut probe.check
+            {
+                *tls |= ports.contains(port);
+            }
+        }
+        self
+    }
+
     /// The same with what the container's owner says.
     pub(super) fn with(
         mut self,
@@ -71,6 +83,7 @@ impl Readiness {
             };
             let check = Check::Http {
                 port,
+                tls: false,
                 path,
                 host: health.and_then(|health| health.host.clone()),
                 headers: health
@@ -106,7 +119,12 @@ impl Readiness {
 }
 
 fn serves(port: u16, host: Option<String>) -> Probe {
-    probe(Check::Serves { port, host }, SILENCE_MS)
+    let check = Check::Serves {
+        port,
+        tls: false,
+        host,
+    };
+    probe(check, SILENCE_MS)
 }
 
 fn probe(check: Check, timeout_ms: u32) -> Probe {

@@ -340,10 +340,11 @@ fn probe(probe: &Probe) -> String {
             port,
             send: Some(_),
         } => format!("port {port} answers"),
-        Check::Serves { port, .. } => format!("port {port} answers"),
+        Check::Serves { port, tls, .. } => format!("port {port} answers{}", by_tls(*tls)),
         Check::Http {
             port,
             path,
+            tls,
             host,
             status,
             ..
@@ -354,11 +355,16 @@ fn probe(probe: &Probe) -> String {
                 [] => String::new(),
                 wanted => format!(" answers {}", wanted.join(" or ")),
             };
-            format!("GET :{port}{path}{}{answers}", host.unwrap_or_default())
+            let host = host.unwrap_or_default();
+            format!("GET :{port}{path}{host}{}{answers}", by_tls(*tls))
         }
         Check::Exec { command: words, .. } => command(words),
         Check::Log { contains } => format!("its log says {contains:?}"),
     }
+}
+
+fn by_tls(tls: bool) -> &'static str {
+    if tls { " by TLS" } else { "" }
 }
 
 fn range((from, to): &(u16, u16)) -> String {

@@ -7,8 +7,9 @@ use crate::spec::ContainerSpec;
 use crate::yaml::KeyPath;
 
 /// The keys themselves.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "port",
+    "protocol",
     "health",
     "command",
     "entrypoint",
@@ -54,6 +55,7 @@ pub(super) fn read<'a>(
         "envs" => container.env = env::read(reader, owner, at, secrets),
         "volumes" => container.volumes = volume::read(reader, owner, at),
         "config_file" => container.files = config_file::read(reader, owner, at),
+        "protocol" => container.protocol = unit::protocol(reader, at),
         "health" => container.health = health::read(reader, at),
         "command" => container.command = command::read(reader, at, key),
         "entrypoint" => container.entrypoint = command::read(reader, at, key),

@@ -23,6 +23,8 @@ const FOREIGN: &[(&str, &str)] = &[
         "ports",
         "write `port`, the one port the container listens on; the ingress forwards to it, nothing is published on the machine",
     ),
+    ("scheme", "write `protocol: https`"),
+    ("backend-protocol", "write `protocol: https`"),
     (
         "expose",
         "write `port`, the one port the container listens on",

@@ -1,8 +1,8 @@
-//! Numbers with units, and ports.
+//! Numbers with units, ports, and what is spoken there.
 
 use super::hint::cut;
 use super::reader::{At, Reader};
-use crate::spec::PortSpec;
+use crate::spec::{PortSpec, Protocol};
 use crate::unit::{format_duration, parse_bytes, parse_decimal, parse_duration};
 
 /// Smallest limit that an engine takes, in bytes: Docker refuses less memory.
@@ -32,6 +32,23 @@ pub(super) fn port<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<PortSpec>
         );
     }
     port.map(PortSpec::Number)
+}
+
+/// What the ingress speaks with the port.
+pub(super) fn protocol<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> Option<Protocol> {
+    match reader.text(at, "protocol: https")? {
+        "http" => Some(Protocol::Http),
+        "https" => Some(Protocol::Https),
+        text => {
+            reader.error(
+                at.value_span(),
+                &at.path,
+                format!("`{}` is no protocol", cut(text)),
+                "write `https` for what speaks only TLS on its port, or `http`, which is also what holds without the key; gRPC and WebSockets go with both",
+            );
+            None
+        }
+    }
 }
 
 /// A size in bytes, as in `512MiB`. As Docker does, this takes `m`, `MB` and `MiB`

@@ -5,7 +5,7 @@ use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Limits, Observed, ObservedContainer, State};
 use doprax_core::resources::Resources;
 use doprax_core::source::Recipe;
-use doprax_core::spec::{Drain, Strategy, VolumeMount};
+use doprax_core::spec::{Drain, Protocol, Strategy, VolumeMount};
 use doprax_core::text::Text;
 use std::collections::BTreeMap;
 
@@ -101,6 +101,7 @@ pub(crate) fn app(containers: impl IntoIterator<Item = Container>, front: &str) 
         front: Some(Front {
             service: service(front),
             port: 80,
+            protocol: Protocol::default(),
             reason: String::new(),
         }),
         drain: Drain::default(),

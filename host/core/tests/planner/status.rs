@@ -133,7 +133,7 @@ impl Case {
 /// What visitors get, in a word.
 fn page(target: &Target) -> String {
     match target {
-        Target::Address(_) => "the app".to_owned(),
+        Target::Address(_) | Target::Tls(_) => "the app".to_owned(),
         Target::Starting => "starting".to_owned(),
         Target::Stopped => "stopped".to_owned(),
         Target::Nowhere => "nowhere".to_owned(),

@@ -9,6 +9,7 @@ use super::decode::Decoder;
 use super::head::{Head, Scanner};
 use super::patience::{Patience, answered};
 use super::pool::{Link, Owner};
+use super::stream::{Receiving, Stream};
 use super::upload::Upload;
 use crate::backend::Generation;
 use crate::body::{BoxError, RequestBody};
@@ -28,8 +29,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::io::poll_read_buf;
 
 /// Room for the head of a response and a small body.
@@ -113,9 +112,9 @@ pub(crate) struct Exchange {
 enum Socket {
     /// Nothing: it has not begun, or is over.
     None,
-    Whole(TcpStream),
+    Whole(Stream),
     /// A task of its own sends the rest of the request by the other half.
-    Half(OwnedReadHalf),
+    Half(Receiving),
 }
 
 impl Exchange {
@@ -279,7 +278,7 @@ impl Exchange {
 
     /// The connection of a request that was answered by switching protocols, and what
     /// has arrived of the other one; none if the request was not sent to its end.
-    pub(crate) fn into_tunnel(mut self) -> Option<(TcpStream, Bytes)> {
+    pub(crate) fn into_tunnel(mut self) -> Option<(Stream, Bytes)> {
         match self.socket {
             Socket::Whole(stream) => Some((stream, self.arrived.split().freeze())),
             Socket::None | Socket::Half(_) => None,
@@ -302,16 +301,17 @@ impl Exchange {
             return;
         }
         if let Socket::Whole(stream) = std::mem::replace(&mut self.socket, Socket::None) {
-            let (receiving, mut sending) = stream.into_split();
+            let (receiving, mut sending) = stream.split();
             self.socket = Socket::Half(receiving);
             let progress = upload.body.progress();
             let limit = self.home.local.shared.config.limits.response_timeout;
             tokio::spawn(async move {
                 let sent = poll_fn(|cx| upload.poll(cx, &mut sending));
                 let sent = answered(limit, progress, sent).await;
-                // Else it is dropped, and the container sees the request broken off.
-                if let Ok(Ok(())) = sent {
-                    sending.forget();
+                // Else the container sees the request broken off.
+                match sent {
+                    Ok(Ok(())) => sending.forget(),
+                    _ => sending.end().await,
                 }
             });
         }
@@ -323,9 +323,10 @@ impl Exchange {
         // What was read last is kept by whoever got it.
         self.arrived = BytesMut::new();
         let socket = std::mem::replace(&mut self.socket, Socket::None);
-        if let Socket::Whole(stream) = socket
+        if let Socket::Whole(mut stream) = socket
             && clean
             && self.keeps
+            && !stream.is_unread()
         {
             let home = &self.home;
             let mut deadline = std::mem::take(&mut self.patience.deadline);

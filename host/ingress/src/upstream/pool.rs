@@ -5,6 +5,7 @@
 //! is used again only for the client who sent it: nobody else can get such an answer.
 
 use super::room::Room;
+use super::stream::Stream;
 use crate::backend::Generation;
 use crate::gate::Deadline;
 use crate::worker::Local;
@@ -15,7 +16,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// Kept connections to one address in one thread, at most. They are as many as requests
@@ -76,7 +76,7 @@ impl Drop for Own {
 /// A connection to a container.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// For answers on it; its timer outlives them.
     pub(super) deadline: Deadline,
     /// More may be said on it than was asked: it has carried a body, or a response
@@ -85,7 +85,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             deadline: Deadline::default(),
@@ -106,6 +106,8 @@ struct Kept {
 pub(super) struct Fit {
     pub(super) address: SocketAddr,
     pub(super) generation: Generation,
+    /// Whether the container speaks only TLS.
+    pub(super) tls: bool,
     /// How long ago it may have been in use.
     pub(super) age: Duration,
     pub(super) now: Instant,
@@ -123,7 +125,7 @@ impl Pool {
         for kept in own.iter().flat_map(HashMap::values).flatten() {
             // Nothing is under way on it. Without this its port would be taken for a minute,
             // and clients that come with one request each would use them all up.
-            let _ = SockRef::from(&kept.link.stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(kept.link.stream.socket()).set_linger(Some(Duration::ZERO));
         }
     }
 
@@ -184,7 +186,8 @@ impl Fit {
     fn take(self, kept: &mut ByAddress) -> Option<Link> {
         let kept = kept.get_mut(&self.address)?;
         while let Some(last) = kept.pop() {
-            if last.generation != self.generation || is_over(&last.link.stream) {
+            let fits = last.generation == self.generation && last.link.stream.is_tls() == self.tls;
+            if !fits || is_over(&last.link.stream) {
                 continue;
             }
             if self.now.duration_since(last.since) > self.age {
@@ -208,8 +211,8 @@ fn sweep(kept: &mut ByAddress, age: Duration, now: Instant) {
 
 /// Whether the container has closed the connection, or speaks unasked. The kernel is
 /// asked: the runtime hears of what has arrived only once its tasks wait.
-fn is_over(stream: &TcpStream) -> bool {
-    let seen = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+fn is_over(stream: &Stream) -> bool {
+    let seen = SockRef::from(stream.socket()).peek(&mut [MaybeUninit::uninit()]);
     !seen.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
@@ -217,14 +220,14 @@ fn is_over(stream: &TcpStream) -> bool {
 mod tests {
     use super::*;
     use std::io::Write as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     /// A connection to nobody in particular, and its other side.
     async fn connected(listener: &TcpListener) -> (Link, std::net::TcpStream) {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (other, _) = listener.accept().await.unwrap();
         let other = other.into_std().unwrap();
-        (Link::new(stream.unwrap()), other)
+        (Link::new(Stream::Plain(stream.unwrap())), other)
     }
 
     fn fit(listener: &TcpListener) -> Fit {
@@ -235,6 +238,7 @@ mod tests {
                 number: 1,
                 settled: now,
             },
+            tls: false,
             age: Duration::from_secs(60),
             now,
         }

@@ -99,6 +99,22 @@ impl Upload {
         cx: &mut Context<'_>,
         socket: &mut S,
     ) -> Poll<Result<(), BoxError>> {
+        let written = self.poll_write(cx, socket)?;
+        // What was encrypted may still wait; a socket in the clear has nothing to flush.
+        match ready!(Pin::new(socket).poll_flush(cx)) {
+            Ok(()) => written.map(Ok),
+            Err(_) => {
+                self.deaf = true;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut S,
+    ) -> Poll<Result<(), BoxError>> {
         while !self.is_over() {
             if self.is_waiting() {
                 return Poll::Pending;

@@ -20,6 +20,7 @@ mod seeing;
 mod stop;
 mod streams;
 mod tls;
+mod tls_upstreams;
 mod tunnels;
 mod upstreams;
 mod websockets;

@@ -306,9 +306,8 @@ http {
     assert_eq!(nginx(&host), began, "nothing had to restart Nginx");
 }
 
-#[test]
-fn a_front_that_speaks_tls_only_is_told_what_to_do() {
-    let behave = "\
+/// Speaks only TLS, with a certificate of its own making.
+const ONLY_TLS: &str = "\
 import ssl, subprocess
 subprocess.run('openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=inner -keyout /key.pem -out /cert.pem'.split(), check=True)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -316,7 +315,10 @@ context.load_cert_chain('/cert.pem', '/key.pem')
 server = ThreadingHTTPServer(('0.0.0.0', 8000), Handler)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()";
-    let app = python("inner", "", behave);
+
+#[test]
+fn a_front_that_speaks_tls_only_is_told_what_to_do() {
+    let app = python("inner", "", ONLY_TLS);
     let Some(host) = host() else { return };
     let up = host
         .cli()
@@ -324,5 +326,34 @@ server.serve_forever()";
         .within(60)
         .run();
     up.ended_with(1)
-        .says(&["port 8000 speaks TLS", "set `port`"]);
+        .says(&["port 8000 speaks TLS", "`protocol: https`", "set `port`"]);
+}
+
+#[test]
+fn a_front_that_speaks_tls_only_is_asked_by_tls_where_doprax_yaml_says_so() {
+    let manifest = |health: &str| format!("main:\n  port: 8000\n  protocol: https\n{health}");
+    let app = python("sealed", &manifest(""), ONLY_TLS);
+    let Some(host) = deployed(&app) else { return };
+    let (cli, site) = (host.cli(), host.site("sealed"));
+    assert_eq!(site.get("/").with_status(200).text(), "fine\n");
+    // Probes of a path speak it too, and no request fails while a copy takes over.
+    app.write(
+        "doprax.yaml",
+        manifest("  health: { path: /, timeout: 10s }\n"),
+    );
+    behaves(&app, &format!("STATUS = 'second'\n{ONLY_TLS}"));
+    let load = Load::start(&site, &[("GET", "/", "")]);
+    load.wait_for(20);
+    cli.ok(["up", app.path(), "--yes"]);
+    load.wait_for(20);
+    let tally = load.stop();
+    assert!(tally.failures.is_empty(), "{:#?}", tally.failures);
+    assert_eq!(cli.status("sealed")["state"].as_str(), Some("running"));
+    // One that speaks none does not take over.
+    behaves(&app, "serve()");
+    let up = cli
+        .command(["up", app.path(), "--yes", "--json"])
+        .within(90);
+    up.run().ended_with(1);
+    assert_eq!(site.get("/").with_status(200).text(), "fine\n");
 }
