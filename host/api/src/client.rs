@@ -85,6 +85,13 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether it was refused because it takes something else by now than was confirmed.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::PRECONDITION_FAILED)
+    }
+}
+
+impl ClientError {
     /// Whether the host may answer again soon: it is not there, or went away.
     pub fn is_lost(&self) -> bool {
         match self {

@@ -128,6 +128,7 @@ fn request(manifest: &str) -> DeployRequest {
         pull: false,
         build: false,
         no_cache: false,
+        confirmed: None,
     }
 }
 

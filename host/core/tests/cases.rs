@@ -10,7 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use doprax_core::assemble::{MainPorts, SourceFile};
-use doprax_core::blueprint::{Blueprint, sha256_hex};
+use doprax_core::blueprint::{Blueprint, Note, sha256_hex};
 use doprax_core::diagnostic::{self, Diagnostic};
 use doprax_core::diff;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
@@ -180,15 +180,34 @@ fn outcome(folder: &Path) -> String {
         reloads: &world.reloads,
         made: &world.gone_volumes,
     };
+    let propose = |observed: &Observed, notes: Vec<Note>| {
+        proposed(&understood, &world, previous, observed, |inputs| {
+            proposal::propose(inputs, &remembered, notes).unwrap()
+        })
+    };
     let Proposal {
         blueprint,
         plan,
         diff,
+        digest,
         ..
-    } = proposed(&understood, &world, previous, &observed, |inputs| {
-        proposal::propose(inputs, &remembered, Vec::new()).unwrap()
-    });
+    } = propose(&observed, Vec::new());
     assert_eq!(blueprint, next);
+    // The same world is the same digest, whatever was said on the way; another is not.
+    let note = Note {
+        service: None,
+        text: "a registry did not answer".to_owned(),
+    };
+    assert_eq!(propose(&observed, vec![note]).digest, digest);
+    let is_main = |copy: &&ObservedContainer| copy.service.is_main();
+    if observed.containers.iter().any(|copy| is_main(&copy)) {
+        let without = observed.containers.iter().filter(|copy| !is_main(copy));
+        let other = Observed {
+            containers: without.cloned().collect(),
+            ..observed.clone()
+        };
+        assert_ne!(propose(&other, Vec::new()).digest, digest);
+    }
     assert_eq!(strip(&diff.render(true)), diff.render(false));
     let json = serde_json::to_string(&diff).unwrap();
     assert!(!json.contains(MASKED), "a masked value is in the diff");

@@ -125,6 +125,7 @@ impl Host {
             // What is made of it later, such as a change by hand, looks for nothing again.
             let request = &DeployRequest {
                 refresh: Refresh::default(),
+                confirmed: None,
                 ..request.clone()
             };
             let new = NewRelease {

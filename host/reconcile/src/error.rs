@@ -158,6 +158,14 @@ pub enum Error {
         /// The wanted identifier.
         operation: String,
     },
+    /// What a deploy would do is not what was confirmed.
+    #[error(
+        "what it takes to deploy app {app} has changed since that was confirmed, so nothing was done"
+    )]
+    Outdated {
+        /// The app.
+        app: AppName,
+    },
     /// The operation is not under way any more.
     #[error("operation {operation} has ended")]
     Ended {
@@ -280,6 +288,7 @@ impl Error {
         use doprax_engine::Error as Engine;
         let help = match self {
             Self::Unplannable { help, .. } => return help.clone(),
+            Self::Outdated { .. } => "doprax up shows what it takes now, and asks again".to_owned(),
             Self::NoApp { .. } => "doprax apps lists what is deployed".to_owned(),
             Self::NoContainer { known, .. } => {
                 let known: Vec<&str> = known.iter().map(ServiceName::as_str).collect();

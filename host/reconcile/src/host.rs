@@ -113,6 +113,15 @@ pub fn docker(config: &Config, host: String) -> Arc<dyn Engine> {
     Arc::new(Docker::connect(&config.engine, config.instance.clone()).of_host(host))
 }
 
+/// What an operation is begun with, and not journaled in its wish.
+#[derive(Default)]
+struct Given<'a> {
+    /// Values that secrets get.
+    values: BTreeMap<SecretName, String>,
+    /// The deploy as it was asked for, with these values in it.
+    asked: Option<&'a DeployRequest>,
+}
+
 impl Host {
     /// Opens the store, the plugins and the ingress, resumes operations that were
     /// under way, and begins to keep apps as they should be. The engine need not be
@@ -293,7 +302,11 @@ impl Host {
         self.check_source(&request, "was not sent").await?;
         // Values have one home, the app's secrets: a later change must not find them in
         // what was once asked.
-        let given = self.take_given(&mut request)?;
+        let asked = request.clone();
+        let given = Given {
+            values: self.take_given(&mut request)?,
+            asked: Some(&asked),
+        };
         let wish = Wish::Deploy(Box::new(request));
         self.begin_with(&app, OperationKind::Deploy, wish, &given, busy)
             .await
@@ -429,17 +442,17 @@ impl Host {
         wish: Wish,
         busy: WhenBusy,
     ) -> Result<OperationId, Error> {
-        self.begin_with(name, kind, wish, &BTreeMap::new(), busy)
+        self.begin_with(name, kind, wish, &Given::default(), busy)
             .await
     }
 
-    /// Begins an operation that gives secrets these values, or has it wait for its turn.
+    /// Begins an operation, or has it wait for its turn.
     async fn begin_with(
         self: &Arc<Self>,
         name: &AppName,
         kind: OperationKind,
         wish: Wish,
-        given: &BTreeMap<SecretName, String>,
+        given: &Given<'_>,
         busy: WhenBusy,
     ) -> Result<OperationId, Error> {
         if self.ending.is_cancelled() {
@@ -473,8 +486,15 @@ impl Host {
         }
         let id = operation.id.clone();
         let begun = async {
-            self.store.add_operation(&operation, &wish, given).await?;
-            self.journal.open(&self.store, operation, false).await
+            // One that waits is looked at when its turn comes.
+            if let (None, Some(asked)) = (&ahead, given.asked) {
+                app.give_up_repair();
+                let _work = app.work.lock().await;
+                self.check_confirmed(asked).await?;
+            }
+            let added = self.store.add_operation(&operation, &wish, &given.values);
+            added.await?;
+            Ok::<_, Error>(self.journal.open(&self.store, operation, false).await?)
         };
         match begun.await {
             Ok(live) => self.admit(&app, live, wish, ahead),
@@ -482,7 +502,9 @@ impl Host {
                 if let Some(next) = app.queue.leave(&id) {
                     self.run(Arc::clone(&app), next);
                 }
-                return Err(error.into());
+                // A repair may have been given up for it.
+                self.look_after_now(name);
+                return Err(error);
             }
         }
         Ok(id)
@@ -639,7 +661,8 @@ impl Host {
         match wish {
             Wish::Deploy(request) => {
                 let reason = "went with what was deployed meanwhile";
-                self.check_source(request, reason).await
+                self.check_source(request, reason).await?;
+                self.check_confirmed(request).await
             }
             Wish::Remove => self.check_removable(&operation.app, None).await,
             Wish::RemoveWith { secrets } => {

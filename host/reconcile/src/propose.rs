@@ -88,7 +88,20 @@ impl Host {
             changes: proposed.changes,
             needs_source: needs_build && !self.store().source_path(&request.source).exists(),
             warnings: understood.manifest.warnings,
+            digest: proposed.digest,
         })
+    }
+
+    /// Refuses a deploy that would do something else than a person confirmed.
+    pub(crate) async fn check_confirmed(&self, request: &DeployRequest) -> Result<(), Error> {
+        let Some(confirmed) = &request.confirmed else {
+            return Ok(());
+        };
+        let proposal = self.plan(request).await?;
+        match proposal.digest == *confirmed {
+            true => Ok(()),
+            false => Err(Error::Outdated { app: proposal.app }),
+        }
     }
 
     /// The blueprint that a request asks for.

@@ -42,6 +42,7 @@ impl Host {
             changes: true,
             needs_source: false,
             warnings: Vec::new(),
+            digest: removal.digest,
         })
     }
 

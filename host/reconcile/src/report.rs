@@ -24,6 +24,8 @@ pub struct Proposal {
     pub needs_source: bool,
     /// Warnings about the manifest.
     pub warnings: Vec<Diagnostic>,
+    /// What tells it from every other, see [`doprax_core::proposal::Proposal`].
+    pub digest: String,
 }
 
 /// One line about an app.

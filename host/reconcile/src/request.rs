@@ -29,6 +29,10 @@ pub struct DeployRequest {
     /// Which images are looked for again.
     #[serde(default)]
     pub refresh: Refresh,
+    /// Digest of the proposal that a person confirmed: nothing else is carried out. Absent:
+    /// whatever it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<String>,
 }
 
 /// Which images are looked for again.

@@ -111,6 +111,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::Source { .. }
         | Error::NotDeployed { .. }
         | Error::Engine(Engine::NoContainer { .. }) => StatusCode::CONFLICT,
+        Error::Outdated { .. } => StatusCode::PRECONDITION_FAILED,
         Error::Manifest { .. }
         | Error::Unplannable { .. }
         | Error::Domain { .. }

@@ -43,6 +43,10 @@ pub struct DeployRequest {
     /// Whether it is so without the builder's cache.
     #[serde(default)]
     pub no_cache: bool,
+    /// The [`Proposal::digest`] that a person confirmed: if it would be another by now,
+    /// nothing is done, and the answer is 412. Absent: whatever it takes is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<String>,
 }
 
 impl From<DeployRequest> for request::DeployRequest {
@@ -59,6 +63,7 @@ impl From<DeployRequest> for request::DeployRequest {
             pull,
             build,
             no_cache,
+            confirmed,
         } = wire;
         let files = files
             .into_iter()
@@ -76,6 +81,7 @@ impl From<DeployRequest> for request::DeployRequest {
             variables,
             commit,
             refresh: request::Refresh::new(pull, build, no_cache),
+            confirmed,
         }
     }
 }
@@ -116,6 +122,10 @@ pub struct Proposal {
     /// Warnings about the manifest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Diagnostic>,
+    /// What tells it from every other proposal: goes back with the deploy that was
+    /// confirmed. Older hosts give none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 impl From<report::Proposal> for Proposal {
@@ -126,6 +136,7 @@ impl From<report::Proposal> for Proposal {
             changes,
             needs_source,
             warnings,
+            digest,
         } = proposal;
         Self {
             app,
@@ -133,6 +144,7 @@ impl From<report::Proposal> for Proposal {
             changes,
             needs_source,
             warnings,
+            digest: Some(digest),
         }
     }
 }

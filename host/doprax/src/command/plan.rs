@@ -117,6 +117,7 @@ pub(super) async fn prepare(
         pull: choices.pull,
         build: choices.build,
         no_cache: choices.no_cache,
+        confirmed: None,
     };
     let proposal = client.plan(&request).await?;
     if context.output.verbose > 0 {

@@ -79,24 +79,35 @@ impl Up {
         let output = &context.output;
         let client = self.turn.client(context)?;
         let Prepared {
-            request,
+            mut request,
             tree,
-            proposal,
+            mut proposal,
         } = prepare(context, &client, &self.dir, &self.choices).await?;
-        if !proposal.changes {
-            return nothing_to_do(context, &proposal);
-        }
-        if !output.json {
-            super::plan::show(context, &proposal)?;
-        }
-        if !self.yes && !confirm(output, "Apply?", "--yes")? {
-            output.remark("nothing was done");
-            return Err(Failure::Silent(1));
-        }
-        if proposal.needs_source {
-            send(context, &client, tree, &request.source).await?;
-        }
-        let started = client.deploy(&request).await?;
+        let mut tree = Some(tree);
+        let started = loop {
+            if !proposal.changes {
+                return nothing_to_do(context, &proposal);
+            }
+            if !output.json {
+                super::plan::show(context, &proposal)?;
+            }
+            if !self.yes && !confirm(output, "Apply?", "--yes")? {
+                output.remark("nothing was done");
+                return Err(Failure::Silent(1));
+            }
+            // Only what somebody looked at can have become another.
+            request.confirmed = proposal.digest.clone().filter(|_| !self.yes);
+            if let Some(tree) = tree.take_if(|_| proposal.needs_source) {
+                send(context, &client, tree, &request.source).await?;
+            }
+            match client.deploy(&request).await {
+                Err(error) if error.is_outdated() => {
+                    output.remark("something has changed meanwhile, so nothing was done yet\n");
+                    proposal = client.plan(&request).await?;
+                }
+                started => break started?,
+            }
+        };
         if self.detach {
             if output.json {
                 return output.json(&started);

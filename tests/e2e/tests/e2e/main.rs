@@ -8,6 +8,7 @@
 
 mod build;
 mod cause;
+mod confirm;
 mod crash;
 mod domain;
 mod drift;
