@@ -390,9 +390,9 @@ impl Host {
         let operation = self.operation(id).await?;
         let app = self.app(&operation.app);
         let _admission = app.admission.lock().await;
-        if let Some(live) = app.queue.withdraw(id) {
+        if let Some((live, source)) = app.queue.withdraw(id) {
             let host = Arc::clone(self);
-            tokio::spawn(async move { host.end_withdrawn(&live).await });
+            tokio::spawn(async move { host.end_withdrawn(&live, source.as_deref()).await });
             return Ok(());
         }
         if operation.state.is_open() && self.journal.cancel(id) {
@@ -519,12 +519,13 @@ impl Host {
         ahead: Option<Operation>,
     ) {
         let waited = live.operation().state == OperationState::Waiting;
+        let wish = (!waited).then_some(wish);
         if let Some(ahead) = &ahead {
             let kind = ahead.kind.as_str();
             let text = format!("it begins once the {kind} {} has ended", ahead.id);
             live.emit(What::Note { text });
         }
-        let turn = Turn { live, wish, waited };
+        let turn = Turn { live, wish };
         let first = match ahead {
             None => Some(turn),
             Some(_) => app.queue.ready(turn),
@@ -571,28 +572,37 @@ impl Host {
     }
 
     /// Writes down that an operation has waited and will not begin.
-    async fn end_withdrawn(&self, live: &Live) {
+    async fn end_withdrawn(&self, live: &Live, source: Option<&str>) {
         let (state, outcome) = (OperationState::Cancelled, Error::Withdrawn.report());
         let end = self
             .journal
             .write_end(&self.store, live, state, outcome, None);
         let end = end.await;
+        if let Some(source) = source
+            && let Err(error) = self
+                .store
+                .remove_source(source, &self.sources_in_use())
+                .await
+        {
+            tracing::warn!(%error, "a source archive was not removed");
+        }
         self.journal.close(live, end, state);
     }
 
     /// Carries out an operation to its written end. Returns the one that has waited for it.
     async fn carry_out(&self, app: &App, turn: Turn) -> Option<Turn> {
-        let Turn { live, wish, waited } = turn;
+        let Turn { live, wish } = turn;
         let live = &live;
         // A person does not wait for what a repair waits for.
         app.give_up_repair();
         let _work = app.work.lock().await;
         let name = &live.operation().app;
-        let source = wish.source();
+        let source = app.queue.source();
         let result = async {
-            if waited {
-                self.begin_waiting(live, &wish).await?;
-            }
+            let wish = match wish {
+                Some(wish) => wish,
+                None => self.begin_waiting(live).await?,
+            };
             self.work_on(live, wish).await
         };
         let result = result.await;
@@ -651,26 +661,32 @@ impl Host {
     }
 
     /// Begins what has waited, unless what it was asked for is not possible any more.
-    async fn begin_waiting(&self, live: &Live, wish: &Wish) -> Result<(), Error> {
+    /// Returns what that is.
+    async fn begin_waiting(&self, live: &Live) -> Result<Wish, Error> {
         let operation = live.operation();
         let running = self.app(&operation.app).operation();
         let started_ms = running.map_or_else(now_ms, |running| running.started_ms);
         let begun = self.store.begin_operation(operation, started_ms);
         begun.await?;
         self.journal.begin(live, started_ms);
-        match wish {
+        let wish = self.store.request_of(&operation.id).await?;
+        let wish = wish.ok_or_else(|| Error::NoOperation {
+            operation: operation.id.clone(),
+        })?;
+        match &wish {
             Wish::Deploy(request) => {
                 let reason = "went with what was deployed meanwhile";
                 self.check_source(request, reason).await?;
-                self.check_confirmed(request).await
+                self.check_confirmed(request).await?;
             }
-            Wish::Remove => self.check_removable(&operation.app, None).await,
+            Wish::Remove => self.check_removable(&operation.app, None).await?,
             Wish::RemoveWith { secrets } => {
-                self.check_removable(&operation.app, Some(*secrets)).await
+                self.check_removable(&operation.app, Some(*secrets)).await?;
             }
             // These look for themselves.
-            Wish::Control { .. } | Wish::Edit(_) => Ok(()),
+            Wish::Control { .. } | Wish::Edit(_) => {}
         }
+        Ok(wish)
     }
 
     /// Ends operations that a host before this one left and that something newer on their

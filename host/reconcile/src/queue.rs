@@ -40,9 +40,8 @@ struct Waiting {
 /// What an operation needs to begin.
 pub(crate) struct Turn {
     pub(crate) live: Arc<Live>,
-    pub(crate) wish: Wish,
-    /// Whether it has waited, so that what it was asked for may not be possible any more.
-    pub(crate) waited: bool,
+    /// What it was asked; absent where it has waited, which it does in the journal alone.
+    pub(crate) wish: Option<Wish>,
 }
 
 /// Why an operation cannot enter.
@@ -126,16 +125,22 @@ impl Queue {
         inner.next()
     }
 
-    /// Takes out an operation that has not begun. Returns what it has told so far; none
-    /// where it is not among those that wait.
-    pub(crate) fn withdraw(&self, id: &str) -> Option<Arc<Live>> {
+    /// Takes out an operation that has not begun. Returns what it has told so far, and the
+    /// digest of the source that it would have deployed; none where it is not among those
+    /// that wait.
+    pub(crate) fn withdraw(&self, id: &str) -> Option<(Arc<Live>, Option<String>)> {
         let mut inner = self.lock();
         let place = inner.waiting.iter().position(|waiting| {
             let turn = waiting.turn.as_ref();
             turn.is_some_and(|turn| turn.live.operation().id == id)
         })?;
-        let waiting = inner.waiting.remove(place)?;
-        waiting.turn.map(|turn| turn.live)
+        let Waiting { entry, turn } = inner.waiting.remove(place)?;
+        turn.map(|turn| (turn.live, entry.source))
+    }
+
+    /// Digest of the source that the operation under way deploys.
+    pub(crate) fn source(&self) -> Option<String> {
+        self.lock().running.as_ref()?.source.clone()
     }
 
     /// Digests of the sources that operations deploy, that of `but` excepted.
@@ -194,8 +199,7 @@ mod tests {
         let journal = Arc::<Journal>::default();
         Turn {
             live: journal.open(store, operation, false).await.unwrap(),
-            wish: Wish::Remove,
-            waited: true,
+            wish: None,
         }
     }
 
@@ -239,9 +243,11 @@ mod tests {
             (running.id.as_str(), running.state),
             ("b", OperationState::Running)
         );
+        assert_eq!(queue.source(), source("b"));
         // The one under way is no longer among those that wait.
         assert!(queue.withdraw("b").is_none());
-        assert!(queue.withdraw("c").is_some());
+        let (_, freed) = queue.withdraw("c").unwrap();
+        assert_eq!(freed, source("c"));
         assert!(queue.withdraw("c").is_none());
         assert_eq!(id(queue.leave("b")).unwrap(), "d");
         assert_eq!(id(queue.leave("d")), None);

@@ -189,6 +189,26 @@ impl Store {
         row.as_ref().map(operation_of).transpose()
     }
 
+    /// What an operation that has not ended was asked; nothing where there is no such one.
+    pub async fn request_of<T: serde::de::DeserializeOwned>(
+        &self,
+        id: &str,
+    ) -> Result<Option<T>, Error> {
+        let row = sqlx::query(
+            "SELECT sealed_request FROM operations
+             WHERE id = ? AND state IN ('running', 'waiting')",
+        )
+        .bind(id)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(doing("read what an operation was asked"))?;
+        row.map(|row| {
+            let sealed: Vec<u8> = row.get("sealed_request");
+            self.seal.unseal_json(&purpose(id), &sealed)
+        })
+        .transpose()
+    }
+
     /// The latest operations of one app, or of all, the latest first.
     pub async fn operations(&self, app: Option<&AppName>) -> Result<Vec<Operation>, Error> {
         let rows = sqlx::query(

@@ -429,7 +429,11 @@ async fn what_waits_gives_its_secrets_when_it_begins_and_overtakes_nothing_befor
     assert!(store.overtaken().await.unwrap().is_empty());
     assert!(store.secrets(&shop()).await.unwrap().is_empty());
 
+    let request = async |id: &str| store.request_of::<String>(id).await.unwrap();
+    assert_eq!(request("second").await.as_deref(), Some(LITERAL));
+    assert_eq!(request("given-up").await, None);
     store.begin_operation(&waits("second"), 7).await.unwrap();
+    assert_eq!(request("second").await.as_deref(), Some(LITERAL));
     let secrets = store.secrets(&shop()).await.unwrap();
     assert_eq!(secrets[&key].value, VALUE);
     let begun = Operation {

@@ -5,7 +5,7 @@ use crate::Host;
 use doprax_core::change::Changed;
 use doprax_core::name::AppName;
 use doprax_ingress::acme::{Names, Phase};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +15,17 @@ const GATHER: Duration = Duration::from_millis(250);
 /// It is looked at least as often: one expires without anything being written.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// The state of each certificate, and whether the latest try for it failed.
-type States = BTreeMap<Names, (Phase, bool)>;
+/// How certificates stand.
+type States = BTreeMap<Names, State>;
+
+#[derive(Clone)]
+struct State {
+    phase: Phase,
+    /// Whether the latest try for it failed.
+    failing: bool,
+    /// The app that has one of its names, or had it last.
+    app: Option<AppName>,
+}
 
 impl Host {
     /// Tells of certificates until the host ends.
@@ -27,56 +36,65 @@ impl Host {
         let written = certificates.written();
         let ending = self.ending().clone();
         let telling = async {
-            let mut known = self.certificate_states();
+            let mut known = self.certificate_states(&States::new());
             loop {
                 let _ = tokio::time::timeout(LOOK, written.notified()).await;
                 tokio::time::sleep(GATHER).await;
-                let now = self.certificate_states();
-                self.tell_of_certificates(&known, &now);
+                let now = self.certificate_states(&known);
+                for (app, what) in differences(&known, &now) {
+                    self.events.tell(app, what);
+                }
                 known = now;
             }
         };
         ending.run_until_cancelled(telling).await;
     }
 
-    fn certificate_states(&self) -> States {
-        let all = self.certificates().into_iter();
-        all.map(|found| (found.names, (found.phase, found.last_error.is_some())))
-            .collect()
-    }
-
-    fn tell_of_certificates(&self, was: &States, now: &States) {
-        for (names, what) in differences(was, now) {
-            let app = self.app_of_names(names);
-            self.events.tell(app.as_ref(), what);
-        }
-    }
-
-    /// The app whose host name is among these.
-    fn app_of_names(&self, names: &Names) -> Option<AppName> {
-        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut apps = routes.iter();
-        let found = apps.find(|(app, routes)| {
-            names.contains(&self.free_name(app))
-                || routes.domains().keys().any(|name| names.contains(name))
+    /// How certificates stand. Whose a name `was` is known where no app has it any more.
+    fn certificate_states(&self, was: &States) -> States {
+        let owners = self.owners_of_names();
+        let all = self.certificates().into_iter().map(|found| {
+            let owner = found.names.iter().find_map(|name| owners.get(name));
+            let before = || was.get(&found.names)?.app.clone();
+            let state = State {
+                phase: found.phase,
+                failing: found.last_error.is_some(),
+                app: owner.cloned().or_else(before),
+            };
+            (found.names, state)
         });
-        found.map(|(app, _)| app.clone())
+        all.collect()
+    }
+
+    /// The app of every host name.
+    fn owners_of_names(&self) -> HashMap<String, AppName> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = routes.iter().flat_map(|(app, routes)| {
+            let own = routes.domains().keys().cloned();
+            own.chain([self.free_name(app)])
+                .map(|name| (name, app.clone()))
+        });
+        names.collect()
     }
 }
 
-fn differences<'a>(was: &'a States, now: &'a States) -> Vec<(&'a Names, Changed)> {
-    let gone = was.keys().filter(|names| !now.contains_key(*names));
-    let different = now.keys().chain(gone);
-    different
-        .filter(|names| was.get(names) != now.get(names))
-        .map(|names| {
-            let state = now.get(names);
+fn differences<'a>(was: &'a States, now: &'a States) -> Vec<(Option<&'a AppName>, Changed)> {
+    let how = |states: &States, names: &Names| {
+        let state = states.get(names);
+        state.map(|state| (state.phase, state.failing))
+    };
+    let gone = was.iter().filter(|(names, _)| !now.contains_key(*names));
+    now.iter()
+        .chain(gone)
+        .filter(|(names, _)| how(was, names) != how(now, names))
+        .map(|(names, state)| {
+            let how = how(now, names);
             let what = Changed::Certificate {
                 names: names.iter().map(str::to_owned).collect(),
-                state: state.map(|(phase, _)| word(*phase).to_owned()),
-                failing: state.is_some_and(|(_, failing)| *failing),
+                state: how.map(|(phase, _)| word(phase).to_owned()),
+                failing: how.is_some_and(|(_, failing)| failing),
             };
-            (names, what)
+            (state.app.as_ref(), what)
         })
         .collect()
 }
@@ -99,27 +117,39 @@ mod tests {
     #[test]
     fn a_certificate_that_is_issued_fails_or_goes_is_told() {
         let names = |name: &str| Names::new([name]).unwrap();
-        let was = States::from([
-            (names("a.example"), (Phase::Issuing, false)),
-            (names("b.example"), (Phase::Valid, false)),
-            (names("c.example"), (Phase::Valid, false)),
-        ]);
-        let now = States::from([
-            (names("a.example"), (Phase::Valid, false)),
-            (names("b.example"), (Phase::Valid, false)),
-            (names("d.example"), (Phase::Missing, true)),
-        ]);
-        let told: Vec<Changed> = differences(&was, &now).into_iter().map(|d| d.1).collect();
-        let change = |name: &str, state: Option<&str>, failing| Changed::Certificate {
-            names: vec![name.to_owned()],
-            state: state.map(str::to_owned),
+        let shop = AppName::new("shop").unwrap();
+        let state = |phase, failing| State {
+            phase,
             failing,
+            app: Some(shop.clone()),
+        };
+        let was = States::from([
+            (names("a.example"), state(Phase::Issuing, false)),
+            (names("b.example"), state(Phase::Valid, false)),
+            (names("c.example"), state(Phase::Valid, false)),
+        ]);
+        let moved = State {
+            app: None,
+            ..state(Phase::Valid, false)
+        };
+        let now = States::from([
+            (names("a.example"), state(Phase::Valid, false)),
+            (names("b.example"), moved),
+            (names("d.example"), state(Phase::Missing, true)),
+        ]);
+        let change = |name: &str, state: Option<&str>, failing| {
+            let what = Changed::Certificate {
+                names: vec![name.to_owned()],
+                state: state.map(str::to_owned),
+                failing,
+            };
+            (Some(&shop), what)
         };
         let expected = [
             change("a.example", Some("valid"), false),
             change("d.example", Some("missing"), true),
             change("c.example", None, false),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(differences(&was, &now), expected);
     }
 }

@@ -1,8 +1,8 @@
 //! The stream of what changes, live, from a place on, and over a restart of the host.
 
 use crate::{deployed, host};
-use doprax_e2e::{App, Cli, Running, Terminal, wait_for};
-use serde_json::Value;
+use doprax_e2e::{App, Cli, Host, Running, Setup, Terminal, engine, wait_for};
+use serde_json::{Value, json};
 
 /// The events that a command has printed so far.
 fn printed(running: &Running) -> Vec<Value> {
@@ -132,4 +132,44 @@ fn a_status_is_shown_again_when_something_changes() {
     person.end();
     cli.ok(["remove", "tiny", "--yes"]);
     script.end(30).succeeded().says(&["was removed"]);
+}
+
+#[test]
+fn host_names_and_their_certificates_are_told() {
+    let Some(engine) = engine() else { return };
+    let host = Host::start_with(Setup::new(&engine).with_https());
+    let cli = host.cli();
+    let watcher = cli.command(["events", "tiny", "-f", "--json"]).spawn();
+    let app = App::tiny("tiny", "app: tiny\n");
+    cli.ok(["up", app.path(), "--yes"]);
+    // That of the host's own CA comes at once.
+    let valid = |name: &str| {
+        wait_for(&format!("the certificate of {name}"), 30, || {
+            let events = printed(&watcher);
+            let wanted =
+                |event: &&Value| event["names"] == json!([name]) && event["state"] == "valid";
+            events.iter().find(wanted).cloned()
+        })
+    };
+    let told = valid("tiny.localhost");
+    assert_eq!(
+        (&told["app"], &told["failing"]),
+        (&json!("tiny"), &json!(false))
+    );
+    cli.ok(["domain", "add", "tiny", "shop.internal"]);
+    wait_for_event(&watcher, "domain", "/change", "added");
+    valid("shop.internal");
+    cli.ok(["domain", "remove", "tiny", "shop.internal"]);
+    wait_for_event(&watcher, "domain", "/change", "removed");
+    wait_for("the certificate to be given up", 30, || {
+        let events = printed(&watcher);
+        let gone =
+            |event: &Value| event["names"] == json!(["shop.internal"]) && event["state"].is_null();
+        events.iter().any(gone).then_some(())
+    });
+    cli.ok(["events", "tiny"]).says(&[
+        "domain shop.internal added",
+        "the certificate of shop.internal is valid",
+        "the certificate of shop.internal is not kept any more",
+    ]);
 }

@@ -19,7 +19,7 @@ pub(crate) fn hanging(host: &Host) -> (App, String) {
 }
 
 /// The archives and what was half received.
-fn sources(host: &Host) -> usize {
+pub(crate) fn sources(host: &Host) -> usize {
     std::fs::read_dir(host.state().join("sources"))
         .unwrap()
         .count()

@@ -1,8 +1,8 @@
 //! Operations on one app that are asked for while another one is under way.
 
 use crate::host;
-use crate::operation::hanging;
-use doprax_e2e::{Cli, Running};
+use crate::operation::{hanging, sources};
+use doprax_e2e::{Cli, Running, wait_for};
 use serde_json::Value;
 
 /// The state of each operation on an app, the latest first.
@@ -39,6 +39,7 @@ fn operations_on_an_app_wait_for_each_other_in_order_over_a_kill() {
     let mut second = waiting(&cli, app.path(), &first);
     app.write("index.html", "third\n");
     let third = id(&cli.json(["up", app.path(), "--yes", "--detach"]));
+    app.write("index.html", "never\n");
     let given_up = id(&cli.json(["up", app.path(), "--yes", "--detach"]));
     assert_eq!(
         states(&cli, "hanging"),
@@ -49,6 +50,9 @@ fn operations_on_an_app_wait_for_each_other_in_order_over_a_kill() {
     cli.ok(["operation", "cancel", &given_up]);
     cli.fails(1, ["operation", &given_up])
         .says(&["cancelled before it began"]);
+    wait_for("its archive to go", 30, || {
+        (sources(&host) == 3).then_some(())
+    });
     // Nothing of it has failed.
     assert!(cli.status("hanging")["last_error"].is_null());
 
