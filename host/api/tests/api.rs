@@ -60,6 +60,7 @@ impl Api {
             pool: vec!["10.254.0.0/16".parse().unwrap()],
             build_timeout: Duration::from_secs(60),
             build_cache: None,
+            retain: 10,
             allow_metadata: true,
             interval: Duration::from_secs(3600),
         };
@@ -129,6 +130,7 @@ fn request(manifest: &str) -> DeployRequest {
         build: false,
         no_cache: false,
         confirmed: None,
+        actor: None,
     }
 }
 

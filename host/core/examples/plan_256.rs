@@ -95,6 +95,7 @@ fn app(version: &str) -> AppSpec {
     AppSpec {
         app: AppName::new("large").expect("a label"),
         front: None,
+        retain: None,
         main: MainSpec::default(),
         services: services.collect(),
         domains: BTreeMap::new(),

@@ -1,11 +1,12 @@
 //! What a person should know before a service goes on with data that it made under other
 //! conditions. Knows no kind of service: a service with a volume may be a database.
 
-use crate::blueprint::{Blueprint, Container, Env, Note};
+use crate::blueprint::{Blueprint, Container, Env, Note, Stage};
 use crate::manifest::CONTAINER_PLUGIN;
 use crate::name::{ServiceName, VolumeName};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// The cautions on the way from `previous` to `next`, where the volumes `made` exist.
 pub fn cautions(previous: &Blueprint, next: &Blueprint, made: &BTreeSet<&VolumeName>) -> Vec<Note> {
@@ -60,6 +61,61 @@ pub fn cautions(previous: &Blueprint, next: &Blueprint, made: &BTreeSet<&VolumeN
         }
     }
     notes
+}
+
+/// A service that goes back to an older version on the data that a newer one has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downgrade {
+    /// The service.
+    pub service: ServiceName,
+    /// Its tag.
+    pub from: String,
+    /// The tag that it goes back to.
+    pub to: String,
+    /// A volume with its data.
+    pub volume: VolumeName,
+}
+
+impl fmt::Display for Downgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} from {} back to {} on the data in volume {}",
+            self.service, self.from, self.to, self.volume
+        )
+    }
+}
+
+/// The services that go back to an older version on the way from `previous` to `next`, where
+/// the volumes `made` exist. A proxy, which only reads what others write, is none of them.
+pub fn downgrades(
+    previous: &Blueprint,
+    next: &Blueprint,
+    made: &BTreeSet<&VolumeName>,
+) -> Vec<Downgrade> {
+    let containers = next.containers.values();
+    let downgrade = |after: &Container| {
+        let before = previous.containers.get(&after.name)?;
+        let volume = kept_volume(before, after, made)?;
+        let (old_image, from) = name_and_tag(before.image.reference());
+        let (new_image, to) = name_and_tag(after.image.reference());
+        let goes_back = old_image == new_image && order(from, to) == Some(Ordering::Less);
+        (goes_back && after.stage != Stage::Front).then(|| Downgrade {
+            service: after.name.clone(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            volume: volume.clone(),
+        })
+    };
+    containers.filter_map(downgrade).collect()
+}
+
+/// How the version that the tag `new` tells compares to that of `old`, as far as both tell
+/// it; nothing where one tells none.
+fn order(old: &str, new: &str) -> Option<Ordering> {
+    let (old, new) = (version(old)?, version(new)?);
+    let digits = old.len().min(new.len());
+    Some(new[..digits].cmp(&old[..digits]))
 }
 
 /// A volume that a service keeps, and that exists.

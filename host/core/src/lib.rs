@@ -30,6 +30,7 @@ pub mod plan;
 pub mod planner;
 pub mod probe;
 pub mod proposal;
+pub mod release;
 pub mod resources;
 pub mod route;
 pub mod schema;

@@ -230,6 +230,14 @@ impl Instance {
         format!("{}/main:{short}", self.prefixed(app.as_str()))
     }
 
+    /// Reference by which the engine keeps the image of this id (`sha256:…`) for the
+    /// releases of an app, whatever else it is called meanwhile.
+    pub fn kept_image(&self, app: &AppName, id: &str) -> String {
+        let hex = id.strip_prefix("sha256:").unwrap_or(id);
+        let short: String = hex.chars().take(32).collect();
+        format!("{}/kept:{short}", self.prefixed(app.as_str()))
+    }
+
     fn prefixed(&self, rest: &str) -> String {
         match &self.0 {
             None => format!("doprax-{rest}"),

@@ -22,6 +22,8 @@ pub enum OperationKind {
     Stop,
     /// Restarting.
     Restart,
+    /// Bringing an earlier release back.
+    Rollback,
     /// Removing an app, volumes excepted.
     Remove,
 }
@@ -34,6 +36,7 @@ impl OperationKind {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
+            Self::Rollback => "rollback",
             Self::Remove => "remove",
         }
     }

@@ -26,9 +26,11 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod images;
+mod rollback;
 mod understood;
 
 pub use images::{FoundImage, Fresh, Images, MainImage, provide};
+pub use rollback::{Rollback, rollback};
 pub use understood::{Answer, Understood};
 
 /// What it means that the engine has no init for containers.

@@ -3,6 +3,7 @@
 //! that does not exist) only the manifest itself refuses.
 
 use crate::manifest::{KnownPlugin, MAX_SERVICES};
+use crate::release::MAX_RETAIN;
 use serde_json::{Map, Value, json};
 
 /// A plugin with the JSON Schema of its settings, where it is known.
@@ -29,6 +30,16 @@ pub fn schema(plugins: &[PluginSchema<'_>]) -> Value {
     properties.insert(
         "front".to_owned(),
         described("#/$defs/label", "The container that the ingress talks to; else the first service that exposes 80 or 443, else main.", json!(["main", "nginx"])),
+    );
+    properties.insert(
+        "retain".to_owned(),
+        json!({
+            "description": "How many releases are kept to go back to; else as many as the host keeps, 10.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_RETAIN,
+            "examples": [3],
+        }),
     );
     properties.insert(
         "main".to_owned(),

@@ -22,6 +22,9 @@ pub struct AppSpec {
     /// The container the ingress talks to, where the manifest says so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub front: Option<ServiceName>,
+    /// How many releases are kept, where the manifest says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retain: Option<u16>,
     /// The container built from source.
     pub main: MainSpec,
     /// The other containers, in the file's order.

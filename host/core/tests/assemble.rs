@@ -46,6 +46,7 @@ impl App {
             spec: AppSpec {
                 app: AppName::new("shop").unwrap(),
                 front: None,
+                retain: None,
                 main,
                 services: [(service("db"), spec)].into_iter().collect(),
                 domains: BTreeMap::new(),

@@ -5,6 +5,7 @@
 //! `plugin inspect` load plugins.
 
 mod acme;
+mod actor;
 mod addresses;
 mod args;
 mod command;

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
+use doprax_core::release::Kept;
 use failure::Failure;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
@@ -272,7 +273,11 @@ impl Engine for Docker {
         self.find_registry_digest(reference).await
     }
 
-    async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {
+    async fn keep_image(&self, app: &AppName, id: &str) -> Result<(), Error> {
+        self.keep_image_of(app, id).await
+    }
+
+    async fn prune_images(&self, app: &AppName, keep: &Kept) -> Result<(), Error> {
         self.remove_images_but(app, keep).await
     }
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
+use doprax_core::release::Kept;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
@@ -292,10 +293,7 @@ impl Engine for Fake {
     }
 
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, Error> {
-        let state = self.reached()?;
-        let mut all = state.images.values().map(FakeImage::facts);
-        let found = state.images.get(reference).map(FakeImage::facts);
-        Ok(found.or_else(|| all.find(|facts| facts.id == reference)))
+        Ok(self.reached()?.image(reference).map(FakeImage::facts))
     }
 
     /// Containers in memory have no insides.
@@ -321,7 +319,12 @@ impl Engine for Fake {
         Ok(found.and_then(|facts| facts.digests.into_iter().next()))
     }
 
-    async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error> {
+    async fn keep_image(&self, app: &AppName, id: &str) -> Result<(), Error> {
+        self.reached()?.keep_image(app, id);
+        Ok(())
+    }
+
+    async fn prune_images(&self, app: &AppName, keep: &Kept) -> Result<(), Error> {
         self.reached()?.prune_images(app, keep);
         Ok(())
     }

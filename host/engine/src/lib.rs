@@ -9,6 +9,7 @@ use doprax_core::cause::Program;
 use doprax_core::name::{AppName, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
+use doprax_core::release::Kept;
 use doprax_core::secret::SecretName;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
@@ -241,8 +242,15 @@ pub trait Engine: Send + Sync {
     /// the registry does not have it, or not for everybody.
     async fn registry_digest(&self, reference: &str) -> Result<Option<String>, Error>;
 
-    /// Removes the app's built images but those named. Errors are left to the caller.
-    async fn prune_images(&self, app: &AppName, keep: &[String]) -> Result<(), Error>;
+    /// Has the engine keep the image of this id for the app's releases, until
+    /// [`Engine::prune_images`] finds that none needs it: a reference of the host's own
+    /// ([`doprax_core::name::Instance::kept_image`]) holds it, whatever becomes of others.
+    async fn keep_image(&self, app: &AppName, id: &str) -> Result<(), Error>;
+
+    /// Removes the app's built images but those kept, the ones that another build has taken
+    /// the reference from included, and the host's own references to others. An image that
+    /// a container still uses stays.
+    async fn prune_images(&self, app: &AppName, keep: &Kept) -> Result<(), Error>;
 
     /// Bytes that the engine keeps for later builds, those of others included.
     async fn build_cache(&self) -> Result<u64, Error>;

@@ -45,6 +45,8 @@ pub struct Config {
     pub build_timeout: Duration,
     /// Bytes of the engine's build cache that are kept after a build; absent: all.
     pub build_cache: Option<u64>,
+    /// How many releases of an app are kept whose manifest does not say.
+    pub retain: u16,
     /// Whether containers may reach the machine's own services and its cloud's metadata.
     pub allow_metadata: bool,
     /// How often desired and observed are compared where no hint calls for it.

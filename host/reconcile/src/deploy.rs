@@ -1,30 +1,30 @@
-//! A deploy: secrets, images, containers, release; and the way back.
+//! A deploy: secrets, images, containers; and the way back.
 //!
-//! Flow: what the request means → secrets written → images built and pulled → plan →
-//! steps → release remembered → old images and archives removed.
-//! Guarantees: until the release is remembered, the release before it is what the
-//! host keeps up; a failure goes back to it, or to nothing where there is none. Done
-//! again from the start after a crash, it finds what is done already.
+//! Flow: what the request means → secrets written → images built and pulled → rolled out,
+//! see [`crate::release`]. Done again from the start after a crash, it finds what is done
+//! already.
 
 use crate::execute::{Emit, Run};
-use crate::journal::{Live, now_ms};
+use crate::journal::Live;
 use crate::propose::Around;
-use crate::report::{Operation, What};
-use crate::request::{DeployRequest, Refresh};
+use crate::release::{Account, Making, origin};
+use crate::report::What;
+use crate::request::DeployRequest;
 use crate::secret;
 use crate::subnet::Goal;
-use crate::why::{check_variables, explain_build};
+use crate::why::explain_build;
 use crate::{Error, Host, machine};
-use doprax_core::blueprint::{Blueprint, Content, Image};
-use doprax_core::name::AppName;
+use doprax_core::blueprint::{Blueprint, Container, Content, Image};
+use doprax_core::name::{AppName, ServiceName};
 use doprax_core::planner;
 use doprax_core::proposal::{Images, Understood, provide};
+use doprax_core::release::{Origin, Reason};
 use doprax_core::route::Target;
 use doprax_core::text::HOST_VARIABLE;
 use doprax_engine::Material;
-use doprax_store::{AppRecord, Build, NewRelease};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use doprax_store::{AppRecord, Build};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Host {
     /// Carries out a deploy. Returns where the app can be reached.
@@ -34,7 +34,9 @@ impl Host {
         request: &DeployRequest,
     ) -> Result<Option<String>, Error> {
         let record = self.record_for(request).await?;
-        self.deploy_over(live, request, record).await
+        let (actor, commit) = (request.actor.as_ref(), request.commit.as_ref());
+        let origin = origin(live, Reason::Deploy, actor, commit);
+        self.deploy_over(live, request, record, &origin).await
     }
 
     /// Carries out a deploy of an app that is remembered as `record`.
@@ -43,14 +45,30 @@ impl Host {
         live: &Arc<Live>,
         request: &DeployRequest,
         record: Option<AppRecord>,
+        origin: &Origin,
     ) -> Result<Option<String>, Error> {
-        let deployed = self.deploy_release(live, request, record).await;
-        // Failing at it changes nothing of what came of the deploy; the next one does it.
+        if self.is_released(live).await? {
+            return self.where_it_is(&live.operation().app).await;
+        }
+        let account = Account::of(live);
+        let deployed = self
+            .deploy_release(live, &account, request, record, origin)
+            .await;
         let app = &live.operation().app;
+        if let Err(error) = &deployed {
+            self.remember_failure(app, origin, Some(&request.source), error, &account)
+                .await;
+        }
+        self.put_domains_right(app).await;
+        deployed
+    }
+
+    /// Takes from an app the names that did not come to a release. Failing at it changes
+    /// nothing of what came of a deploy; the next one does it.
+    pub(crate) async fn put_domains_right(&self, app: &AppName) {
         if let Err(error) = self.keep_released_domains(app).await {
             tracing::warn!(%app, error = error.chain(), "domains were not put right");
         }
-        deployed
     }
 
     /// Takes from an app the names that it got for a deploy that has failed, or that its
@@ -68,22 +86,11 @@ impl Host {
     async fn deploy_release(
         &self,
         live: &Arc<Live>,
+        account: &Account,
         request: &DeployRequest,
         record: Option<AppRecord>,
+        origin: &Origin,
     ) -> Result<Option<String>, Error> {
-        let notes = Arc::new(Mutex::new(Vec::new()));
-        let emit: Emit = {
-            let (live, notes) = (Arc::clone(live), Arc::clone(&notes));
-            Arc::new(move |what| {
-                if let What::Note { text } = &what {
-                    notes
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(text.clone());
-                }
-                live.emit(what);
-            })
-        };
         let understood = self.understand(request, record.as_ref())?;
         let app = understood.app().clone();
         let mut record = match record {
@@ -97,72 +104,39 @@ impl Host {
         // Nothing of the app has moved yet: what is dropped here leaves nothing to undo.
         let observed = self.observe(&record).await?;
         self.find_room(&mut record, &observed).await?;
-        let prepared = self.prepare(&understood, request, &record, &emit);
+        if let Some(release) = &record.release {
+            // What is built and pulled may take their references.
+            self.hold_images(&app, &release.blueprint).await;
+        }
+        let prepared = self.prepare(&understood, request, &record, &account.emit);
         let prepared = live.cancelled().run_until_cancelled(prepared).await;
-        let (mut blueprint, images) = prepared.ok_or(Error::Cancelled)??;
+        let (blueprint, images) = prepared.ok_or(Error::Cancelled)??;
+        let making = Making {
+            manifest: &understood.manifest.spec,
+            spec: &understood.merged.spec,
+            request,
+            origin,
+            plugins: &self.plugin_digests(&blueprint),
+        };
+        self.roll_out(live, account, record, blueprint, &images, &making)
+            .await
+    }
 
-        let observed = self.observe(&record).await?;
-        self.refuse_gone(&record, &blueprint, &observed, None)?;
-        let run = self.run_for(&blueprint, Arc::clone(&emit)).await?;
-        let run = run.until(live.cancelled());
-        check_variables(&blueprint, &run.material)?;
-        let retired = self.await_retired(&app, &blueprint);
-        let retired = live.cancelled().run_until_cancelled(retired).await;
-        retired.ok_or(Error::Cancelled)?;
-        if !record.stopped.is_empty() {
-            self.store().set_stopped(&app, &BTreeSet::new()).await?;
-        }
-        let running = BTreeSet::new();
-        let goal = Goal {
-            images: &images,
-            stopped: &running,
-            cancelled: Some(live.cancelled()),
+    /// Digests of the plugins' components that describe the services of a blueprint.
+    fn plugin_digests(&self, blueprint: &Blueprint) -> BTreeMap<ServiceName, String> {
+        let plugins = self.plugins();
+        let digest = |container: &Container| {
+            let plugin = container.plugin.as_deref()?;
+            let mut known = plugins.known();
+            let info = known.find(|info| info.names().any(|name| name == plugin))?;
+            Some((container.name.clone(), info.digest.clone()))
         };
-        let released = async {
-            self.reach(&mut record, &mut blueprint, &goal, Arc::clone(&emit))
-                .await?;
-            let notes = notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            // What is made of it later, such as a change by hand, looks for nothing again.
-            let request = &DeployRequest {
-                refresh: Refresh::default(),
-                confirmed: None,
-                ..request.clone()
-            };
-            let new = NewRelease {
-                manifest: &understood.manifest.spec,
-                spec: &understood.merged.spec,
-                blueprint: &blueprint,
-                source: &request.source,
-                created_ms: now_ms(),
-                notes: &notes,
-                request,
-            };
-            self.store().add_release(&app, &new).await?;
-            Ok::<_, Error>(())
-        };
-        if let Err(error) = released.await {
-            emit(What::GoingBack);
-            if let Err(back) = self.go_back(record, Arc::clone(&emit)).await {
-                let text = format!("it could not go back yet: {}", back.chain());
-                emit(What::Note { text });
-            }
-            return Err(error);
-        }
-        if record.release.is_none() {
-            self.forget_failed_logs(&app).await;
-        }
-        self.clean_up(&app, &blueprint).await;
-        if blueprint.front.is_none() {
-            self.set_target(&app, Target::Nowhere);
-            return Ok(None);
-        }
-        self.await_predecessor(live).await;
-        Ok(Some(self.url(&app)))
+        blueprint.containers.values().filter_map(digest).collect()
     }
 
     /// Waits until no visitor can be led to what was replaced: a process that served before
     /// this one leads those who were there to the containers that it knew.
-    async fn await_predecessor(&self, live: &Live) {
+    pub(crate) async fn await_predecessor(&self, live: &Live) {
         let alone = self.is_alone();
         tokio::pin!(alone);
         if futures_util::poll!(alone.as_mut()).is_ready() {
@@ -256,7 +230,7 @@ impl Host {
     }
 
     /// Makes the app what it was before a deploy that failed.
-    async fn go_back(&self, mut record: AppRecord, emit: Emit) -> Result<(), Error> {
+    pub(crate) async fn go_back(&self, mut record: AppRecord, emit: Emit) -> Result<(), Error> {
         if let Some(release) = &record.release {
             self.await_retired(&record.name, &release.blueprint).await;
         }
@@ -278,44 +252,6 @@ impl Host {
             cancelled: None,
         };
         self.reach(&mut record, &mut blueprint, &goal, emit).await
-    }
-
-    /// Removes what no release needs any more. Failing at it harms nothing: the next
-    /// deploy tries again.
-    pub(crate) async fn clean_up(&self, app: &AppName, blueprint: &Blueprint) {
-        self.prune_images(app, Some(blueprint)).await;
-        if let Err(error) = self.store().prune_sources(&self.sources_in_use()).await {
-            tracing::warn!(%error, "old source archives were not removed");
-        }
-    }
-
-    /// Removes the image and the archive that a failed deploy leaves, unless the app's
-    /// release needs them.
-    pub(crate) async fn clean_up_after_failure(&self, operation: &Operation, source: &str) {
-        let app = &operation.app;
-        let removed = async {
-            let record = self.store().app_in_brief(app).await?;
-            let release = record.and_then(|record| record.release);
-            self.prune_images(app, release.as_ref().map(|release| &release.blueprint))
-                .await;
-            let others = self.sources_in_use_but(Some(&operation.id));
-            self.store().remove_source(source, &others).await
-        };
-        if let Err(error) = removed.await {
-            tracing::warn!(%app, %error, "what a failed deploy left was not removed");
-        }
-    }
-
-    async fn prune_images(&self, app: &AppName, needed: Option<&Blueprint>) {
-        let containers = needed
-            .into_iter()
-            .flat_map(|blueprint| blueprint.containers.values());
-        let keep: Vec<String> = containers
-            .map(|container| container.image.reference().to_owned())
-            .collect();
-        if let Err(error) = self.engine().prune_images(app, &keep).await {
-            tracing::warn!(%app, %error, "old images were not removed");
-        }
     }
 
     /// All that is needed to carry out steps towards a blueprint.

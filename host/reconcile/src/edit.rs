@@ -2,12 +2,14 @@
 //! as the manifest does not touch the same key.
 
 use crate::journal::Live;
+use crate::release::origin;
 use crate::report::{Variable, VariableSource};
 use crate::request::{DeployRequest, Edit};
 use crate::{Error, Host};
 use doprax_core::blueprint::Container;
 use doprax_core::manifest::is_credential;
 use doprax_core::name::{AppName, ServiceName};
+use doprax_core::release::Reason;
 use doprax_core::spec::{AppSpec, ContainerSpec, EnvValue};
 use doprax_core::text::{HOST_VARIABLE, Template, Text};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +37,10 @@ impl Host {
             reset(edit, manifest, spec);
         }
         apply(edit, spec);
-        self.deploy_over(live, &request, Some(record)).await
+        let (actor, commit) = (edit.actor.as_ref(), request.commit.as_ref());
+        let origin = origin(live, Reason::Edit, actor, commit);
+        self.deploy_over(live, &request, Some(record), &origin)
+            .await
     }
 
     /// The environment that a container has, masked values without their text, by name.

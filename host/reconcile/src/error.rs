@@ -1,5 +1,6 @@
 //! What can go wrong with a wish.
 
+use doprax_core::caution::Downgrade;
 use doprax_core::diagnostic::Diagnostic;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 
@@ -52,6 +53,26 @@ pub enum Error {
         container: ServiceName,
         /// The names it has.
         known: Vec<ServiceName>,
+    },
+    /// There is no such release, or it is not kept any more.
+    #[error("app {app} has no release {number}")]
+    NoRelease {
+        /// The app.
+        app: AppName,
+        /// The wanted number.
+        number: u64,
+        /// Those that are kept.
+        known: Vec<u64>,
+    },
+    /// A rollback would give services an older version on the data of a newer one.
+    #[error("{}", downgraded(*to, services))]
+    Downgrade {
+        /// The app.
+        app: AppName,
+        /// The release.
+        to: u64,
+        /// The services.
+        services: Vec<Downgrade>,
     },
     /// There is no such volume.
     #[error("app {app} has no volume {:?}", volume.as_str())]
@@ -294,6 +315,16 @@ impl Error {
                 let known: Vec<&str> = known.iter().map(ServiceName::as_str).collect();
                 format!("it has {}", known.join(", "))
             }
+            Self::NoRelease { app, known, .. } if known.is_empty() => {
+                format!("doprax releases {app} shows those that it has")
+            }
+            Self::NoRelease { known, .. } => {
+                let known: Vec<String> = known.iter().map(u64::to_string).collect();
+                format!("it has {}", known.join(", "))
+            }
+            Self::Downgrade { app, to, .. } => format!(
+                "volumes are never rolled back. Deploy what else that release had with the present version, or, where you know that the older version reads the data: doprax rollback {app} {to} --allow-downgrade"
+            ),
             Self::NoVolume { .. } => "doprax volume list shows every volume".to_owned(),
             Self::VolumeInUse { app, .. } => {
                 format!("take it out of doprax.yaml and deploy, or remove the app (doprax remove {app}), then remove the volume")
@@ -407,6 +438,12 @@ impl Error {
             log: self.log().to_vec(),
         }
     }
+}
+
+/// `a rollback to 3 takes mysql from 8.4 back to 8.0 on the data in volume "data"`.
+fn downgraded(to: u64, services: &[Downgrade]) -> String {
+    let services: Vec<String> = services.iter().map(ToString::to_string).collect();
+    format!("a rollback to {to} takes {}", services.join(", and "))
 }
 
 /// A limit in whole minutes or seconds.

@@ -11,7 +11,9 @@ use crate::journal::{Journal, Live, now_ms};
 use crate::keep::{Repair, Upkeep};
 use crate::queue::{MOST_WAITING, NoPlace, Queue, Turn};
 use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
-use crate::request::{Control, DeployRequest, Edit, SecretsOnRemoval, Selection, WhenBusy};
+use crate::request::{
+    Control, DeployRequest, Edit, Rollback, SecretsOnRemoval, Selection, WhenBusy,
+};
 use crate::retire::Retiring;
 use crate::routes::{self, RoutesByApp};
 use crate::seen::Seen;
@@ -102,6 +104,7 @@ pub(crate) enum Wish {
         control: Control,
     },
     Edit(Edit),
+    Rollback(Rollback),
     Remove,
     RemoveWith {
         secrets: SecretsOnRemoval,
@@ -360,6 +363,18 @@ impl Host {
         self.check_selection(&record, Some(&edit.container))?;
         self.begin(app, OperationKind::Deploy, Wish::Edit(edit), busy)
             .await
+    }
+
+    /// Begins to bring an earlier release back.
+    pub async fn roll_back(
+        self: &Arc<Self>,
+        app: &AppName,
+        rollback: Rollback,
+        busy: WhenBusy,
+    ) -> Result<OperationId, Error> {
+        self.check_rollback(app, &rollback).await?;
+        let wish = Wish::Rollback(rollback);
+        self.begin(app, OperationKind::Rollback, wish, busy).await
     }
 
     /// Begins to remove an app; its volumes stay.
@@ -653,6 +668,7 @@ impl Host {
                 self.run_control(live, selection.as_ref(), control).await
             }
             Wish::Edit(edit) => self.run_edit(live, &edit).await,
+            Wish::Rollback(rollback) => self.run_rollback(live, &rollback).await,
             Wish::Remove => self.run_remove(live, None).await.map(|()| None),
             Wish::RemoveWith { secrets } => {
                 self.run_remove(live, Some(secrets)).await.map(|()| None)
@@ -684,7 +700,7 @@ impl Host {
                 self.check_removable(&operation.app, Some(*secrets)).await?;
             }
             // These look for themselves.
-            Wish::Control { .. } | Wish::Edit(_) => {}
+            Wish::Control { .. } | Wish::Edit(_) | Wish::Rollback(_) => {}
         }
         Ok(wish)
     }

@@ -9,6 +9,7 @@ use crate::{Error, Host};
 use doprax_core::blueprint::Note;
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
+use doprax_core::release::Kept;
 use doprax_core::secret::SecretName;
 use doprax_core::{planner, proposal};
 use doprax_engine::Material;
@@ -94,7 +95,7 @@ impl Host {
         if let Some(text) = fate(&names, kept) {
             live.emit(What::Note { text });
         }
-        if let Err(error) = self.engine().prune_images(app, &[]).await {
+        if let Err(error) = self.engine().prune_images(app, &Kept::default()).await {
             tracing::warn!(%app, %error, "built images were not removed");
         }
         if let Err(error) = self.store().prune_sources(&self.sources_in_use()).await {

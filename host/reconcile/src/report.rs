@@ -8,6 +8,7 @@ use doprax_core::name::{AppName, ServiceName, VolumeName};
 pub use doprax_core::operation::{
     Event as What, Operation, OperationEvent, OperationId, OperationKind, OperationState,
 };
+pub use doprax_core::release::{FailedRelease, ReleaseDetails, Releases};
 pub use doprax_core::status::AppState;
 use std::net::IpAddr;
 
@@ -26,6 +27,15 @@ pub struct Proposal {
     pub warnings: Vec<Diagnostic>,
     /// What tells it from every other, see [`doprax_core::proposal::Proposal`].
     pub digest: String,
+}
+
+/// What a rollback would do.
+#[derive(Debug, Clone)]
+pub struct RollbackProposal {
+    /// The release that comes back.
+    pub to: u64,
+    /// What changes.
+    pub proposal: Proposal,
 }
 
 /// One line about an app.

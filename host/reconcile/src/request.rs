@@ -33,6 +33,9 @@ pub struct DeployRequest {
     /// whatever it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<String>,
+    /// Who asks for it, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 /// Which images are looked for again.
@@ -106,6 +109,24 @@ pub struct Edit {
     /// Variables that become what doprax.yaml says: these, or all where the list is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Vec<String>>,
+    /// Who asks for it, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}
+
+/// A wish to bring an earlier release back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rollback {
+    /// Its number.
+    pub to: u64,
+    /// Whether services may go back to an older version on the data that a newer one has
+    /// written.
+    #[serde(default)]
+    pub allow_downgrade: bool,
+    /// Who asks for it, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 /// What becomes of an app's secrets when it is removed. Where nobody says, they are kept

@@ -103,9 +103,9 @@ impl Host {
             return;
         }
         if let Ok(Some(record)) = self.store().app_in_brief(name).await
-            && let Some(release) = record.release
+            && record.release.is_some()
         {
-            self.clean_up(name, &release.blueprint).await;
+            self.clean_up(name, None).await;
         }
     }
 

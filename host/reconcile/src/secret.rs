@@ -63,7 +63,8 @@ pub(crate) fn revisions(
         .map(|(name, secret)| (name.clone(), secret.revision))
         .collect();
     for name in new.keys() {
-        *revisions.entry(name.clone()).or_insert(0) += 1;
+        let newest = stored.get(name).map_or(0, |secret| secret.newest);
+        revisions.insert(name.clone(), newest + 1);
     }
     revisions
 }
@@ -102,6 +103,7 @@ mod tests {
         ]);
         let secret = |value: &str| StoredSecret {
             revision: 3,
+            newest: 5,
             value: value.to_owned(),
         };
         let stored = BTreeMap::from([
@@ -123,6 +125,6 @@ mod tests {
         let revisions = revisions(&stored, &new.values);
         assert_eq!(revisions[&SecretName::word("random")], 1);
         assert_eq!(revisions[&SecretName::word("kept")], 3);
-        assert_eq!(revisions[&SecretName::variable("GIVEN")], 4);
+        assert_eq!(revisions[&SecretName::variable("GIVEN")], 6);
     }
 }

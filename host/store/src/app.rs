@@ -1,9 +1,10 @@
-//! Apps, their releases, and what was built from their sources.
+//! Apps, and what was built from their sources.
 
+use crate::document::SPEC;
 use crate::error::doing;
+use crate::release::{Release, manifest_purpose, spec_purpose};
 use crate::write::Statement;
 use crate::{Error, Store};
-use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::neighbour::Neighbours;
 use doprax_core::spec::AppSpec;
@@ -37,37 +38,6 @@ pub struct AppRecord {
     pub last_error: Option<String>,
     /// Remarks of the latest deploy, such as a limit that this machine forbids.
     pub notes: Vec<String>,
-}
-
-/// One immutable deployment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Release {
-    /// From 1, within the app.
-    pub number: u64,
-    /// Unix time in milliseconds.
-    pub created_ms: i64,
-    /// Digest of the source.
-    pub source: String,
-    /// What was wanted.
-    pub blueprint: Blueprint,
-}
-
-/// A deployment that has succeeded and is to be remembered.
-pub struct NewRelease<'a, T> {
-    /// What the manifest meant.
-    pub manifest: &'a AppSpec,
-    /// The same with what was set by hand.
-    pub spec: &'a AppSpec,
-    /// What runs now.
-    pub blueprint: &'a Blueprint,
-    /// Digest of the source.
-    pub source: &'a str,
-    /// Unix time in milliseconds.
-    pub created_ms: i64,
-    /// Remarks about it.
-    pub notes: &'a [String],
-    /// What was asked, so that it can be asked again with a change made by hand.
-    pub request: &'a T,
 }
 
 /// What came of building a source.
@@ -202,80 +172,6 @@ impl Store {
                 .await?;
         }
         write.commit().await
-    }
-
-    /// Remembers a successful deployment as the current one and returns its number.
-    pub async fn add_release<T: serde::Serialize + Sync>(
-        &self,
-        app: &AppName,
-        new: &NewRelease<'_, T>,
-    ) -> Result<u64, Error> {
-        let action = "remember a release";
-        let mut write = self.write(action).await?;
-        let number: i64 =
-            sqlx::query("SELECT COALESCE(MAX(number), 0) + 1 AS next FROM releases WHERE app = ?")
-                .bind(app.as_str())
-                .fetch_one(write.connection())
-                .await
-                .map_err(doing(action))?
-                .get("next");
-        let release = sqlx::query(
-            "INSERT INTO releases (app, number, created_ms, source, sealed_blueprint)
-             VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(app.as_str())
-        .bind(number)
-        .bind(new.created_ms)
-        .bind(new.source)
-        .bind(self.seal.seal_json(&blueprint_purpose(app), new.blueprint));
-        write.run(release).await?;
-        let current = sqlx::query(
-            "UPDATE apps SET sealed_manifest = ?, sealed_spec = ?, sealed_request = ?, release = ?,
-             last_error = NULL, sealed_last_error = NULL, notes = ? WHERE name = ?",
-        )
-        .bind(self.seal.seal_json(&manifest_purpose(app), new.manifest))
-        .bind(self.seal.seal_json(&spec_purpose(app), new.spec))
-        .bind(self.seal.seal_json(&request_purpose(app), new.request))
-        .bind(number)
-        .bind(serde_json::to_string(new.notes).expect("a list of texts serializes"))
-        .bind(app.as_str());
-        write.run(current).await?;
-        for volume in &new.blueprint.volumes {
-            let made = sqlx::query("INSERT OR IGNORE INTO volumes (app, name) VALUES (?, ?)")
-                .bind(app.as_str())
-                .bind(volume.as_str());
-            write.run(made).await?;
-        }
-        // What no release needs any more: values older than those that run now.
-        for (name, revision) in &new.blueprint.revisions {
-            let older =
-                sqlx::query("DELETE FROM secrets WHERE app = ? AND name = ? AND revision < ?")
-                    .bind(app.as_str())
-                    .bind(name.as_str())
-                    .bind(*revision as i64);
-            write.run(older).await?;
-        }
-        write.commit().await?;
-        Ok(number as u64)
-    }
-
-    /// What was asked for the app's current release.
-    pub async fn request<T: serde::de::DeserializeOwned>(
-        &self,
-        app: &AppName,
-    ) -> Result<Option<T>, Error> {
-        let row = sqlx::query(
-            "SELECT sealed_request FROM apps WHERE name = ? AND sealed_request IS NOT NULL",
-        )
-        .bind(app.as_str())
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(doing("read what was deployed"))?;
-        row.map(|row| {
-            let sealed: Vec<u8> = row.get("sealed_request");
-            self.seal.unseal_json(&request_purpose(app), &sealed)
-        })
-        .transpose()
     }
 
     /// Remembers which containers their owner stopped.
@@ -429,7 +325,7 @@ impl Store {
         let spec = |column, purpose: String| {
             let sealed: Option<&[u8]> = row.get(column);
             sealed
-                .map(|sealed| self.seal.unseal_json(&purpose, sealed))
+                .map(|sealed| self.seal.unseal_document(&purpose, &SPEC, sealed))
                 .transpose()
         };
         let subnet = row
@@ -442,10 +338,7 @@ impl Store {
         let release = match row.get::<Option<i64>, _>("number") {
             None => None,
             Some(number) => {
-                let mut blueprint: Blueprint = self.seal.unseal_json(
-                    &blueprint_purpose(&name),
-                    row.get::<&[u8], _>("sealed_blueprint"),
-                )?;
+                let mut blueprint = self.unseal_blueprint(&name, row)?;
                 // An app may have moved since.
                 blueprint.subnet = subnet;
                 // A release of an earlier host was remembered without them.
@@ -478,22 +371,6 @@ impl Store {
 
 fn error_purpose(app: &AppName) -> String {
     format!("the latest failure of app {app}")
-}
-
-fn manifest_purpose(app: &AppName) -> String {
-    format!("the manifest of app {app}")
-}
-
-fn request_purpose(app: &AppName) -> String {
-    format!("the request of app {app}")
-}
-
-fn spec_purpose(app: &AppName) -> String {
-    format!("the spec of app {app}")
-}
-
-fn blueprint_purpose(app: &AppName) -> String {
-    format!("a blueprint of app {app}")
 }
 
 fn blob_purpose(digest: &str) -> String {

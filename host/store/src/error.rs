@@ -24,6 +24,27 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// A newer host has written the database.
+    #[error(
+        "a newer doprax has written the state in {}: its format is {found}, and this one knows formats up to {known}",
+        folder.display()
+    )]
+    Newer {
+        /// The state folder.
+        folder: PathBuf,
+        /// The format that it has.
+        found: i64,
+        /// The newest format that this host knows.
+        known: i64,
+    },
+    /// A newer host has written a document.
+    #[error("cannot understand what is stored as {what}: it is {text}")]
+    NewerDocument {
+        /// What it is.
+        what: String,
+        /// Its version, and which are known.
+        text: String,
+    },
     /// The host cannot start because its disk is full.
     #[error("the disk with the state folder {} is full", folder.display())]
     Full {
@@ -78,6 +99,11 @@ const SQLITE_FULL: u32 = 13;
 const NO_ROOM: u64 = 256 << 10;
 
 impl Error {
+    /// Whether a newer host has written the state.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::Newer { .. } | Self::NewerDocument { .. })
+    }
+
     /// Whether it failed because the disk is full.
     pub fn is_full(&self) -> bool {
         let by_code = |error: &sqlx::Error| {
@@ -91,7 +117,10 @@ impl Error {
             Self::Folder { source, .. } | Self::Key { source, .. } => {
                 source.kind() == std::io::ErrorKind::StorageFull
             }
-            Self::Sealed { .. } | Self::Row { .. } => false,
+            Self::Newer { .. }
+            | Self::NewerDocument { .. }
+            | Self::Sealed { .. }
+            | Self::Row { .. } => false,
         }
     }
 }

@@ -5,19 +5,23 @@
 //! in it. Large source archives are files beside it.
 
 mod app;
+mod document;
 mod domain;
 mod error;
+mod format;
 mod operation;
+mod release;
 mod seal;
 mod secret;
 mod sources;
 mod vault;
 mod write;
 
-pub use app::{AppRecord, Build, NewRelease, Release};
+pub use app::{AppRecord, Build};
 pub use domain::{Claimed, OwnedDomain};
 pub use error::Error;
 pub use operation::{Ending, EventRecord};
+pub use release::{MadeOf, NewRelease, Release, ReleaseRecord};
 pub use secret::StoredSecret;
 
 use seal::Seal;
@@ -49,7 +53,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store in `folder`, which is created with access for its owner only.
-    /// A database of an older version is brought up to date.
+    /// A database of an older format is brought up to date, with a copy of it kept beside
+    /// it; one of a newer format is refused and left as it is.
     pub async fn open(folder: &Path) -> Result<Self, Error> {
         Self::open_folder(folder)
             .await
@@ -101,10 +106,7 @@ impl Store {
             .connect_with(options.clone())
             .await
             .map_err(open)?;
-        sqlx::migrate!()
-            .run(&writer)
-            .await
-            .map_err(|source| open(source.into()))?;
+        format::migrate(folder, &mut *writer.acquire().await.map_err(open)?).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
             .connect_with(options.read_only(true))

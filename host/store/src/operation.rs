@@ -1,5 +1,6 @@
 //! The journal of operations and their events.
 
+use crate::document::REQUEST;
 use crate::error::doing;
 use crate::write::Write;
 use crate::{Error, Store};
@@ -96,7 +97,10 @@ impl Store {
     ) -> Result<(), Error> {
         let waits = operation.state == OperationState::Waiting;
         let purpose_of_given = given_purpose(&operation.id);
-        let given = waits.then(|| self.seal.seal_json(&purpose_of_given, secrets));
+        let given = waits.then(|| {
+            self.seal
+                .seal_document(&purpose_of_given, &REQUEST, secrets)
+        });
         let mut write = self.write("journal an operation").await?;
         let added = sqlx::query(
             "INSERT INTO operations
@@ -108,7 +112,10 @@ impl Store {
         .bind(word(operation.kind))
         .bind(word(operation.state))
         .bind(operation.started_ms)
-        .bind(self.seal.seal_json(&purpose(&operation.id), request))
+        .bind(
+            self.seal
+                .seal_document(&purpose(&operation.id), &REQUEST, request),
+        )
         .bind(!waits)
         .bind(given);
         write.run(added).await?;
@@ -143,9 +150,9 @@ impl Store {
             .map_err(doing(action))?;
         let sealed: Option<Vec<u8>> = row.and_then(|row| row.get("sealed_given"));
         if let Some(sealed) = sealed {
-            let given: BTreeMap<SecretName, String> = self
-                .seal
-                .unseal_json(&given_purpose(&operation.id), &sealed)?;
+            let given: BTreeMap<SecretName, String> =
+                self.seal
+                    .unseal_document(&given_purpose(&operation.id), &REQUEST, &sealed)?;
             self.write_secrets(&mut write, &operation.app, &given)
                 .await?;
         }
@@ -204,7 +211,7 @@ impl Store {
         .map_err(doing("read what an operation was asked"))?;
         row.map(|row| {
             let sealed: Vec<u8> = row.get("sealed_request");
-            self.seal.unseal_json(&purpose(id), &sealed)
+            self.seal.unseal_document(&purpose(id), &REQUEST, &sealed)
         })
         .transpose()
     }
@@ -233,7 +240,9 @@ impl Store {
             .map(|row| {
                 let operation = operation_of(row)?;
                 let sealed: Vec<u8> = row.get("sealed_request");
-                let request = self.seal.unseal_json(&purpose(&operation.id), &sealed)?;
+                let request =
+                    self.seal
+                        .unseal_document(&purpose(&operation.id), &REQUEST, &sealed)?;
                 Ok((operation, request))
             })
             .collect()

@@ -87,19 +87,6 @@ impl Seal {
         let json = serde_json::to_vec(value).expect("stored types have only string keys");
         self.seal(purpose, &json)
     }
-
-    /// Opens a value sealed as JSON.
-    pub(crate) fn unseal_json<T: serde::de::DeserializeOwned>(
-        &self,
-        purpose: &str,
-        sealed: &[u8],
-    ) -> Result<T, Error> {
-        let json = self.unseal(purpose, sealed)?;
-        serde_json::from_slice(&json).map_err(|error| Error::Row {
-            what: purpose.to_owned(),
-            source: error.into(),
-        })
-    }
 }
 
 fn read_key(path: &Path) -> std::io::Result<[u8; KEY_LENGTH]> {

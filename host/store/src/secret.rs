@@ -9,13 +9,24 @@ use sqlx::Row as _;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The value of a secret and how often it has changed.
+/// The value of a secret and which of its values that is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSecret {
-    /// From 1; one more with every new value.
+    /// From 1; each new value has one more than any before it.
     pub revision: u64,
+    /// The highest revision that a value of the secret has.
+    pub newest: u64,
     /// The value.
     pub value: String,
+}
+
+/// One value of a secret.
+struct Revision {
+    name: SecretName,
+    revision: u64,
+    /// The value with the highest one is the present one; 0: it is none any more.
+    turn: u64,
+    value: String,
 }
 
 impl fmt::Debug for StoredSecret {
@@ -36,16 +47,41 @@ fn name_of(row: &sqlx::sqlite::SqliteRow) -> Result<SecretName, Error> {
     })
 }
 
+/// The highest revision of each secret.
+fn newest(revisions: &[Revision]) -> BTreeMap<SecretName, u64> {
+    let mut newest: BTreeMap<SecretName, u64> = BTreeMap::new();
+    for found in revisions {
+        let highest = newest.entry(found.name.clone()).or_default();
+        *highest = found.revision.max(*highest);
+    }
+    newest
+}
+
+/// The present value of each secret, of `revisions` as they come from the database.
+fn present(revisions: Vec<Revision>) -> BTreeMap<SecretName, StoredSecret> {
+    let newest = newest(&revisions);
+    let present = revisions.into_iter().filter(|found| found.turn > 0);
+    // Ascending, so the last of each name is what stays.
+    present
+        .map(|found| {
+            let secret = StoredSecret {
+                revision: found.revision,
+                newest: newest.get(&found.name).copied().unwrap_or(found.revision),
+                value: found.value,
+            };
+            (found.name, secret)
+        })
+        .collect()
+}
+
 impl Store {
-    /// The latest value of each secret of an app, those of a removed app with kept
+    /// The present value of each secret of an app, those of a removed app with kept
     /// volumes included.
     pub async fn secrets(
         &self,
         app: &AppName,
     ) -> Result<BTreeMap<SecretName, StoredSecret>, Error> {
-        let revisions = self.revisions(app).await?;
-        // Ascending, so the last of each name is what stays.
-        Ok(revisions.into_iter().collect())
+        Ok(present(self.revisions(&self.readers, app).await?))
     }
 
     /// The values that secrets had at these revisions.
@@ -54,29 +90,23 @@ impl Store {
         app: &AppName,
         revisions: &BTreeMap<SecretName, u64>,
     ) -> Result<BTreeMap<SecretName, String>, Error> {
-        let wanted = |(name, secret): (SecretName, StoredSecret)| {
-            (revisions.get(&name) == Some(&secret.revision)).then_some((name, secret.value))
+        let wanted = |found: Revision| {
+            (revisions.get(&found.name) == Some(&found.revision))
+                .then_some((found.name, found.value))
         };
-        Ok(self
-            .revisions(app)
-            .await?
-            .into_iter()
-            .filter_map(wanted)
-            .collect())
+        let found = self.revisions(&self.readers, app).await?;
+        Ok(found.into_iter().filter_map(wanted).collect())
     }
 
-    /// Every revision of every secret of an app, ascending.
-    async fn revisions(&self, app: &AppName) -> Result<Vec<(SecretName, StoredSecret)>, Error> {
-        self.revisions_by(&self.readers, app).await
-    }
-
-    async fn revisions_by<'c>(
+    /// Every value of every secret of an app, by name, the present one last.
+    async fn revisions<'c>(
         &self,
         reader: impl sqlx::Executor<'c, Database = sqlx::Sqlite>,
         app: &AppName,
-    ) -> Result<Vec<(SecretName, StoredSecret)>, Error> {
+    ) -> Result<Vec<Revision>, Error> {
         let rows = sqlx::query(
-            "SELECT name, revision, sealed_value FROM secrets WHERE app = ? ORDER BY name, revision",
+            "SELECT name, revision, turn, sealed_value FROM secrets WHERE app = ?
+             ORDER BY name, turn, revision",
         )
         .bind(app.as_str())
         .fetch_all(reader)
@@ -94,8 +124,12 @@ impl Store {
                             source: error.into(),
                         }
                     })?;
-                let revision = row.get::<i64, _>("revision") as u64;
-                Ok((name, StoredSecret { revision, value }))
+                Ok(Revision {
+                    name,
+                    revision: row.get::<i64, _>("revision") as u64,
+                    turn: row.get::<i64, _>("turn") as u64,
+                    value,
+                })
             })
             .collect()
     }
@@ -119,46 +153,71 @@ impl Store {
         app: &AppName,
         values: &BTreeMap<SecretName, String>,
     ) -> Result<(), Error> {
-        let present: BTreeMap<_, _> = self
-            .revisions_by(write.connection(), app)
-            .await?
-            .into_iter()
-            .collect();
+        let revisions = self.revisions(write.connection(), app).await?;
+        let newest = newest(&revisions);
+        let latest = revisions
+            .iter()
+            .map(|found| (found.name.clone(), found.turn));
+        let latest: BTreeMap<SecretName, u64> = latest.collect();
+        let present = present(revisions);
         for (name, value) in values {
-            let latest = present.get(name);
-            if latest.is_some_and(|stored| stored.value == *value) {
+            if present
+                .get(name)
+                .is_some_and(|stored| stored.value == *value)
+            {
                 continue;
             }
-            let revision = latest.map_or(0, |stored| stored.revision) + 1;
+            let revision = newest.get(name).copied().unwrap_or_default() + 1;
+            let turn = latest.get(name).copied().unwrap_or_default() + 1;
             let secret = sqlx::query(
-                "INSERT INTO secrets (app, name, revision, sealed_value) VALUES (?, ?, ?, ?)",
+                "INSERT INTO secrets (app, name, revision, turn, sealed_value)
+                 VALUES (?, ?, ?, ?, ?)",
             )
             .bind(app.as_str())
             .bind(name.as_str())
             .bind(revision as i64)
+            .bind(turn as i64)
             .bind(self.seal.seal(&purpose(app, name), value.as_bytes()));
             write.run(secret).await?;
         }
         Ok(())
     }
 
-    /// Gives secrets values, or has them forgotten where there is none, all or nothing.
+    /// Gives secrets values, or has them forgotten where there is none, all or nothing. What
+    /// a release needs that one can go back to is forgotten with that release.
     pub async fn change_secrets(
         &self,
         app: &AppName,
         changes: &BTreeMap<SecretName, Option<String>>,
     ) -> Result<(), Error> {
-        let mut write = self.write("change an app's secrets").await?;
+        let action = "change an app's secrets";
+        let mut write = self.write(action).await?;
+        let mut needed = None;
         let mut values = BTreeMap::new();
         for (name, value) in changes {
             if let Some(value) = value {
                 values.insert(name.clone(), value.clone());
                 continue;
             }
-            let forgotten = sqlx::query("DELETE FROM secrets WHERE app = ? AND name = ?")
-                .bind(app.as_str())
-                .bind(name.as_str());
-            write.run(forgotten).await?;
+            let needed = match &needed {
+                Some(needed) => needed,
+                None => needed.insert(self.needed(&mut write, app, action).await?.revisions),
+            };
+            let kept = needed.iter().filter(|(needed, _)| needed == name);
+            let kept: Vec<u64> = kept.map(|(_, revision)| *revision).collect();
+            let kept = serde_json::to_string(&kept).expect("a list of numbers serializes");
+            for statement in [
+                "UPDATE secrets SET turn = 0 WHERE app = ? AND name = ?
+                    AND revision IN (SELECT value FROM json_each(?))",
+                "DELETE FROM secrets WHERE app = ? AND name = ?
+                    AND revision NOT IN (SELECT value FROM json_each(?))",
+            ] {
+                let forgotten = sqlx::query(statement)
+                    .bind(app.as_str())
+                    .bind(name.as_str())
+                    .bind(&kept);
+                write.run(forgotten).await?;
+            }
         }
         self.write_secrets(&mut write, app, &values).await?;
         write.commit().await

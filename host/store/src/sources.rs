@@ -1,5 +1,6 @@
 //! Source archives, one file each, named by the digest of the source.
 
+use crate::error::doing;
 use crate::{Error, Store};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -69,9 +70,11 @@ impl Store {
     }
 
     async fn sources_in_use(&self, keep: &[String]) -> Result<BTreeSet<String>, Error> {
-        let apps = self.apps().await?.into_iter();
-        let released = apps.filter_map(|app| app.release.map(|release| release.source));
-        Ok(released.chain(keep.iter().cloned()).collect())
+        let released: Vec<String> = sqlx::query_scalar("SELECT DISTINCT source FROM releases")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(doing("read the sources of releases"))?;
+        Ok(released.into_iter().chain(keep.iter().cloned()).collect())
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, Error> {

@@ -13,6 +13,7 @@ use doprax_core::domain::{Domains, host_names};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::neighbour::Known;
 use doprax_core::operation::{Operation, OperationKind, OperationState};
+use doprax_core::release::{FailedRelease, Origin, Reason, Report};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, DomainSpec, MainSpec};
 use doprax_store::{Build, Ending, Error, EventRecord, NewRelease, Store};
@@ -32,7 +33,7 @@ const INSIDE: &str = "DOPRAX_STORE_FAULTS";
 const LARGE: usize = 10_000;
 
 /// The operations of the store that write, in an order in which each changes something.
-const OPERATIONS: [&str; 23] = [
+const OPERATIONS: [&str; 25] = [
     "add_app",
     "claim_domains",
     "set_verified",
@@ -49,6 +50,8 @@ const OPERATIONS: [&str; 23] = [
     "put_build",
     "put_blob",
     "add_release",
+    "add_failed_release",
+    "retire_releases",
     "set_stopped",
     "set_reloads",
     "set_neighbours",
@@ -152,9 +155,25 @@ async fn carry_out(store: &Store, operation: &str) -> Result<(), Error> {
                 created_ms: 1,
                 notes: &[],
                 request: &"x".repeat(LARGE),
+                origin: &origin(),
+                plugins: &BTreeMap::new(),
             };
             store.add_release(&app, &new).await.map(drop)
         }
+        "add_failed_release" => {
+            let failed = FailedRelease {
+                origin: origin(),
+                state: OperationState::Failed,
+                source: None,
+                ended_ms: 2,
+                report: Report {
+                    error: "x".repeat(LARGE),
+                    ..Report::default()
+                },
+            };
+            store.add_failed_release(&app, &failed).await
+        }
+        "retire_releases" => store.retire_releases(&app, 1, Some("op-2")).await.map(drop),
         "set_stopped" => store.set_stopped(&app, &all).await,
         "set_reloads" => store.set_reloads(&app, &all).await,
         "set_neighbours" => {
@@ -169,10 +188,21 @@ async fn carry_out(store: &Store, operation: &str) -> Result<(), Error> {
     }
 }
 
+fn origin() -> Origin {
+    Origin {
+        reason: Reason::Deploy,
+        operation: Some("op-1".to_owned()),
+        actor: None,
+        commit: None,
+        started_ms: Some(1),
+    }
+}
+
 fn deployed(app: &AppName) -> (AppSpec, Blueprint) {
     let spec = AppSpec {
         app: app.clone(),
         front: None,
+        retain: None,
         main: MainSpec::default(),
         services: Default::default(),
         domains: BTreeMap::new(),

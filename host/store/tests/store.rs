@@ -10,6 +10,7 @@ use doprax_core::blueprint::{Blueprint, Front};
 use doprax_core::domain::{Domain, Domains, host_names};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
+use doprax_core::release::{Origin, Reason};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, DomainSpec, Drain, EnvValue, MainSpec, Protocol};
 use doprax_core::text::Template;
@@ -35,6 +36,7 @@ fn spec() -> AppSpec {
     AppSpec {
         app: shop(),
         front: None,
+        retain: None,
         main,
         services: Default::default(),
         domains: BTreeMap::new(),
@@ -87,6 +89,16 @@ fn event(number: u64) -> EventRecord {
     }
 }
 
+fn origin(reason: Reason) -> Origin {
+    Origin {
+        reason,
+        operation: Some("op-1".to_owned()),
+        actor: Some("ann@desk".to_owned()),
+        commit: Some("0123abc".to_owned()),
+        started_ms: Some(1),
+    }
+}
+
 async fn release(store: &Store) -> u64 {
     let new = NewRelease {
         manifest: &spec(),
@@ -96,6 +108,8 @@ async fn release(store: &Store) -> u64 {
         created_ms: 1_700_000_000_000,
         notes: &["memlock is left out".to_owned()],
         request: &LITERAL,
+        origin: &origin(Reason::Deploy),
+        plugins: &BTreeMap::new(),
     };
     store.add_release(&shop(), &new).await.unwrap()
 }
@@ -221,38 +235,6 @@ async fn secrets_keep_their_values_and_count_their_changes() {
     assert!(!files_hold(folder.path(), VALUE));
     store.forget_secrets(&shop()).await.unwrap();
     assert!(store.secrets(&shop()).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn a_release_lets_go_of_values_older_than_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).await.unwrap();
-    store
-        .add_app(&shop(), "10.200.0.0/23".parse().unwrap())
-        .await
-        .unwrap();
-    let name = SecretName::variable("KEY");
-    for value in ["one", "two", "three"] {
-        let values = BTreeMap::from([(name.clone(), value.to_owned())]);
-        store.put_secrets(&shop(), &values).await.unwrap();
-    }
-    let mut blueprint = blueprint();
-    blueprint.revisions.insert(name.clone(), 2);
-    let new = NewRelease {
-        manifest: &spec(),
-        spec: &spec(),
-        blueprint: &blueprint,
-        source: &"a".repeat(64),
-        created_ms: 0,
-        notes: &[],
-        request: &LITERAL,
-    };
-    store.add_release(&shop(), &new).await.unwrap();
-    for (revision, kept) in [(1, false), (2, true), (3, true)] {
-        let wanted = BTreeMap::from([(name.clone(), revision)]);
-        let found = store.secrets_at(&shop(), &wanted).await.unwrap();
-        assert_eq!(found.len() == 1, kept, "revision {revision}");
-    }
 }
 
 #[tokio::test]

@@ -96,8 +96,10 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoContainer { .. }
         | Error::NoVolume { .. }
         | Error::NoDomain { .. }
+        | Error::NoRelease { .. }
         | Error::NoOperation { .. } => StatusCode::NOT_FOUND,
-        Error::VolumeInUse { .. }
+        Error::Downgrade { .. }
+        | Error::VolumeInUse { .. }
         | Error::VolumeExists { .. }
         | Error::VolumeGone { .. }
         | Error::VariableInUse { .. }

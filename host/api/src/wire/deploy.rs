@@ -10,6 +10,9 @@ use doprax_reconcile::{report, request};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Characters of the name of whoever asks for something.
+const MAX_ACTOR: usize = 64;
+
 /// Everything a deploy needs but the source archive, which is sent beforehand under
 /// its digest. Not printable, because it holds the values of variables.
 #[derive(Clone, Serialize, Deserialize)]
@@ -47,6 +50,9 @@ pub struct DeployRequest {
     /// nothing is done, and the answer is 412. Absent: whatever it takes is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<String>,
+    /// Who asks for it, for the list of releases: `ann@desk`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 impl From<DeployRequest> for request::DeployRequest {
@@ -64,6 +70,7 @@ impl From<DeployRequest> for request::DeployRequest {
             build,
             no_cache,
             confirmed,
+            actor,
         } = wire;
         let files = files
             .into_iter()
@@ -82,8 +89,15 @@ impl From<DeployRequest> for request::DeployRequest {
             commit,
             refresh: request::Refresh::new(pull, build, no_cache),
             confirmed,
+            actor: actor.map(|actor| name_of(&actor)),
         }
     }
+}
+
+/// The name of whoever asks for something, as far as it can stand in a list.
+pub(super) fn name_of(actor: &str) -> String {
+    let shown = actor.chars().filter(|c| !c.is_control());
+    shown.take(MAX_ACTOR).collect()
 }
 
 /// A config file from the source.

@@ -1,5 +1,6 @@
 //! Changes by hand to what is deployed.
 
+use super::deploy::name_of;
 use doprax_core::name::ServiceName;
 use doprax_reconcile::{report, request};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub struct Edit {
     /// Variables that become what doprax.yaml says: these, or all where the list is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Vec<String>>,
+    /// Who asks for it, for the list of releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 impl From<Edit> for request::Edit {
@@ -25,11 +29,13 @@ impl From<Edit> for request::Edit {
             container,
             env,
             reset,
+            actor,
         } = wire;
         Self {
             container,
             env,
             reset,
+            actor: actor.map(|actor| name_of(&actor)),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::diagnostic::Span;
 use crate::name::{AppName, ServiceName};
+use crate::release::{MAX_RETAIN, RETAIN};
 use crate::secret::{SecretName, SecretSource};
 use crate::spec::{AppSpec, MainSpec, ServiceSpec};
 use crate::text_file::TextFile;
@@ -14,7 +15,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use std::collections::BTreeMap;
 
-const KEYS: [&str; 5] = ["app", "front", "main", "services", "domains"];
+const KEYS: [&str; 6] = ["app", "front", "retain", "main", "services", "domains"];
 
 pub(super) type Secrets = BTreeMap<SecretName, SecretSource>;
 
@@ -46,6 +47,7 @@ fn without_content(reader: &mut Reader<'_>, context: &Context<'_>) -> Option<App
     Some(AppSpec {
         app,
         front: None,
+        retain: None,
         main: MainSpec::default(),
         services: IndexMap::new(),
         domains: BTreeMap::new(),
@@ -96,6 +98,7 @@ fn read_root<'a>(
 
     let mut app = None;
     let mut front = None;
+    let mut retain = None;
     let mut main = None;
     let mut main_at_top = Vec::new();
     let mut services = None;
@@ -105,6 +108,7 @@ fn read_root<'a>(
         match entry.key.as_str() {
             "app" => app = Some(below),
             "front" => front = Some(below),
+            "retain" => retain = Some(below),
             "main" => main = Some(below),
             "services" => services = Some(below),
             "domains" => domains = Some(below),
@@ -138,12 +142,14 @@ fn read_root<'a>(
         Some(at) if reader.errors() == errors => read_front(reader, &at, &services),
         _ => None,
     };
+    let retain = retain.and_then(|at| read_retain(reader, &at));
     let domains = domains
         .map(|at| domain::read(reader, &at))
         .unwrap_or_default();
     Some(AppSpec {
         app: app?,
         front,
+        retain,
         main: main?,
         services,
         domains,
@@ -276,6 +282,24 @@ fn read_front(
         message,
         format!("write one of {}", hint::list(&known)),
     );
+    None
+}
+
+fn read_retain(reader: &mut Reader<'_>, at: &At<'_>) -> Option<u16> {
+    reader.places.note(&["retain"], at.key_span, &at.path);
+    let text = match &at.node.kind {
+        Kind::Scalar { text, .. } => text.as_str(),
+        _ => "",
+    };
+    match text.parse() {
+        Ok(number @ 1..=MAX_RETAIN) => return Some(number),
+        _ => reader.error(
+            at.value_span(),
+            &at.path,
+            format!("a number of releases is expected here, from 1 to {MAX_RETAIN}"),
+            format!("write it as in `retain: {RETAIN}`, or leave it out"),
+        ),
+    }
     None
 }
 

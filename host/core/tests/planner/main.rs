@@ -5,5 +5,6 @@ mod apps;
 mod arbitrary;
 mod examples;
 mod properties;
+mod releases;
 mod sim;
 mod status;

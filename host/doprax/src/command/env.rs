@@ -1,5 +1,6 @@
 //! `doprax env`: change a container's environment by hand.
 
+use crate::actor::actor;
 use crate::context::Context;
 use crate::env_file;
 use crate::failure::{Failure, Result};
@@ -288,6 +289,7 @@ async fn edit(
         container: container.clone(),
         env,
         reset,
+        actor: actor(),
     };
     let started = client.edit(&app, &edit).await?;
     progress::follow(context, &client, &started.operation).await?;

@@ -1,5 +1,6 @@
 //! `doprax plan`: what a deploy would do; and what `up` needs for it, too.
 
+use crate::actor::actor;
 use crate::context::Context;
 use crate::env_file;
 use crate::failure::{Failure, Result};
@@ -9,7 +10,6 @@ use doprax_api::client::Client;
 use doprax_api::wire::{DeployRequest, Proposal};
 use doprax_core::diagnostic;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
-use doprax_core::text::Fact;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -100,8 +100,7 @@ pub(super) async fn prepare(
     let build = source::Context::open(&source, &manifest)?;
     let files = config_files(&source.folder, &manifest).map_err(refused)?;
     let variables = variables(&manifest, &choices.env_file)?;
-    let asks = manifest.spec.facts().contains(&Fact::ReleaseCommit);
-    let commit = asks.then(|| commit(&source.folder)).flatten();
+    let commit = commit(&source.folder);
     let tree = build.tree(&source.folder, &manifest)?;
     let digest = tree.digest()?;
     let request = DeployRequest {
@@ -118,6 +117,7 @@ pub(super) async fn prepare(
         build: choices.build,
         no_cache: choices.no_cache,
         confirmed: None,
+        actor: actor(),
     };
     let proposal = client.plan(&request).await?;
     if context.output.verbose > 0 {

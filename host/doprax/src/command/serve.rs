@@ -17,6 +17,7 @@ use doprax_api::listen;
 use doprax_api::server::Listeners;
 use doprax_api::token::Token;
 use doprax_core::name::{AppName, Instance};
+use doprax_core::release::{MAX_RETAIN, RETAIN};
 use doprax_core::subnet::DEFAULT_POOL;
 use doprax_core::unit::{parse_bytes, parse_duration};
 use doprax_reconcile::Config;
@@ -110,6 +111,11 @@ pub(crate) struct Serve {
     /// was not used for longest goes first, also what builds of others left
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = bound)]
     build_cache: Bound,
+    /// How many releases of an app are kept to go back to, with their images, files and
+    /// secrets, where its doprax.yaml does not say (`retain`)
+    #[arg(long, value_name = "N", default_value_t = RETAIN,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_RETAIN)))]
+    retain: u16,
     /// Serve the API on a TCP port too; opened by the token in STATE/api-token
     #[arg(long, value_name = "ADDRESS")]
     api: Option<SocketAddr>,
@@ -268,6 +274,7 @@ impl Serve {
             },
             build_timeout: self.build_timeout,
             build_cache: self.build_cache.0,
+            retain: self.retain,
             allow_metadata: self.allow_metadata,
             interval: INTERVAL,
         })

@@ -3,10 +3,13 @@
 use super::{CHANGE, Docker, Failure, LOOK, REGISTRY};
 use crate::{Error, ImageFacts};
 use bollard::models::ImageInspect;
-use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions};
+use bollard::query_parameters::{
+    ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+};
 use doprax_core::blueprint::ImageIdentity;
 use doprax_core::name::AppName;
-use std::collections::BTreeMap;
+use doprax_core::release::Kept;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 impl Docker {
     /// What the engine knows of an image.
@@ -51,37 +54,76 @@ impl Docker {
         Ok(identity.id.clone())
     }
 
-    /// Removes the references that this host gave to builds of the app. An image that
-    /// a container still uses stays.
-    pub(super) async fn remove_images_but(
-        &self,
-        app: &AppName,
-        keep: &[String],
-    ) -> Result<(), Error> {
-        let action = || format!("remove old images of {app}");
-        let filters = self.filter(Some(app));
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&filters)
+    /// Gives an image a reference of the host's own.
+    pub(super) async fn keep_image_of(&self, app: &AppName, id: &str) -> Result<(), Error> {
+        let kept = self.instance.kept_image(app, id);
+        let (name, tag) = kept.rsplit_once(':').unwrap_or((&kept, ""));
+        let options = TagImageOptionsBuilder::default()
+            .repo(name)
+            .tag(tag)
             .build();
-        let listed = self
-            .within(LOOK, self.client.list_images(Some(options)))
-            .await;
-        let images = listed.map_err(|failure| self.error(failure, action()))?;
-        // An image that a person built on one of these inherits the labels: only the
-        // name tells whose it is.
-        let ours = self.instance.image(app, "");
-        let references = images.into_iter().flat_map(|image| image.repo_tags);
-        for reference in references.filter(|name| name.starts_with(&ours) && !keep.contains(name)) {
-            let removed = self
-                .client
-                .remove_image(&reference, None::<RemoveImageOptions>, None);
-            match self.within(CHANGE, removed).await {
-                Ok(_) => {}
-                Err(failure) if failure.is(404) || failure.is(409) => {}
-                Err(failure) => return Err(self.error(failure, action())),
-            }
+        let tagged = self.client.tag_image(id, Some(options));
+        match self.within(CHANGE, tagged).await {
+            Ok(()) => Ok(()),
+            // What is gone nobody can keep.
+            Err(failure) if failure.is(404) => Ok(()),
+            Err(failure) => Err(self.error(failure, format!("keep image {id} for {app}"))),
+        }
+    }
+
+    /// Removes the references that this host gave to images of the app, and those of its
+    /// builds that have lost theirs. An image that a container still uses stays.
+    pub(super) async fn remove_images_but(&self, app: &AppName, keep: &Kept) -> Result<(), Error> {
+        let action = || format!("remove old images of {app}");
+        let (built, held) = (
+            self.instance.image(app, ""),
+            self.instance.kept_image(app, ""),
+        );
+        let of_name = |reference: &str| reference.trim_end_matches(':').to_owned();
+        let named = HashMap::from([(
+            "reference".to_owned(),
+            vec![of_name(&built), of_name(&held)],
+        )]);
+        let mut nameless = self.filter(Some(app));
+        nameless.insert("dangling".to_owned(), vec!["true".to_owned()]);
+        let list = async |filters: &HashMap<String, Vec<String>>| {
+            let options = ListImagesOptionsBuilder::default().filters(filters).build();
+            self.within(LOOK, self.client.list_images(Some(options)))
+                .await
+                .map_err(|failure| self.error(failure, action()))
+        };
+        let holds: BTreeSet<String> = keep
+            .image_ids
+            .iter()
+            .map(|id| self.instance.kept_image(app, id))
+            .collect();
+        // An image that a person built on one of these inherits the labels: of what has a
+        // name, only that tells whose it is.
+        let references = list(&named).await?.into_iter();
+        let references = references.flat_map(|image| image.repo_tags);
+        let old = references.filter(|name| {
+            (name.starts_with(&built) && !keep.references.contains(name))
+                || (name.starts_with(&held) && !holds.contains(name))
+        });
+        for reference in old {
+            self.remove_image(&reference, action).await?;
+        }
+        let nameless = list(&nameless).await?.into_iter().map(|image| image.id);
+        for id in nameless.filter(|id| !keep.image_ids.contains(id)) {
+            self.remove_image(&id, action).await?;
         }
         Ok(())
+    }
+
+    async fn remove_image(&self, name: &str, action: impl Fn() -> String) -> Result<(), Error> {
+        let removed = self
+            .client
+            .remove_image(name, None::<RemoveImageOptions>, None);
+        match self.within(CHANGE, removed).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is(404) || failure.is(409) => Ok(()),
+            Err(failure) => Err(self.error(failure, action())),
+        }
     }
 
     /// Whether the engine has the image.

@@ -10,6 +10,7 @@ use doprax_core::blueprint::{Container as Spec, Content};
 use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State as Doing};
 use doprax_core::plan::{Act, Rebuild};
+use doprax_core::release::Kept;
 use doprax_core::resources::Resources;
 use doprax_core::subnet::overlap;
 use doprax_core::text::Text;
@@ -152,6 +153,16 @@ fn fill(text: &Text, material: &Material) -> Result<String, Error> {
         .map_err(|name| Error::NoMaterial {
             name: name.to_string(),
         })
+}
+
+/// The image that a container was made of; where that is gone, what its reference means.
+fn image_of<'a>(
+    images: &'a BTreeMap<String, FakeImage>,
+    container: &Container,
+) -> Option<&'a FakeImage> {
+    let made_of = |image: &&FakeImage| image.facts().id == container.image_id;
+    let by_reference = || images.get(container.spec.image.reference());
+    images.values().find(made_of).or_else(by_reference)
 }
 
 impl State {
@@ -354,8 +365,11 @@ impl State {
         material: &Material,
     ) -> Result<Outcome, Error> {
         let reference = spec.image.reference();
-        let known = self.images.get(reference);
-        let mut env = known.map(|image| image.env.clone()).unwrap_or_default();
+        let identity = spec.identity.as_ref();
+        let image = identity
+            .and_then(|identity| self.image(&identity.id))
+            .or_else(|| self.images.get(reference));
+        let mut env = image.map(|image| image.env.clone()).unwrap_or_default();
         env.extend(material.env.clone());
         for (variable, value) in &spec.env {
             env.insert(variable.clone(), fill(&value.value, material)?);
@@ -384,7 +398,6 @@ impl State {
             }
             None => {}
         }
-        let image = self.images.get(reference);
         let image_id = image.ok_or_else(|| missing(reference))?.facts().id;
         let lacks = |volume: &VolumeName| !self.volumes.contains(&(app.clone(), volume.clone()));
         if let Some(mount) = spec.mounts.iter().find(|mount| lacks(&mount.name)) {
@@ -426,7 +439,7 @@ impl State {
         }
         let images = self.images.clone();
         let found = self.find(name)?;
-        let image = images.get(found.spec.image.reference());
+        let image = image_of(&images, found);
         let crashes = image.is_some_and(|image| image.crashes)
             || found.spec.entrypoint.as_deref() == Some(&["false".to_owned()]);
         let printed = image
@@ -472,7 +485,7 @@ impl State {
         let address = *address.ok_or_else(|| refuse(Refusal::NoAddress))?;
         let images = self.images.clone();
         let found = self.find(name)?;
-        let image = images.get(found.spec.image.reference());
+        let image = image_of(&images, found);
         let ports = image.filter(|image| image.gets_ready);
         let ports = ports.map(|image| image.ports.clone()).unwrap_or_default();
         let answer = found.env.get("ANSWER").cloned();
@@ -533,15 +546,38 @@ impl State {
         })
     }
 
-    pub(super) fn prune_images(&mut self, app: &AppName, keep: &[String]) {
-        let ours = self.instance.image(app, "");
+    /// An image by its reference or its id.
+    pub(super) fn image(&self, name: &str) -> Option<&FakeImage> {
+        let by_id = || self.images.values().find(|image| image.facts().id == name);
+        self.images.get(name).or_else(by_id)
+    }
+
+    pub(super) fn keep_image(&mut self, app: &AppName, id: &str) {
+        if let Some(image) = self.image(id).cloned() {
+            self.images.insert(self.instance.kept_image(app, id), image);
+        }
+    }
+
+    pub(super) fn prune_images(&mut self, app: &AppName, keep: &Kept) {
+        let built = self.instance.image(app, "");
+        let held = self.instance.kept_image(app, "");
+        let holds: BTreeSet<String> = keep
+            .image_ids
+            .iter()
+            .map(|id| self.instance.kept_image(app, id))
+            .collect();
         let used: BTreeSet<String> = self
             .containers
             .values()
             .map(|found| found.spec.image.reference().to_owned())
             .collect();
         self.images.retain(|reference, _| {
-            !reference.starts_with(&ours) || keep.contains(reference) || used.contains(reference)
+            if reference.starts_with(&held) {
+                return holds.contains(reference);
+            }
+            !reference.starts_with(&built)
+                || keep.references.contains(reference)
+                || used.contains(reference)
         });
     }
 
@@ -571,7 +607,7 @@ impl State {
     /// When a container's process ends by itself, with its id and its latest start.
     pub(super) fn end_of(&self, name: &str) -> Option<(Duration, String, i64)> {
         let found = self.containers.get(name)?;
-        let image = self.images.get(found.spec.image.reference())?;
+        let image = image_of(&self.images, found)?;
         Some((image.ends_after?, found.id.clone(), found.started_ms?))
     }
 
@@ -685,7 +721,7 @@ impl State {
                 Refusal::NotRunning,
             ));
         }
-        let image = images.get(found.spec.image.reference());
+        let image = image_of(&images, found);
         let gets_ready = image.is_none_or(|image| image.gets_ready);
         Ok((
             id,

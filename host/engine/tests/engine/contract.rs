@@ -7,6 +7,7 @@ use doprax_core::blueprint::{Content, Env, File};
 use doprax_core::name::AppName;
 use doprax_core::observed::State;
 use doprax_core::plan::{Act, Rebuild};
+use doprax_core::release::Kept;
 use doprax_core::resources::Resources;
 use doprax_core::secret::SecretName;
 use doprax_core::source::Recipe;
@@ -663,13 +664,79 @@ pub(crate) async fn an_image_is_built_from_source(stage: Arc<Stage>) {
     assert_eq!(apply().await.unwrap(), Outcome::AlreadyDone);
     stage
         .engine
-        .prune_images(&stage.app, std::slice::from_ref(reference))
+        .prune_images(&stage.app, &kept([reference], []))
         .await
         .unwrap();
     assert!(stage.engine.image(reference).await.unwrap().is_some());
-    stage.engine.prune_images(&stage.app, &[]).await.unwrap();
+    stage
+        .engine
+        .prune_images(&stage.app, &Kept::default())
+        .await
+        .unwrap();
     assert!(stage.engine.image(reference).await.unwrap().is_none());
     assert!(stage.engine.image(DEBIAN).await.unwrap().is_some());
+}
+
+/// What is kept for a release.
+fn kept<'a>(
+    references: impl IntoIterator<Item = &'a String>,
+    ids: impl IntoIterator<Item = &'a String>,
+) -> Kept {
+    Kept {
+        references: references.into_iter().cloned().collect(),
+        image_ids: ids.into_iter().cloned().collect(),
+        ..Kept::default()
+    }
+}
+
+pub(crate) async fn an_image_is_kept_for_a_release(stage: Arc<Stage>) {
+    let dockerfile = |port: u16| format!("FROM {DEBIAN}\nEXPOSE {port}\n");
+    let (first, mut material, _folder) = build_of(&stage, &dockerfile(8000));
+    let Act::BuildImage {
+        reference, source, ..
+    } = &first
+    else {
+        unreachable!()
+    };
+    let build = async |material: &doprax_engine::Material| {
+        let again = Act::BuildImage {
+            reference: reference.clone(),
+            source: source.clone(),
+            recipe: Recipe::default(),
+            rebuild: Rebuild::Cached,
+        };
+        stage
+            .engine
+            .apply(&stage.app, &again, material, &stage.progress)
+            .await
+            .unwrap();
+        stage.engine.image(reference).await.unwrap().unwrap().id
+    };
+    let old = build(&material).await;
+    stage.engine.keep_image(&stage.app, &old).await.unwrap();
+    // Keeping it once more, and one that nobody has, changes nothing.
+    stage.engine.keep_image(&stage.app, &old).await.unwrap();
+    let none = format!("sha256:{}", "0".repeat(64));
+    stage.engine.keep_image(&stage.app, &none).await.unwrap();
+    let (_, other, _other_folder) = build_of(&stage, &dockerfile(9000));
+    let path = other.sources.into_values().next().unwrap();
+    material.sources.insert(source.clone(), path);
+    let new = build(&material).await;
+    assert_ne!(old, new);
+
+    let prune = async |kept: &Kept| {
+        stage.engine.prune_images(&stage.app, kept).await.unwrap();
+        let mut there = Vec::new();
+        for id in [&old, &new] {
+            there.push(stage.engine.image(id).await.unwrap().is_some());
+        }
+        there
+    };
+    assert_eq!(prune(&kept([reference], [&old, &new])).await, [true, true]);
+    let facts = stage.engine.image(&old).await.unwrap().unwrap();
+    assert_eq!(facts.ports, [8000]);
+    assert_eq!(prune(&kept([reference], [&new])).await, [false, true]);
+    assert_eq!(prune(&Kept::default()).await, [false, false]);
 }
 
 pub(crate) async fn a_failed_build_shows_the_step_and_its_last_lines(stage: Arc<Stage>) {

@@ -63,6 +63,7 @@ on_both! {
     what_a_person_does_by_hand_is_seen
     changes_are_hinted_at
     an_image_is_built_from_source
+    an_image_is_kept_for_a_release
     a_failed_build_shows_the_step_and_its_last_lines
 }
 

@@ -5,6 +5,7 @@ use doprax_core::blueprint::{Container, Env, Image, Stage as Turn};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
+use doprax_core::release::Kept;
 use doprax_core::resources::Resources;
 use doprax_core::spec::Strategy;
 use doprax_core::text::Text;
@@ -121,9 +122,15 @@ impl Stage {
             for volume in observed.volumes {
                 self.engine.remove_volume(&app, &volume).await.unwrap();
             }
-            self.engine.prune_images(&app, &[]).await.unwrap();
+            self.engine
+                .prune_images(&app, &Kept::default())
+                .await
+                .unwrap();
         }
-        self.engine.prune_images(&self.app, &[]).await.unwrap();
+        self.engine
+            .prune_images(&self.app, &Kept::default())
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn apply_to(&self, app: &AppName, act: &Act) -> Result<Outcome, Error> {

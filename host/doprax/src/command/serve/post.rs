@@ -266,6 +266,10 @@ fn not_started(error: StartError) -> Failure {
         StartError::Store(error) if error.is_full() => {
             failure.help("make room on that disk, then start the host again; apps go on running")
         }
+        StartError::Store(error) if error.is_newer() => failure.help(
+            "start the newer doprax again. To go back to this one, put the copy that was kept \
+             before the upgrade (doprax.db.format-N in the state folder) in the place of doprax.db",
+        ),
         _ => failure,
     }
 }
