@@ -16,6 +16,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+
+mod made;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// The complete desired state of an app.
@@ -287,74 +289,23 @@ impl Blueprint {
 impl Container {
     /// The secrets that the container's environment, files and probes name.
     pub fn secrets(&self) -> BTreeSet<&SecretName> {
+        let probes = self.probes.iter().flat_map(|probe| match &probe.check {
+            crate::probe::Check::Exec { env, .. } => env.as_slice(),
+            _ => &[],
+        });
+        let probed = probes.flat_map(|(_, text)| text.secrets());
+        self.made_with().into_iter().chain(probed).collect()
+    }
+
+    /// The secrets that it cannot get without being made anew: those that its environment
+    /// and files name.
+    fn made_with(&self) -> BTreeSet<&SecretName> {
         let env = self.env.values().map(|env| &env.value);
         let files = self.files.iter().filter_map(|file| match &file.content {
             Content::Text(text) => Some(text),
             Content::Blob { .. } => None,
         });
-        let probes = self.probes.iter().flat_map(|probe| match &probe.check {
-            crate::probe::Check::Exec { env, .. } => env.as_slice(),
-            _ => &[],
-        });
-        env.chain(files)
-            .chain(probes.map(|(_, text)| text))
-            .flat_map(Text::secrets)
-            .collect()
-    }
-
-    /// Digest of everything that cannot change without a new container, the revisions of
-    /// its secrets included. Kept as a label on the container, so that the engine itself
-    /// tells what a container was made from. Limits that the engine changes while a
-    /// container runs are no part of it.
-    pub fn made_from(&self, revisions: &BTreeMap<SecretName, u64>) -> String {
-        let resources = Resources {
-            disk: self.resources.disk,
-            ..Resources::default()
-        };
-        let limitless = Self {
-            resources,
-            ..self.clone()
-        };
-        limitless.hash(revisions)
-    }
-
-    /// The digest that containers of earlier hosts bear, in which limits are too; the same
-    /// for one without limits.
-    pub fn hash(&self, revisions: &BTreeMap<SecretName, u64>) -> String {
-        // What the host does with a running container is not part of what it is.
-        let made_from = Self {
-            // An image is what it holds: the same image from another source is no change.
-            image: Image::Pull {
-                reference: self.image.reference().to_owned(),
-            },
-            identity: self
-                .identity
-                .as_ref()
-                .filter(|identity| !identity.adopted)
-                .map(|identity| ImageIdentity {
-                    digest: None,
-                    ..identity.clone()
-                }),
-            probes: Vec::new(),
-            ready_timeout_ms: 0,
-            judged: false,
-            restart_after: None,
-            reload: None,
-            strategy: Strategy::Rolling,
-            port: None,
-            port_reason: String::new(),
-            stage: Stage::Service,
-            outputs: BTreeMap::new(),
-            ..self.clone()
-        };
-        let used: BTreeMap<&str, u64> = made_from
-            .secrets()
-            .into_iter()
-            .map(|name| (name.as_str(), revisions.get(name).copied().unwrap_or(0)))
-            .collect();
-        let json = serde_json::to_vec(&(1u8, &made_from, used))
-            .expect("a container has only string keys, so it serializes");
-        sha256_hex(&json)
+        env.chain(files).flat_map(Text::secrets).collect()
     }
 }
 
