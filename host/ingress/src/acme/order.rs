@@ -126,6 +126,12 @@ pub(super) async fn forget_finished(
     Ok(())
 }
 
+/// The pause after one at which nothing had changed.
+fn longer(pause: Duration) -> Duration {
+    // One that the CA has asked for may be longer than any here.
+    (pause * 3 / 2).min(LONGEST_PAUSE.max(pause))
+}
+
 fn id(names: &Names, directory: &str) -> String {
     format!("{names} {directory}")
 }
@@ -353,7 +359,7 @@ impl Attempt<'_> {
             tokio::time::sleep(pause).await;
             pause = match self.look(order).await {
                 Ok(Some(asked)) => kept(asked),
-                Ok(None) => (pause * 3 / 2).min(LONGEST_PAUSE),
+                Ok(None) => longer(pause),
                 Err(error) if unheard == UNHEARD || !error.is_unheard() => return Err(error),
                 Err(_) => {
                     unheard += 1;
@@ -434,5 +440,66 @@ impl Attempt<'_> {
             .count_failure(self.names, record.purpose, unproven)
             .await?;
         self.drop_order().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acme::tests::MemoryVault;
+
+    #[test]
+    fn pauses_never_shrink_and_are_bounded() {
+        let mut pause = FIRST_PAUSE;
+        let mut pauses = 0;
+        while pause < LONGEST_PAUSE {
+            let next = longer(pause);
+            assert!(next > pause && next <= pause * 2, "{pause:?} → {next:?}");
+            (pause, pauses) = (next, pauses + 1);
+        }
+        assert!((4..20).contains(&pauses));
+        assert_eq!(longer(LONGEST_PAUSE), LONGEST_PAUSE);
+        assert_eq!(longer(LONGEST_ASKED_PAUSE), LONGEST_ASKED_PAUSE);
+    }
+
+    fn record(key: &KeyPair) -> Record {
+        Record {
+            url: Some("https://ca.example/order/1".to_owned()),
+            key: key.serialize_pem(),
+            purpose: Purpose::Renewal,
+            not_before: None,
+            texts: Vec::new(),
+            unusable: 0,
+        }
+    }
+
+    /// An order for which the certificate is there is over; one that would renew it is not, and
+    /// is gone on with.
+    #[tokio::test]
+    async fn only_the_order_of_the_certificate_that_is_served_is_forgotten() {
+        let key = || KeyPair::generate().unwrap();
+        let (served, renewing) = (key(), key());
+        let params = CertificateParams::new(vec!["a.example.com".to_owned()]).unwrap();
+        let chain = [params.self_signed(&served).unwrap().der().clone()];
+        let der = PrivateKeyDer::Pkcs8(served.serialize_der().into());
+        let certificate = Arc::new(ServedCertificate::new(&chain, &der).unwrap());
+        let vault = MemoryVault::default();
+        let ids = [
+            "a.example.com one",
+            "a.example.com two",
+            "b.example.com one",
+        ];
+        for (id, key) in ids.into_iter().zip([&served, &renewing, &served]) {
+            let saved = vault::save(&vault, Kind::Order, id, &record(key)).await;
+            saved.unwrap();
+        }
+        let find = |name: &str| (name == "a.example.com").then(|| Arc::clone(&certificate));
+        forget_finished(&vault, find).await.unwrap();
+        let mut left = Vec::new();
+        for id in ids {
+            let found: Option<Record> = vault::load(&vault, Kind::Order, id).await.unwrap();
+            left.push(found.is_some());
+        }
+        assert_eq!(left, [false, true, true]);
     }
 }

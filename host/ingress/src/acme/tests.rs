@@ -178,6 +178,14 @@ impl MemoryVault {
         values.keys().filter(|(found, _)| *found == kind).count()
     }
 
+    /// All that is kept of a kind, as text.
+    fn texts(&self, kind: Kind) -> Vec<String> {
+        let values = self.values.lock().unwrap();
+        let of_kind = values.iter().filter(|((found, _), _)| *found == kind);
+        let text = |value: &Secret| String::from_utf8(value.expose().to_vec()).unwrap();
+        of_kind.map(|(_, value)| text(value)).collect()
+    }
+
     /// What is kept, as text.
     fn text(&self, kind: Kind, id: &str) -> Option<String> {
         let values = self.values.lock().unwrap();

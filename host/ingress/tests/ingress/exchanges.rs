@@ -189,6 +189,79 @@ async fn a_response_may_have_many_fields() {
     assert!(said.ends_with("\r\n\r\nok"));
 }
 
+/// 128 KiB, before the line that ends the head, and 1024 fields.
+#[tokio::test]
+async fn the_head_of_a_response_may_be_so_large_and_not_larger() {
+    let begin = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\na: ";
+    let wide = |bytes: usize| {
+        let value = "b".repeat(bytes - begin.len() - 2);
+        format!("{begin}{value}\r\n\r\nok")
+    };
+    let many = |fields: usize| {
+        let others = "a: b\r\n".repeat(fields - 1);
+        format!("HTTP/1.1 200 OK\r\n{others}Content-Length: 2\r\n\r\nok")
+    };
+    for (answer, status) in [
+        (wide(100_000), 200),
+        (wide(128 << 10), 200),
+        (wide((128 << 10) + 1), 502),
+        (many(128), 200),
+        (many(129), 200),
+        (many(1024), 200),
+        (many(1025), 502),
+    ] {
+        for step in [4096, answer.len()] {
+            let said = said_before(answer.as_bytes(), step).await;
+            let begins = said.starts_with(&format!("HTTP/1.1 {status} "));
+            assert!(begins, "{} bytes: {said:.40}", answer.len());
+            assert_eq!(said.ends_with("\r\n\r\nok"), status == 200);
+        }
+    }
+}
+
+/// Whoever says two things about the length of a body, or says in HTTP/1.0 what there is only in
+/// HTTP/1.1, may have meant another (RFC 9112 section 6.3).
+#[tokio::test]
+async fn a_connection_on_which_two_lengths_were_said_is_not_used_again() {
+    for (head, connections) in [
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", 1),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+            3,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nTransfer-Encoding: chunked\r\n",
+            3,
+        ),
+        (
+            "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n",
+            3,
+        ),
+    ] {
+        let answer = format!("{head}\r\n2\r\nok\r\n0\r\n\r\n");
+        let origin = Origin::raw(move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                while !read_head(&mut stream).await.is_empty() {
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+            }
+        })
+        .await;
+        let rig = Rig::of(origin.target(), |config| {
+            config.threads = std::num::NonZeroUsize::MIN;
+        });
+        let mut client = rig.client().await;
+        for _ in 0..3 {
+            client.ready().await.unwrap();
+            let response = client.send_request(request("GET", "/", empty())).await;
+            let body = response.unwrap().into_body().collect().await.unwrap();
+            assert_eq!(body.to_bytes(), "ok");
+        }
+        assert_eq!(origin.accepted(), connections, "{head}");
+    }
+}
+
 #[tokio::test]
 async fn a_reason_is_passed_on() {
     for line in ["200 OK", "299 Fine", "404 Nothing there", "599 "] {

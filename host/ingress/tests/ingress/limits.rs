@@ -1,6 +1,6 @@
 //! Clients that take too much: of time, of bytes, of connections.
 
-use crate::rig::{Origin, Rig, any, app, read_all, read_head, refused, soon, until};
+use crate::rig::{Origin, Pace, Rig, any, app, growing, read_all, read_head, refused, soon, until};
 use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::Response;
@@ -107,20 +107,29 @@ async fn a_body_that_stops_arriving_is_answered_with_408() {
 #[tokio::test]
 async fn a_body_may_be_slow_as_long_as_it_moves() {
     let origin = Origin::echo().await;
-    let rig = Rig::with(origin.target(), |limits| {
-        limits.stall_timeout = SHORT;
-        limits.head_timeout = SHORT;
-    });
-    let mut stream = rig.connect().await;
     let head = b"POST / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\nContent-Length: 12\r\n\r\n";
-    stream.write_all(head).await.unwrap();
-    let mut pause = tokio::time::interval(SHORT / 4);
-    for _ in 0..12 {
-        pause.tick().await;
-        stream.write_all(b"x").await.unwrap();
+    for limit in growing(SHORT) {
+        let rig = Rig::with(origin.target(), |limits| {
+            limits.stall_timeout = limit;
+            limits.head_timeout = limit;
+        });
+        let mut stream = rig.connect().await;
+        let mut pace = Pace::new(limit);
+        stream.write_all(head).await.unwrap();
+        let mut taken = 0;
+        for _ in 0..12 {
+            pace.step().await;
+            taken += usize::from(stream.write_all(b"x").await.is_ok());
+        }
+        let mut answer = String::new();
+        let read = soon("the answer", stream.read_to_string(&mut answer)).await;
+        if pace.was_kept() {
+            assert!(read.is_ok() && taken == 12, "{read:?} after {taken}");
+            assert!(answer.ends_with("body: 12"), "{answer}");
+            return;
+        }
     }
-    let answer = read_all(stream).await;
-    assert!(answer.ends_with("body: 12"), "{answer}");
+    panic!("the machine is too busy for any pace");
 }
 
 #[tokio::test]
@@ -159,6 +168,19 @@ async fn large_heads_are_refused_and_not_forwarded() {
     assert_eq!(origin.accepted(), 0);
     let fits = format!("Cookie: {}\r\n", &long[..3900]);
     assert_eq!(status(&rig.get("shop.localhost", "/", &fits).await), "200");
+}
+
+#[tokio::test]
+async fn a_head_has_as_many_fields_as_are_allowed_and_not_more() {
+    let origin = Origin::echo().await;
+    let rig = Rig::with(origin.target(), |limits| limits.head_fields = 10);
+    // Beside `Host` and `Connection`.
+    for (more, expected) in [(8, "200"), (9, "431")] {
+        let answer = rig
+            .get("shop.localhost", "/", &"a: b\r\n".repeat(more))
+            .await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
 }
 
 #[tokio::test]

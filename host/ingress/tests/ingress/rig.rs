@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Longer than anything here may take; a wait that gets so far has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,6 +54,47 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
         .unwrap_or_else(|_| panic!("in vain: {what}"))
+}
+
+/// Limits on time, each twice the one before.
+pub fn growing(first: Duration) -> impl Iterator<Item = Duration> {
+    (0..7).map(move |doubled| first * (1 << doubled))
+}
+
+/// Something that a test does again and again, well within a limit, if the machine lets it:
+/// where it does not, nothing can be said of the limit, and a longer one is to be tried.
+pub struct Pace {
+    limit: Duration,
+    last: Instant,
+    kept: bool,
+}
+
+impl Pace {
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            last: Instant::now(),
+            kept: true,
+        }
+    }
+
+    /// Waits for a quarter of the limit.
+    pub async fn step(&mut self) {
+        tokio::time::sleep_until(self.last + self.limit / 4).await;
+        self.note();
+    }
+
+    /// Whether no step, the last one included, came later than half of the limit.
+    pub fn was_kept(&mut self) -> bool {
+        self.note();
+        self.kept
+    }
+
+    fn note(&mut self) {
+        let now = Instant::now();
+        self.kept &= now - self.last < self.limit / 2;
+        self.last = now;
+    }
 }
 
 /// An ingress.

@@ -181,6 +181,40 @@ async fn at_every_request() {
 }
 
 #[tokio::test]
+async fn in_the_middle_of_a_renewal() {
+    let Some(programs) = pebble::folder() else {
+        return;
+    };
+    let rig = credulous(&programs).await;
+    let of = names("example.com");
+    let issuer = rig.issuer(rig.policy()).await;
+    issuer.want([of.clone()]);
+    reaches(&issuer, &of, Phase::Valid).await;
+    until("its work ends", || rig.vault.count(Kind::Order) == 0).await;
+    let first = rig.served("example.com");
+    // It comes as far as an order with its URL.
+    rig.proxy.rule(|request| {
+        let last = request.starts_with("POST /finalize");
+        if last { Verdict::Stall } else { Verdict::Pass }
+    });
+    // Beyond any advice.
+    rig.clock.advance(62 * DAY);
+    until("there is an order to renew it", || rig.proxy.orders() == 2).await;
+    until("its URL is written down", || {
+        let mut orders = rig.vault.texts(Kind::Order).into_iter();
+        orders.any(|order| order.contains(r#""url":"http"#))
+    })
+    .await;
+    issuer.stop().await;
+    rig.proxy.rule(|_| Verdict::Pass);
+    let issuer = rig.issuer(rig.policy()).await;
+    issuer.want([of.clone()]);
+    until("it is renewed", || rig.served("example.com") != first).await;
+    until("its work ends", || rig.vault.count(Kind::Order) == 0).await;
+    assert_eq!(rig.proxy.orders(), 2, "{:?}", rig.proxy);
+}
+
+#[tokio::test]
 async fn a_record_that_was_put_up_is_taken_down_later() {
     let Some(programs) = pebble::folder() else {
         return;
