@@ -17,6 +17,8 @@ mod load;
 mod open;
 mod pebble;
 mod program;
+#[path = "../../required.rs"]
+mod required;
 mod secure;
 mod site;
 mod terminal;
@@ -41,13 +43,13 @@ use std::path::PathBuf;
 /// The engine that the tests use, from `DOPRAX_TEST_ENGINE`: `unix:///var/run/docker.sock`.
 /// Where it is not set, says that the test is skipped.
 pub fn engine() -> Option<String> {
-    let engine = std::env::var("DOPRAX_TEST_ENGINE")
-        .ok()
-        .filter(|engine| !engine.is_empty());
-    if engine.is_none() {
-        eprintln!("skipped: DOPRAX_TEST_ENGINE is not set");
-    }
-    engine
+    let engine = required::required("DOPRAX_TEST_ENGINE")?;
+    Some(engine.into_string().unwrap())
+}
+
+/// Says of the test of this thread that it does not run, and why.
+pub fn skipped(why: &str) {
+    required::skipped(why);
 }
 
 /// The binary under test: `DOPRAX_BINARY`, else the one of this build.

@@ -19,10 +19,7 @@ impl Pebble {
     /// Starts one that asks these name servers. Nothing, and a word about it, where
     /// `DOPRAX_TEST_PEBBLE` does not name the folder of its program.
     pub fn start((http, https): (u16, u16), dns: SocketAddr) -> Option<Self> {
-        let Some(programs) = std::env::var_os("DOPRAX_TEST_PEBBLE") else {
-            eprintln!("skipped: DOPRAX_TEST_PEBBLE is not set");
-            return None;
-        };
+        let programs = crate::required::required("DOPRAX_TEST_PEBBLE")?;
         let folder = tempfile::tempdir().unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];

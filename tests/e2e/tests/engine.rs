@@ -25,7 +25,7 @@ fn second_engine() -> Option<String> {
     if engine == format!("unix://{}", socket.trim()) {
         return Some(engine);
     }
-    eprintln!("skipped: {engine} may serve others, so it is not killed");
+    doprax_e2e::skipped(&format!("{engine} may serve others, so it is not killed"));
     None
 }
 

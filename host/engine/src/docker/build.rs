@@ -155,20 +155,23 @@ fn lines(log: &mut BuildLog, info: BuildInfo) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "others use the rest")]
+#[path = "../../../../tests/required.rs"]
+mod required;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use doprax_core::name::Instance;
-    use std::io::Write as _;
     use std::sync::{Arc, Mutex};
 
     /// An engine without BuildKit is not to be had; its builder is, on every engine.
     #[tokio::test]
     async fn the_classic_builder_shows_the_failing_step_too() {
-        let Ok(address) = std::env::var("DOPRAX_TEST_ENGINE") else {
-            let note = b"SKIPPED the classic builder: DOPRAX_TEST_ENGINE names no engine\n";
-            std::io::stderr().write_all(note).unwrap();
+        let Some(address) = required::required("DOPRAX_TEST_ENGINE") else {
             return;
         };
+        let address = address.into_string().unwrap();
         let docker = Docker::connect(&address, Instance::default());
         let folder = tempfile::tempdir().unwrap();
         let archive = folder.path().join("source.tar");

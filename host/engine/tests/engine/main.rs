@@ -9,6 +9,9 @@ mod docker_only;
 mod fake_only;
 mod latency;
 mod proxy;
+#[allow(dead_code, reason = "others use the rest")]
+#[path = "../../../../tests/required.rs"]
+mod required;
 mod stage;
 
 macro_rules! on_the_fake {

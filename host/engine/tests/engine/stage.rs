@@ -1,6 +1,7 @@
 //! A place for one test: an engine with an instance of its own, and the words to
 //! say what should be on it.
 
+use crate::required::required;
 use doprax_core::blueprint::{Container, Env, Image, Stage as Turn};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
@@ -14,7 +15,6 @@ use doprax_engine::{
 };
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -80,12 +80,7 @@ impl Stage {
 
     /// A stage on the engine that `DOPRAX_TEST_ENGINE` names, if it does.
     pub(crate) fn docker(name: &str) -> Option<Self> {
-        let Ok(address) = std::env::var("DOPRAX_TEST_ENGINE") else {
-            // The test harness would keep an `eprintln!` of a passing test to itself.
-            let note = format!("SKIPPED {name}: DOPRAX_TEST_ENGINE names no engine\n");
-            std::io::stderr().write_all(note.as_bytes()).unwrap();
-            return None;
-        };
+        let address = required("DOPRAX_TEST_ENGINE")?.into_string().unwrap();
         let instance = instance(name);
         let docker = Docker::connect(&address, instance.clone());
         Some(Self::new(

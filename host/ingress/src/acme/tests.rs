@@ -26,6 +26,9 @@ mod many;
 mod pebble;
 mod proxy;
 mod renewal;
+#[allow(dead_code, reason = "others use the rest")]
+#[path = "../../../../tests/required.rs"]
+mod required;
 mod site;
 mod trouble;
 

@@ -6,6 +6,7 @@ mod h2spec;
 mod scanners;
 
 use crate::pki::Authority;
+use crate::required::required;
 use crate::rig::{AnyBody, Fed, Origin, Rig, any, app, text};
 use doprax_core::route::{HostOptions, Route};
 use http_body_util::BodyExt;
@@ -35,12 +36,8 @@ struct Site {
 impl Site {
     /// Starts one. Nothing, and a word about it, where `DOPRAX_TEST_CONFORMANCE` does not
     /// name the folder that `tests/conformance/tools` prints.
-    #[allow(clippy::print_stderr, reason = "tests say what they skip")]
     async fn start() -> Option<Self> {
-        let Some(programs) = std::env::var_os("DOPRAX_TEST_CONFORMANCE") else {
-            eprintln!("skipped: DOPRAX_TEST_CONFORMANCE is not set");
-            return None;
-        };
+        let programs = required("DOPRAX_TEST_CONFORMANCE")?;
         let origin = Origin::new(answer).await;
         let rig = Rig::new(origin.target());
         let route = Route {

@@ -15,6 +15,9 @@ mod pki;
 mod prior_knowledge;
 mod proxy_protocol;
 mod redirects;
+#[allow(dead_code, reason = "others use the rest")]
+#[path = "../../../../tests/required.rs"]
+mod required;
 mod rig;
 mod seeing;
 mod stop;

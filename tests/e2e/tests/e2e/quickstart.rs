@@ -7,7 +7,7 @@ use doprax_e2e::wait_for;
 fn deploys_a_guestbook_that_works() {
     let Some(host) = host() else { return };
     if host.setup.engine != "unix:///var/run/docker.sock" {
-        return eprintln!("skipped: quickstart uses the machine's own engine");
+        return doprax_e2e::skipped("quickstart uses the machine's own engine");
     }
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("guestbook");

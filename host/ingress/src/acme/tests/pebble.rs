@@ -1,5 +1,6 @@
 //! Pebble, with the DNS server that comes with it, on loopback.
 
+use super::required::required;
 use super::until;
 use crate::acme::tests::proxy::Tls;
 use serde_json::{Value, json};
@@ -8,14 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The folder of the programs, from `DOPRAX_TEST_PEBBLE` (see `tests/acme/pebble`).
-/// Without it the tests that need a CA say so and pass.
-#[allow(clippy::print_stderr, reason = "tests say what they skip")]
+/// Without it the tests that need a CA say so and pass, unless every test is to run.
+#[track_caller]
 pub(crate) fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("DOPRAX_TEST_PEBBLE").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("skipped: DOPRAX_TEST_PEBBLE is not set");
-    }
-    folder
+    required("DOPRAX_TEST_PEBBLE").map(PathBuf::from)
 }
 
 /// How a Pebble differs from the usual one.
