@@ -184,8 +184,11 @@ impl Fake {
         let engine = self.clone();
         serve::SERVERS.spawn(async move {
             tokio::time::sleep(time).await;
-            let app = engine.state().begin_to_crash(&id, started_ms);
-            engine.hint(app);
+            // It waits for the container's own server, which is a task as this is one.
+            tokio::task::spawn_blocking(move || {
+                let app = engine.state().begin_to_crash(&id, started_ms);
+                engine.hint(app);
+            });
         });
     }
 

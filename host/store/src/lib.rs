@@ -8,6 +8,8 @@ mod app;
 mod document;
 mod domain;
 mod error;
+#[cfg(feature = "faults")]
+mod faults;
 mod format;
 mod operation;
 mod release;
@@ -20,6 +22,8 @@ mod write;
 pub use app::{AppRecord, Build};
 pub use domain::{Claimed, OwnedDomain};
 pub use error::Error;
+#[cfg(feature = "faults")]
+pub use faults::{Faults, Refusal};
 pub use operation::{Ending, EventRecord};
 pub use release::{MadeOf, NewRelease, Release, ReleaseRecord};
 pub use secret::StoredSecret;

@@ -1,0 +1,17 @@
+//! The whole life of apps in one process, on an engine in memory whose containers really
+//! listen: the real prober, the real ingress and the real store, and a host that is killed
+//! whenever a test wants that.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails where it finds what it did not expect"
+)]
+
+mod deploy;
+mod drift;
+mod faults;
+mod kill;
+mod kind;
+mod source;
+mod stage;
+mod together;
