@@ -31,7 +31,6 @@ ask then how things are. What builds and containers print is not among them: see
 `doprax operation` and `doprax logs`.")]
 pub(crate) struct Events {
     /// The app's name; all apps if absent
-    #[arg(required = false)]
     app: Option<AppName>,
     /// Wait for more
     #[arg(short, long)]
