@@ -48,13 +48,14 @@ fn readme_names_only_commands_that_exist() {
 
 #[test]
 fn the_operating_page_names_only_options_that_exist() {
-    let help = |command: &str| {
+    let help_of = |command: &str| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
             .args([command, "--help"])
             .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     };
-    let help = ["serve", "logs", "volume"].map(help).concat();
+    let help = ["serve", "up", "status", "logs", "volume"];
+    let help = help.map(help_of).concat();
     let page = read("docs/operating.md");
     let words = page.split(|c: char| !c.is_ascii_lowercase() && c != '-');
     let of_others = ["--filter", "--release"];
