@@ -16,10 +16,12 @@ pub use watch::{Begin, Watch, Watched};
 use crate::wire::{
     Access, App, AppSummary, Certificate, Control, DeployRequest, Domain, Edit, EnvVariable,
     ExecRequest, Failure, Finding, LocalCa, LogLine, NewDomain, Operation, OperationEvent, Plugin,
-    Proposal, SecretsOnRemoval, SetVariables, Started, Verification, Version, Volume,
+    Proposal, Rollback, RollbackProposal, SecretsOnRemoval, SetVariables, Started, Verification,
+    Version, Volume,
 };
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
+use doprax_core::release::{ReleaseDetails, Releases};
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -288,6 +290,38 @@ impl Client {
     pub async fn edit(&self, app: &AppName, edit: &Edit) -> Result<Started, ClientError> {
         self.begin(Method::PATCH, &format!("/v1/apps/{app}/env"), json(edit))
             .await
+    }
+
+    /// The releases of an app, and the deploys that came to none.
+    pub async fn releases(&self, app: &AppName) -> Result<Releases, ClientError> {
+        self.get(&format!("/v1/apps/{app}/releases")).await
+    }
+
+    /// What a release was made of.
+    pub async fn release(&self, app: &AppName, number: u64) -> Result<ReleaseDetails, ClientError> {
+        self.get(&format!("/v1/apps/{app}/releases/{number}")).await
+    }
+
+    /// What a rollback to a release would do, or to the one before the current.
+    pub async fn plan_rollback(
+        &self,
+        app: &AppName,
+        to: Option<u64>,
+        allow_downgrade: bool,
+    ) -> Result<RollbackProposal, ClientError> {
+        let to = to.map(|to| format!("&to={to}")).unwrap_or_default();
+        let query = format!("allow_downgrade={allow_downgrade}{to}");
+        self.get(&format!("/v1/apps/{app}/rollback?{query}")).await
+    }
+
+    /// Begins to bring an earlier release back.
+    pub async fn roll_back(
+        &self,
+        app: &AppName,
+        rollback: &Rollback,
+    ) -> Result<Started, ClientError> {
+        let path = format!("/v1/apps/{app}/rollback");
+        self.begin(Method::POST, &path, json(rollback)).await
     }
 
     /// The names of the variables that are set for an app.

@@ -19,6 +19,7 @@ mod paced;
 mod place;
 mod plugins;
 mod problem;
+mod releases;
 mod stream;
 
 use crate::token::Token;
@@ -101,6 +102,12 @@ fn router(host: Arc<Host>, budget: Arc<Budget>) -> Router {
         .route("/v1/apps", get(apps::list))
         .route("/v1/apps/{app}", get(apps::status).delete(apps::remove))
         .route("/v1/apps/{app}/removal", get(apps::removal))
+        .route("/v1/apps/{app}/releases", get(releases::list))
+        .route("/v1/apps/{app}/releases/{number}", get(releases::one))
+        .route(
+            "/v1/apps/{app}/rollback",
+            get(releases::plan_rollback).post(releases::roll_back),
+        )
         .route("/v1/apps/{app}/{control}", post(apps::control))
         .route("/v1/apps/{app}/env", get(apps::env).patch(apps::edit))
         .route(

@@ -13,6 +13,7 @@ mod exec;
 mod failure;
 mod operation;
 mod plugin;
+mod release;
 
 pub use access::Access;
 pub use app::{App, AppState, AppSummary, Container, FailedRepair, LogLine, Unhealthy, Volume};
@@ -29,6 +30,7 @@ pub use operation::{
     What,
 };
 pub use plugin::{Grants, Link, Plugin};
+pub use release::{Rollback, RollbackProposal};
 
 pub use doprax_core::change::{Change, Changed, DomainChange, Position, Progress};
 use serde::{Deserialize, Serialize};

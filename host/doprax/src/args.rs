@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Start(command::control::Start),
     Stop(command::control::Stop),
     Restart(command::control::Restart),
+    Releases(command::releases::Releases),
+    Rollback(command::rollback::Rollback),
     Remove(command::remove::Remove),
     Domain(command::domain::Domain),
     Certs(command::certs::Certs),

@@ -1,7 +1,7 @@
 //! What a shell may complete: besides what the command line knows of itself, the apps,
 //! containers and plugins of the host. A host that does not answer at once has none.
 
-use crate::own_app::{APP, CONTAINER, OwnApp};
+use crate::own_app::{APP, CONTAINER, OwnApp, RELEASE};
 use crate::plugins;
 use crate::state;
 use clap::{Arg, Command};
@@ -22,6 +22,7 @@ pub(crate) fn with_candidates(command: Command) -> Command {
     let command = command.mut_args(|arg: Arg| match arg.get_id().as_str() {
         APP => arg.add(ArgValueCandidates::new(apps)),
         CONTAINER => arg.add(ArgValueCandidates::new(containers)),
+        RELEASE => arg.add(ArgValueCandidates::new(releases)),
         "plugin" => arg.add(ArgValueCandidates::new(plugin_names)),
         _ => arg,
     });
@@ -60,13 +61,15 @@ fn apps() -> Vec<CompletionCandidate> {
     names(apps.into_iter().flatten().map(|app| app.app.to_string()))
 }
 
+/// The words after the program's name that may be names of apps.
+fn typed() -> Vec<AppName> {
+    let words = std::env::args().skip_while(|word| word != "--").skip(2);
+    words.filter_map(|word| AppName::new(word).ok()).collect()
+}
+
 /// The containers of the app that was typed, or of the folder's.
 fn containers() -> Vec<CompletionCandidate> {
-    let typed: Vec<AppName> = std::env::args()
-        .skip_while(|word| word != "--")
-        .skip(2)
-        .filter_map(|word| AppName::new(word).ok())
-        .collect();
+    let typed = typed();
     let found = ask(|client| async move {
         let apps = client.apps().await?;
         let is_app = |name: &&AppName| apps.iter().any(|app| app.app == **name);
@@ -83,6 +86,22 @@ fn containers() -> Vec<CompletionCandidate> {
         ),
         None => names(OwnApp::here().into_iter().flat_map(|own| own.containers)),
     }
+}
+
+/// The releases of the app that was typed, or of the folder's.
+fn releases() -> Vec<CompletionCandidate> {
+    let typed = typed();
+    let found = ask(|client| async move {
+        let apps = client.apps().await?;
+        let is_app = |name: &AppName| apps.iter().any(|app| app.app == *name);
+        let own = OwnApp::here().map(|own| own.name);
+        match typed.into_iter().chain(own).find(is_app) {
+            Some(app) => client.releases(&app).await.map(Some),
+            None => Ok(None),
+        }
+    });
+    let found = found.flatten().into_iter().flat_map(|found| found.releases);
+    names(found.map(|entry| entry.number.to_string()))
 }
 
 fn plugin_names() -> Vec<CompletionCandidate> {

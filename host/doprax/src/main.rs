@@ -104,6 +104,8 @@ fn run(context: &Context, command: Command) -> Result<()> {
         Command::Start(start) => ask(start.run(context)),
         Command::Stop(stop) => ask(stop.run(context)),
         Command::Restart(restart) => ask(restart.run(context)),
+        Command::Releases(releases) => ask(releases.run(context)),
+        Command::Rollback(rollback) => ask(rollback.run(context)),
         Command::Remove(remove) => ask(remove.run(context)),
         Command::Domain(domain) => ask(domain.run(context)),
         Command::Certs(certs) => ask(certs.run(context)),

@@ -19,6 +19,8 @@ use std::path::Path;
 pub(crate) const APP: &str = "app";
 /// The argument that is a container's name.
 pub(crate) const CONTAINER: &str = "container";
+/// The argument that is a release's number.
+pub(crate) const RELEASE: &str = "release";
 
 /// The app of a folder, as far as its manifest names it.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,8 +83,9 @@ pub(crate) fn parse(
 ) -> Result<ArgMatches, clap::Error> {
     let parse = |words: &[OsString]| command.clone().try_get_matches_from(words);
     let parsed = parse(words);
+    let named = parsed.as_ref().ok().and_then(names_part);
     let may_lack = match &parsed {
-        Ok(matches) => names_container(matches).is_some(),
+        Ok(_) => named.is_some(),
         Err(error) => matches!(
             error.kind(),
             ErrorKind::MissingRequiredArgument | ErrorKind::ValueValidation
@@ -93,8 +96,9 @@ pub(crate) fn parse(
     };
     let Some(own) = own() else { return parsed };
     let lacks = match &parsed {
-        Ok(matches) => names_container(matches)
-            .is_some_and(|named| named != own.name.as_str() && own.containers.contains(&named)),
+        Ok(_) => named.as_ref().is_some_and(|named| {
+            named != own.name.as_str() && (own.containers.contains(named) || is_number(named))
+        }),
         Err(_) => words
             .get(place)
             .is_none_or(|word| word != own.name.as_str()),
@@ -104,19 +108,45 @@ pub(crate) fn parse(
     }
     let mut whole = words.to_vec();
     whole.insert(place, own.name.as_str().into());
-    parse(&whole).or(parsed)
+    match parse(&whole) {
+        Ok(matches) if named.is_none_or(|named| !is_number(&named) || has_release(&matches)) => {
+            Ok(matches)
+        }
+        _ => parsed,
+    }
 }
 
-/// What stands in the place of an app where a container could follow and does not.
-fn names_container(matches: &ArgMatches) -> Option<String> {
+/// The matches of the innermost command.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
     let mut matches = matches;
     while let Some((_, below)) = matches.subcommand() {
         matches = below;
     }
-    let app = matches.try_get_one::<AppName>(APP).ok()??;
-    matches.try_contains_id(CONTAINER).ok()?;
-    let has_container = matches.value_source(CONTAINER) == Some(ValueSource::CommandLine);
-    (!has_container).then(|| app.to_string())
+    matches
+}
+
+/// Whether a release was named.
+fn has_release(matches: &ArgMatches) -> bool {
+    let release = innermost(matches).try_get_raw(RELEASE);
+    release.is_ok_and(|release| release.is_some())
+}
+
+/// What stands in the place of an app where a container, or a release's number, could follow
+/// and does not.
+fn names_part(matches: &ArgMatches) -> Option<String> {
+    let matches = innermost(matches);
+    let app = matches.try_get_one::<AppName>(APP).ok()??.to_string();
+    let part = match is_number(&app) {
+        true => RELEASE,
+        false => CONTAINER,
+    };
+    matches.try_contains_id(part).ok()?;
+    let follows = matches.value_source(part) == Some(ValueSource::CommandLine);
+    (!follows).then_some(app)
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Where the app's name stands, or would; nothing for a command that begins with another
@@ -182,7 +212,7 @@ mod tests {
             shown.push(name.to_owned());
             leaf = below;
         }
-        for id in [APP, CONTAINER, "name", "names", "variables"] {
+        for id in [APP, CONTAINER, RELEASE, "name", "names", "variables"] {
             if leaf.try_contains_id(id).is_err() {
                 continue;
             }
@@ -229,6 +259,12 @@ mod tests {
                 Some("domain add shop example.com"),
             ),
             ("doprax remove", Some("remove shop")),
+            ("doprax releases", Some("releases shop")),
+            ("doprax releases 3", Some("releases shop 3")),
+            ("doprax releases blog", Some("releases blog")),
+            ("doprax rollback 3 --yes", Some("rollback shop 3")),
+            ("doprax rollback blog 3", Some("rollback blog 3")),
+            ("doprax logs 3", Some("logs 3")),
             ("doprax status No_Such", None),
             ("doprax up shop", Some("up")),
         ];

@@ -60,6 +60,8 @@ fn help_teaches() {
         "start",
         "stop",
         "restart",
+        "releases",
+        "rollback",
         "remove",
         "volume",
         "volume list",

@@ -699,8 +699,9 @@ impl Host {
             Wish::RemoveWith { secrets } => {
                 self.check_removable(&operation.app, Some(*secrets)).await?;
             }
+            Wish::Rollback(rollback) => self.check_rollback(&operation.app, rollback).await?,
             // These look for themselves.
-            Wish::Control { .. } | Wish::Edit(_) | Wish::Rollback(_) => {}
+            Wish::Control { .. } | Wish::Edit(_) => {}
         }
         Ok(wish)
     }

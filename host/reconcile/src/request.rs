@@ -124,6 +124,10 @@ pub struct Rollback {
     /// written.
     #[serde(default)]
     pub allow_downgrade: bool,
+    /// Digest of the proposal that a person confirmed: nothing else is carried out. Absent:
+    /// whatever it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<String>,
     /// Who asks for it, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,

@@ -100,7 +100,8 @@ impl Host {
         }
     }
 
-    /// Refuses a rollback that would be refused once it is under way.
+    /// Refuses a rollback that would be refused once it is under way, or that would do
+    /// something else than a person confirmed.
     pub(crate) async fn check_rollback(
         &self,
         app: &AppName,
@@ -108,7 +109,11 @@ impl Host {
     ) -> Result<(), Error> {
         let wanted = Some(rollback.to);
         let planned = self.plan_rollback(app, wanted, rollback.allow_downgrade);
-        planned.await.map(drop)
+        let digest = planned.await?.proposal.digest;
+        match rollback.confirmed.as_ref().is_none_or(|it| *it == digest) {
+            true => Ok(()),
+            false => Err(Error::Outdated { app: app.clone() }),
+        }
     }
 
     /// Carries out a rollback. Returns where the app can be reached.

@@ -166,8 +166,26 @@ impl Docker {
         text
     }
 
+    /// The host's own references to images, those of others among them.
+    fn references(&self) -> Vec<String> {
+        let list = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
+        let listed = self.attempt(&list);
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let own = format!("doprax.{}-", self.instance);
+        let references = listed.lines().filter(|name| name.starts_with(&own));
+        references.map(str::to_owned).collect()
+    }
+
     /// Removes everything of the instance, and says on standard error what would not go.
     pub fn clean(&self) {
+        self.clean_kinds();
+        // Images of others that were kept for releases lose only the reference.
+        for reference in self.references() {
+            self.attempt(&["image", "rm", &reference]);
+        }
+    }
+
+    fn clean_kinds(&self) {
         let filter = format!("label=doprax.instance={}", self.instance);
         for kind in KINDS {
             let mut list = vec![kind, "ls", "--quiet", "--filter", &filter];

@@ -28,6 +28,7 @@ mod queue;
 mod quickstart;
 mod ready;
 mod redeploy;
+mod releases;
 mod scholar;
 mod secret;
 mod service;
