@@ -187,13 +187,13 @@ impl Journal {
 
     /// Tells followers of the end that was written down.
     pub(crate) fn close(&self, live: &Live, end: OperationEvent, state: OperationState) {
-        let ended_ms = Some(end.time_ms);
-        live.tell(end);
-        self.lock().remove(&live.operation.id);
+        // First in the stream: whoever has followed it to its end finds it there.
         self.tell(&live.operation, |operation| {
             operation.state = state;
-            operation.ended_ms = ended_ms;
+            operation.ended_ms = Some(end.time_ms);
         });
+        live.tell(end);
+        self.lock().remove(&live.operation.id);
     }
 
     fn tell(&self, operation: &Operation, change: impl FnOnce(&mut Operation)) {

@@ -9,6 +9,7 @@
 
 mod deploy;
 mod drift;
+mod events;
 mod faults;
 mod kill;
 mod kind;
