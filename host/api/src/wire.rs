@@ -26,8 +26,8 @@ pub use exec::{ExecInput, ExecOutput, ExecRequest, TerminalSize};
 pub(crate) use exec::{STDERR, STDOUT};
 pub use failure::Failure;
 pub use operation::{
-    Control, Operation, OperationEvent, OperationKind, OperationState, SecretsOnRemoval, Started,
-    What,
+    Control, Event, Operation, OperationEvent, OperationKind, OperationState, SecretsOnRemoval,
+    Started,
 };
 pub use plugin::{Grants, Link, Plugin};
 pub use release::{Rollback, RollbackProposal};

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use doprax_api::client::{Client, ClientError, Followed, RECONNECT};
-use doprax_api::wire::{self, OperationEvent, What};
+use doprax_api::wire::{self, Event, OperationEvent};
 use futures_util::StreamExt as _;
 use lines::Lines;
 use moving::Moving;
@@ -67,11 +67,11 @@ pub(crate) async fn follow(context: &Context, client: &Client, id: &str) -> Resu
                     output.json(&event)?;
                 }
                 match event.what {
-                    What::Done { url } => {
+                    Event::Done { url } => {
                         view.clear();
                         return Ok(url);
                     }
-                    What::Failed { error, help, log } => {
+                    Event::Failed { error, help, log } => {
                         view.clear();
                         let failure = wire::Failure {
                             error,
@@ -129,16 +129,16 @@ impl Told {
         }
     }
 
-    fn note(&mut self, what: &What) {
+    fn note(&mut self, what: &Event) {
         match what {
-            What::Planned { steps } => self.steps.clone_from(steps),
-            What::Build { line } => {
+            Event::Planned { steps } => self.steps.clone_from(steps),
+            Event::Build { line } => {
                 if self.build.len() == BUILD_LINES {
                     self.build.pop_front();
                 }
                 self.build.push_back(line.clone());
             }
-            What::StepFailed { step, error } => {
+            Event::StepFailed { step, error } => {
                 let text = step_text(&self.steps, *step).to_owned();
                 self.failed.push((text, error.clone()));
             }
@@ -216,7 +216,7 @@ mod tests {
         let told = |shown: bool| {
             let mut told = Told::new(shown);
             for line in ["[2/2] RUN make", "cc x.c", "x.c:1: error"] {
-                told.note(&What::Build {
+                told.note(&Event::Build {
                     line: line.to_owned(),
                 });
             }

@@ -1,7 +1,7 @@
 //! Starting, stopping and restarting what is deployed.
 
 use crate::execute::Emit;
-use crate::journal::Live;
+use crate::journal::RunningOperation;
 use crate::request::Control;
 use crate::subnet::Goal;
 use crate::{Error, Host};
@@ -39,7 +39,7 @@ impl Host {
     /// Carries out a start, stop or restart. Returns where the app can be reached.
     pub(crate) async fn run_control(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         selection: Option<&ServiceName>,
         control: Control,
     ) -> Result<Option<String>, Error> {

@@ -5,10 +5,10 @@
 //! already.
 
 use crate::execute::{Emit, Run};
-use crate::journal::Live;
+use crate::journal::RunningOperation;
 use crate::propose::Around;
 use crate::release::{Account, Making, origin};
-use crate::report::What;
+use crate::report::Event;
 use crate::request::DeployRequest;
 use crate::secret;
 use crate::subnet::Goal;
@@ -30,7 +30,7 @@ impl Host {
     /// Carries out a deploy. Returns where the app can be reached.
     pub(crate) async fn run_deploy(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         request: &DeployRequest,
     ) -> Result<Option<String>, Error> {
         let record = self.record_for(request).await?;
@@ -42,7 +42,7 @@ impl Host {
     /// Carries out a deploy of an app that is remembered as `record`.
     pub(crate) async fn deploy_over(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         request: &DeployRequest,
         record: Option<AppRecord>,
         origin: &Origin,
@@ -85,7 +85,7 @@ impl Host {
 
     async fn deploy_release(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         account: &Account,
         request: &DeployRequest,
         record: Option<AppRecord>,
@@ -136,14 +136,14 @@ impl Host {
 
     /// Waits until no visitor can be led to what was replaced: a process that served before
     /// this one leads those who were there to the containers that it knew.
-    pub(crate) async fn await_predecessor(&self, live: &Live) {
+    pub(crate) async fn await_predecessor(&self, live: &RunningOperation) {
         let alone = self.is_alone();
         tokio::pin!(alone);
         if futures_util::poll!(alone.as_mut()).is_ready() {
             return;
         }
         let text = "released; waiting for those whom the host before the upgrade still serves";
-        live.emit(What::Note {
+        live.emit(Event::Note {
             text: text.to_owned(),
         });
         // Whoever gives up gives up waiting: it is released already.
@@ -197,7 +197,7 @@ impl Host {
         let fresh = self.fresh(understood, request, &images).await?;
         for note in &fresh.notes {
             let text = note.text.clone();
-            emit(What::Note { text });
+            emit(Event::Note { text });
         }
         let plan = provide(understood, &images, &fresh, &source, &built);
         if plan.steps.is_empty() {

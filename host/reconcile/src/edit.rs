@@ -1,7 +1,7 @@
 //! Changes made by hand to what is deployed. They stay over later deploys for as long
 //! as the manifest does not touch the same key.
 
-use crate::journal::Live;
+use crate::journal::RunningOperation;
 use crate::release::origin;
 use crate::report::{Variable, VariableSource};
 use crate::request::{DeployRequest, Edit};
@@ -19,7 +19,7 @@ impl Host {
     /// Carries out a change by hand as a deploy of the same source.
     pub(crate) async fn run_edit(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         edit: &Edit,
     ) -> Result<Option<String>, Error> {
         let app = &live.operation().app;

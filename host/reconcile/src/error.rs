@@ -427,12 +427,12 @@ impl Error {
     }
 
     /// The event that ends an operation with this error.
-    pub(crate) fn report(&self) -> crate::report::What {
+    pub(crate) fn report(&self) -> crate::report::Event {
         let mut error = self.chain();
         if let Self::Manifest { diagnostics } = self {
             error = doprax_core::diagnostic::render(diagnostics, false);
         }
-        crate::report::What::Failed {
+        crate::report::Event::Failed {
             error,
             help: self.help(),
             log: self.log().to_vec(),

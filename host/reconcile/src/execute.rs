@@ -6,7 +6,7 @@
 //! engine was already told is waited for, so that what is observed next is final.
 //! Assumes: steps are idempotent, and nobody else works on the app meanwhile.
 
-use crate::report::What;
+use crate::report::Event;
 use crate::retire::split;
 use crate::{Error, Host};
 use doprax_core::blueprint::{Blueprint, Container};
@@ -15,7 +15,7 @@ use doprax_core::observed::{ObservedContainer, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::route::Target;
 use doprax_core::unit::format_duration;
-use doprax_engine::{Event, Exec, Material, Progress};
+use doprax_engine::{Exec, Material, Progress};
 use doprax_ingress::DrainLimits;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::{BTreeSet, VecDeque};
@@ -35,7 +35,7 @@ const RELOAD: Duration = Duration::from_secs(30);
 const LAST_LINES: usize = 20;
 
 /// Receives what happens.
-pub(crate) type Emit = Arc<dyn Fn(What) + Send + Sync>;
+pub(crate) type Emit = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// What the steps of a plan work on.
 pub(crate) struct Run {
@@ -112,7 +112,7 @@ impl Host {
             return Ok(());
         }
         let (plan, ending) = split(plan);
-        (run.emit)(What::Planned {
+        (run.emit)(Event::Planned {
             steps: plan
                 .steps
                 .iter()
@@ -186,16 +186,16 @@ impl Host {
         if run.failed.is_cancelled() {
             return (index, Err(Error::GivenUp));
         }
-        (run.emit)(What::StepStarted { step: index });
+        (run.emit)(Event::StepStarted { step: index });
         let begin = Instant::now();
         let result = self.carry_out_step(run, step).await;
         drop(permit);
         match &result {
-            Ok(()) => (run.emit)(What::StepDone {
+            Ok(()) => (run.emit)(Event::StepDone {
                 step: index,
                 ms: begin.elapsed().as_millis() as u64,
             }),
-            Err(error) => (run.emit)(What::StepFailed {
+            Err(error) => (run.emit)(Event::StepFailed {
                 step: index,
                 error: error.chain(),
             }),
@@ -300,19 +300,19 @@ impl Host {
                 let (left, alone) = tokio::join!(drained, self.is_alone());
                 if !alone {
                     let text = "the process that served before goes on serving".to_owned();
-                    (run.emit)(What::Note { text });
+                    (run.emit)(Event::Note { text });
                 }
                 if left.requests > 0 {
                     let limit = format_duration(drain.requests_ms.into());
                     let text = format!("{} requests had not ended after {limit}", left.requests);
-                    (run.emit)(What::Note { text });
+                    (run.emit)(Event::Note { text });
                 }
                 if left.upgraded > 0 {
                     let text = format!(
                         "{} upgraded connections (WebSockets) go on until the old copy has ended",
                         left.upgraded
                     );
-                    (run.emit)(What::Note { text });
+                    (run.emit)(Event::Note { text });
                 }
                 Ok(())
             }
@@ -367,14 +367,14 @@ fn progress_of(run: &Run, output: Arc<Mutex<VecDeque<String>>>) -> Progress {
     let emit = Arc::clone(&run.emit);
     Arc::new(move |event| {
         emit(match event {
-            Event::Build(line) => {
+            doprax_engine::Event::Build(line) => {
                 let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
                 output.truncate(LAST_LINES - 1);
                 output.push_front(line.clone());
-                What::Build { line }
+                Event::Build { line }
             }
-            Event::Pull { image, done, total } => What::Pull { image, done, total },
-            Event::Note(text) => What::Note { text },
+            doprax_engine::Event::Pull { image, done, total } => Event::Pull { image, done, total },
+            doprax_engine::Event::Note(text) => Event::Note { text },
         });
     })
 }

@@ -7,10 +7,10 @@ use crate::error::{Error, StartError};
 use crate::events::{After, Events, Told};
 use crate::guard::Guard;
 use crate::health::Health;
-use crate::journal::{Journal, Live, now_ms};
+use crate::journal::{Journal, RunningOperation, now_ms};
 use crate::keep::{Repair, Upkeep};
 use crate::queue::{MOST_WAITING, NoPlace, Queue, Turn};
-use crate::report::{Operation, OperationEvent, OperationId, OperationKind, OperationState, What};
+use crate::report::{Event, Operation, OperationEvent, OperationId, OperationKind, OperationState};
 use crate::request::{
     Control, DeployRequest, Edit, Rollback, SecretsOnRemoval, Selection, WhenBusy,
 };
@@ -97,7 +97,7 @@ pub(crate) struct App {
 /// What is journaled of an operation: all that is needed to do it again.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Wish {
+pub(crate) enum Intent {
     Deploy(Box<DeployRequest>),
     Control {
         selection: Selection,
@@ -225,9 +225,9 @@ impl Host {
         });
         host.renew_wishes().await?;
         host.end_overtaken().await;
-        for (operation, wish) in host.store.unfinished::<Wish>().await? {
+        for (operation, intent) in host.store.unfinished::<Intent>().await? {
             tracing::info!(app = %operation.app, operation = operation.id, "resuming");
-            host.resume(operation, wish).await?;
+            host.resume(operation, intent).await?;
         }
         tokio::spawn(Arc::clone(&host).keep());
         tokio::spawn(Arc::clone(&host).keep_looking());
@@ -310,8 +310,8 @@ impl Host {
             values: self.take_given(&mut request)?,
             asked: Some(&asked),
         };
-        let wish = Wish::Deploy(Box::new(request));
-        self.begin_with(&app, OperationKind::Deploy, wish, &given, busy)
+        let intent = Intent::Deploy(Box::new(request));
+        self.begin_with(&app, OperationKind::Deploy, intent, &given, busy)
             .await
     }
 
@@ -348,7 +348,7 @@ impl Host {
             Control::Stop => OperationKind::Stop,
             Control::Restart => OperationKind::Restart,
         };
-        self.begin(app, kind, Wish::Control { selection, control }, busy)
+        self.begin(app, kind, Intent::Control { selection, control }, busy)
             .await
     }
 
@@ -361,7 +361,7 @@ impl Host {
     ) -> Result<OperationId, Error> {
         let record = self.record(app).await?;
         self.check_selection(&record, Some(&edit.container))?;
-        self.begin(app, OperationKind::Deploy, Wish::Edit(edit), busy)
+        self.begin(app, OperationKind::Deploy, Intent::Edit(edit), busy)
             .await
     }
 
@@ -373,8 +373,8 @@ impl Host {
         busy: WhenBusy,
     ) -> Result<OperationId, Error> {
         self.check_rollback(app, &rollback).await?;
-        let wish = Wish::Rollback(rollback);
-        self.begin(app, OperationKind::Rollback, wish, busy).await
+        let intent = Intent::Rollback(rollback);
+        self.begin(app, OperationKind::Rollback, intent, busy).await
     }
 
     /// Begins to remove an app; its volumes stay.
@@ -385,11 +385,11 @@ impl Host {
         busy: WhenBusy,
     ) -> Result<OperationId, Error> {
         self.check_removable(app, secrets).await?;
-        let wish = match secrets {
-            None => Wish::Remove,
-            Some(secrets) => Wish::RemoveWith { secrets },
+        let intent = match secrets {
+            None => Intent::Remove,
+            Some(secrets) => Intent::RemoveWith { secrets },
         };
-        self.begin(app, OperationKind::Remove, wish, busy).await
+        self.begin(app, OperationKind::Remove, intent, busy).await
     }
 
     /// The operations of one app, or of all, that are under way or remembered, the latest
@@ -454,10 +454,10 @@ impl Host {
         self: &Arc<Self>,
         name: &AppName,
         kind: OperationKind,
-        wish: Wish,
+        intent: Intent,
         busy: WhenBusy,
     ) -> Result<OperationId, Error> {
-        self.begin_with(name, kind, wish, &Given::default(), busy)
+        self.begin_with(name, kind, intent, &Given::default(), busy)
             .await
     }
 
@@ -466,7 +466,7 @@ impl Host {
         self: &Arc<Self>,
         name: &AppName,
         kind: OperationKind,
-        wish: Wish,
+        intent: Intent,
         given: &Given<'_>,
         busy: WhenBusy,
     ) -> Result<OperationId, Error> {
@@ -485,7 +485,7 @@ impl Host {
         };
         let entered = app
             .queue
-            .enter(&operation, wish.source(), busy == WhenBusy::Wait);
+            .enter(&operation, intent.source(), busy == WhenBusy::Wait);
         let ahead = entered.map_err(|refused| match refused {
             NoPlace::Busy(other) => Error::Busy {
                 app: name.clone(),
@@ -507,12 +507,12 @@ impl Host {
                 let _work = app.work.lock().await;
                 self.check_confirmed(asked).await?;
             }
-            let added = self.store.add_operation(&operation, &wish, &given.values);
+            let added = self.store.add_operation(&operation, &intent, &given.values);
             added.await?;
             Ok::<_, Error>(self.journal.open(&self.store, operation, false).await?)
         };
         match begun.await {
-            Ok(live) => self.admit(&app, live, wish, ahead),
+            Ok(live) => self.admit(&app, live, intent, ahead),
             Err(error) => {
                 if let Some(next) = app.queue.leave(&id) {
                     self.run(Arc::clone(&app), next);
@@ -529,18 +529,18 @@ impl Host {
     fn admit(
         self: &Arc<Self>,
         app: &Arc<App>,
-        live: Arc<Live>,
-        wish: Wish,
+        live: Arc<RunningOperation>,
+        intent: Intent,
         ahead: Option<Operation>,
     ) {
         let waited = live.operation().state == OperationState::Waiting;
-        let wish = (!waited).then_some(wish);
+        let intent = (!waited).then_some(intent);
         if let Some(ahead) = &ahead {
             let kind = ahead.kind.as_str();
             let text = format!("it begins once the {kind} {} has ended", ahead.id);
-            live.emit(What::Note { text });
+            live.emit(Event::Note { text });
         }
-        let turn = Turn { live, wish };
+        let turn = Turn { live, intent };
         let first = match ahead {
             None => Some(turn),
             Some(_) => app.queue.ready(turn),
@@ -554,16 +554,16 @@ impl Host {
     async fn resume(
         self: &Arc<Self>,
         operation: Operation,
-        wish: Wish,
+        intent: Intent,
     ) -> Result<(), doprax_store::Error> {
         let app = self.app(&operation.app);
         // What was journaled had its place.
-        let Ok(ahead) = app.queue.enter(&operation, wish.source(), true) else {
+        let Ok(ahead) = app.queue.enter(&operation, intent.source(), true) else {
             tracing::error!(operation = operation.id, "more wait than may");
             return Ok(());
         };
         let live = self.journal.open(&self.store, operation, true).await?;
-        self.admit(&app, live, wish, ahead);
+        self.admit(&app, live, intent, ahead);
         Ok(())
     }
 
@@ -587,7 +587,7 @@ impl Host {
     }
 
     /// Writes down that an operation has waited and will not begin.
-    async fn end_withdrawn(&self, live: &Live, source: Option<&str>) {
+    async fn end_withdrawn(&self, live: &RunningOperation, source: Option<&str>) {
         let (state, outcome) = (OperationState::Cancelled, Error::Withdrawn.report());
         let end = self
             .journal
@@ -606,7 +606,7 @@ impl Host {
 
     /// Carries out an operation to its written end. Returns the one that has waited for it.
     async fn carry_out(&self, app: &App, turn: Turn) -> Option<Turn> {
-        let Turn { live, wish } = turn;
+        let Turn { live, intent } = turn;
         let live = &live;
         // A person does not wait for what a repair waits for.
         app.give_up_repair();
@@ -614,17 +614,17 @@ impl Host {
         let name = &live.operation().app;
         let source = app.queue.source();
         let result = async {
-            let wish = match wish {
-                Some(wish) => wish,
+            let intent = match intent {
+                Some(intent) => intent,
                 None => self.begin_waiting(live).await?,
             };
-            self.work_on(live, wish).await
+            self.work_on(live, intent).await
         };
         let result = result.await;
         let (state, outcome) = match result {
             Ok(url) => {
                 self.upkeep.put_right(name);
-                (OperationState::Done, What::Done { url })
+                (OperationState::Done, Event::Done { url })
             }
             Err(error) => {
                 tracing::warn!(app = %name, error = error.chain(), "an operation failed");
@@ -640,7 +640,7 @@ impl Host {
             tracing::warn!(app = %name, %error, "routes were not renewed");
         }
         let failure = match &outcome {
-            What::Failed { error, .. } => Some(error.clone()),
+            Event::Failed { error, .. } => Some(error.clone()),
             _ => None,
         };
         let end = self
@@ -661,16 +661,20 @@ impl Host {
         next
     }
 
-    async fn work_on(&self, live: &Arc<Live>, wish: Wish) -> Result<Option<String>, Error> {
-        match wish {
-            Wish::Deploy(request) => self.run_deploy(live, &request).await,
-            Wish::Control { selection, control } => {
+    async fn work_on(
+        &self,
+        live: &Arc<RunningOperation>,
+        intent: Intent,
+    ) -> Result<Option<String>, Error> {
+        match intent {
+            Intent::Deploy(request) => self.run_deploy(live, &request).await,
+            Intent::Control { selection, control } => {
                 self.run_control(live, selection.as_ref(), control).await
             }
-            Wish::Edit(edit) => self.run_edit(live, &edit).await,
-            Wish::Rollback(rollback) => self.run_rollback(live, &rollback).await,
-            Wish::Remove => self.run_remove(live, None).await.map(|()| None),
-            Wish::RemoveWith { secrets } => {
+            Intent::Edit(edit) => self.run_edit(live, &edit).await,
+            Intent::Rollback(rollback) => self.run_rollback(live, &rollback).await,
+            Intent::Remove => self.run_remove(live, None).await.map(|()| None),
+            Intent::RemoveWith { secrets } => {
                 self.run_remove(live, Some(secrets)).await.map(|()| None)
             }
         }
@@ -678,32 +682,32 @@ impl Host {
 
     /// Begins what has waited, unless what it was asked for is not possible any more.
     /// Returns what that is.
-    async fn begin_waiting(&self, live: &Live) -> Result<Wish, Error> {
+    async fn begin_waiting(&self, live: &RunningOperation) -> Result<Intent, Error> {
         let operation = live.operation();
         let running = self.app(&operation.app).operation();
         let started_ms = running.map_or_else(now_ms, |running| running.started_ms);
         let begun = self.store.begin_operation(operation, started_ms);
         begun.await?;
         self.journal.begin(live, started_ms);
-        let wish = self.store.request_of(&operation.id).await?;
-        let wish = wish.ok_or_else(|| Error::NoOperation {
+        let intent = self.store.request_of(&operation.id).await?;
+        let intent = intent.ok_or_else(|| Error::NoOperation {
             operation: operation.id.clone(),
         })?;
-        match &wish {
-            Wish::Deploy(request) => {
+        match &intent {
+            Intent::Deploy(request) => {
                 let reason = "went with what was deployed meanwhile";
                 self.check_source(request, reason).await?;
                 self.check_confirmed(request).await?;
             }
-            Wish::Remove => self.check_removable(&operation.app, None).await?,
-            Wish::RemoveWith { secrets } => {
+            Intent::Remove => self.check_removable(&operation.app, None).await?,
+            Intent::RemoveWith { secrets } => {
                 self.check_removable(&operation.app, Some(*secrets)).await?;
             }
-            Wish::Rollback(rollback) => self.check_rollback(&operation.app, rollback).await?,
+            Intent::Rollback(rollback) => self.check_rollback(&operation.app, rollback).await?,
             // These look for themselves.
-            Wish::Control { .. } | Wish::Edit(_) => {}
+            Intent::Control { .. } | Intent::Edit(_) => {}
         }
-        Ok(wish)
+        Ok(intent)
     }
 
     /// Ends operations that a host before this one left and that something newer on their
@@ -810,7 +814,7 @@ impl App {
     }
 }
 
-impl Wish {
+impl Intent {
     /// Digest of the source that it deploys.
     fn source(&self) -> Option<String> {
         match self {

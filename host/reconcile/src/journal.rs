@@ -10,7 +10,7 @@
 //! next host.
 
 use crate::events::Events;
-use crate::report::{Operation, OperationEvent, OperationState, What};
+use crate::report::{Event, Operation, OperationEvent, OperationState};
 use doprax_core::change::{Changed, Progress};
 use doprax_store::{Ending, EventRecord, Store};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -44,11 +44,11 @@ pub(crate) fn now_ms() -> i64 {
 pub(crate) struct Journal {
     /// Told of them too.
     events: Arc<Events>,
-    live: Mutex<HashMap<String, Arc<Live>>>,
+    live: Mutex<HashMap<String, Arc<RunningOperation>>>,
 }
 
 /// An operation under way.
-pub(crate) struct Live {
+pub(crate) struct RunningOperation {
     operation: Operation,
     /// Told of it too.
     stream: Arc<Events>,
@@ -81,7 +81,7 @@ impl Journal {
         store: &Store,
         operation: Operation,
         resumed: bool,
-    ) -> Result<Arc<Live>, doprax_store::Error> {
+    ) -> Result<Arc<RunningOperation>, doprax_store::Error> {
         let events = match resumed {
             true => read_events(store, &operation.id, 0).await?,
             false => Vec::new(),
@@ -89,7 +89,7 @@ impl Journal {
         let written = events.last().map_or(0, |event| event.number);
         let gap = if resumed { MAX_EVENTS as u64 } else { 0 };
         self.tell(&operation, |_| {});
-        let live = Arc::new(Live {
+        let live = Arc::new(RunningOperation {
             operation,
             stream: Arc::clone(&self.events),
             steps: Mutex::default(),
@@ -110,9 +110,9 @@ impl Journal {
     pub(crate) async fn write_end(
         &self,
         store: &Store,
-        live: &Live,
+        live: &RunningOperation,
         state: OperationState,
-        outcome: What,
+        outcome: Event,
         failure: Option<&str>,
     ) -> OperationEvent {
         let mut pause = FIRST_PAUSE;
@@ -137,7 +137,7 @@ impl Journal {
             live.sealed.store(false, Ordering::Relaxed);
             if !told {
                 told = true;
-                live.emit(What::Note {
+                live.emit(Event::Note {
                     text: format!(
                         "this is done, and the host {reason}; {app} is held until that has \
                          succeeded, and serves meanwhile"
@@ -159,7 +159,7 @@ impl Journal {
         let event = OperationEvent {
             number: events.last().map_or(0, |event| event.number) + 1,
             time_ms: now_ms(),
-            what: What::Failed {
+            what: Event::Failed {
                 error: "its end was not written down, and a newer operation on the app has \
                         followed it"
                     .to_owned(),
@@ -178,7 +178,7 @@ impl Journal {
     }
 
     /// Tells of an operation that has waited and begins.
-    pub(crate) fn begin(&self, live: &Live, started_ms: i64) {
+    pub(crate) fn begin(&self, live: &RunningOperation, started_ms: i64) {
         self.tell(&live.operation, |operation| {
             operation.state = OperationState::Running;
             operation.started_ms = started_ms;
@@ -186,7 +186,12 @@ impl Journal {
     }
 
     /// Tells followers of the end that was written down.
-    pub(crate) fn close(&self, live: &Live, end: OperationEvent, state: OperationState) {
+    pub(crate) fn close(
+        &self,
+        live: &RunningOperation,
+        end: OperationEvent,
+        state: OperationState,
+    ) {
         // First in the stream: whoever has followed it to its end finds it there.
         self.tell(&live.operation, |operation| {
             operation.state = state;
@@ -243,12 +248,12 @@ impl Journal {
         .boxed())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Live>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<RunningOperation>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Live {
+impl RunningOperation {
     /// The operation.
     pub(crate) fn operation(&self) -> &Operation {
         &self.operation
@@ -260,7 +265,7 @@ impl Live {
     }
 
     /// Adds an event.
-    pub(crate) fn emit(&self, what: What) {
+    pub(crate) fn emit(&self, what: Event) {
         self.stream_progress(&what);
         let events = self.lock();
         if events.len() < MAX_EVENTS && !self.sealed.load(Ordering::Relaxed) {
@@ -270,27 +275,27 @@ impl Live {
     }
 
     /// Tells of what the host itself does; not what builds, containers and probes say.
-    fn stream_progress(&self, what: &What) {
+    fn stream_progress(&self, what: &Event) {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let step = |step: &usize| steps.get(*step).cloned().unwrap_or_default();
         let progress = match what {
-            What::Planned { steps: planned } => {
+            Event::Planned { steps: planned } => {
                 steps.clone_from(planned);
                 return;
             }
-            What::StepStarted { step: index } => Progress::StepStarted { step: step(index) },
-            What::StepDone { step: index, ms } => Progress::StepDone {
+            Event::StepStarted { step: index } => Progress::StepStarted { step: step(index) },
+            Event::StepDone { step: index, ms } => Progress::StepDone {
                 step: step(index),
                 ms: *ms,
             },
-            What::StepFailed { step: index, .. } => Progress::StepFailed { step: step(index) },
-            What::GoingBack => Progress::GoingBack,
-            What::Build { .. }
-            | What::Pull { .. }
-            | What::Waiting { .. }
-            | What::Note { .. }
-            | What::Done { .. }
-            | What::Failed { .. } => return,
+            Event::StepFailed { step: index, .. } => Progress::StepFailed { step: step(index) },
+            Event::GoingBack => Progress::GoingBack,
+            Event::Build { .. }
+            | Event::Pull { .. }
+            | Event::Waiting { .. }
+            | Event::Note { .. }
+            | Event::Done { .. }
+            | Event::Failed { .. } => return,
         };
         let Operation { id, app, .. } = &self.operation;
         let operation = id.clone();
@@ -302,7 +307,7 @@ impl Live {
     }
 
     /// Takes no more events. Returns the last one, which nobody has seen yet.
-    fn seal(&self, what: What) -> OperationEvent {
+    fn seal(&self, what: Event) -> OperationEvent {
         let events = self.lock();
         self.sealed.store(true, Ordering::Relaxed);
         self.next(&events, what)
@@ -313,7 +318,7 @@ impl Live {
         self.add(self.lock(), end);
     }
 
-    fn next(&self, events: &[OperationEvent], what: What) -> OperationEvent {
+    fn next(&self, events: &[OperationEvent], what: Event) -> OperationEvent {
         let next = events.last().map_or(1, |event| event.number + 1);
         OperationEvent {
             number: next.max(self.first),
@@ -338,7 +343,7 @@ impl Live {
     fn has_ended(&self) -> bool {
         matches!(
             self.lock().last().map(|event| &event.what),
-            Some(What::Done { .. } | What::Failed { .. })
+            Some(Event::Done { .. } | Event::Failed { .. })
         )
     }
 
@@ -380,7 +385,7 @@ fn parse(record: &str) -> Option<OperationEvent> {
 }
 
 /// Writes new events until the operation has ended.
-async fn write_events(store: Store, live: Arc<Live>, mut written: u64) {
+async fn write_events(store: Store, live: Arc<RunningOperation>, mut written: u64) {
     let mut latest = live.latest.subscribe();
     while !live.has_ended() {
         let events = live.after(written);
@@ -431,7 +436,7 @@ mod tests {
         let event = parse(older).unwrap();
         let text = "hello".to_owned();
         assert_eq!((event.number, event.time_ms), (3, 4));
-        assert_eq!(event.what, What::Note { text });
+        assert_eq!(event.what, Event::Note { text });
         let written = serde_json::to_string(&event).unwrap();
         assert_eq!(parse(&written), Some(event));
     }
@@ -447,12 +452,12 @@ mod tests {
         let mut events = journal.follow(&store, "one", 0).await.unwrap();
         let follower = async {
             let end = events.next().await.unwrap();
-            assert!(matches!(end.what, What::Done { .. }));
+            assert!(matches!(end.what, Event::Done { .. }));
             // What the next host would begin with, if this one were killed now.
             store.unfinished::<()>().await.unwrap()
         };
         let closing = async {
-            let done = What::Done { url: None };
+            let done = Event::Done { url: None };
             let end = journal
                 .write_end(&store, &live, OperationState::Done, done, None)
                 .await;
@@ -475,25 +480,25 @@ mod tests {
         let printed = || "hunter2".to_owned();
         let container = doprax_core::name::ServiceName::main();
         for what in [
-            What::Planned {
+            Event::Planned {
                 steps: vec!["build main".to_owned(), "start main".to_owned()],
             },
-            What::StepStarted { step: 0 },
-            What::Build { line: printed() },
-            What::StepDone { step: 0, ms: 7 },
-            What::Waiting {
+            Event::StepStarted { step: 0 },
+            Event::Build { line: printed() },
+            Event::StepDone { step: 0, ms: 7 },
+            Event::Waiting {
                 container,
                 reason: printed(),
             },
-            What::StepFailed {
+            Event::StepFailed {
                 step: 1,
                 error: printed(),
             },
-            What::GoingBack,
+            Event::GoingBack,
         ] {
             live.emit(what);
         }
-        let failed = What::Failed {
+        let failed = Event::Failed {
             error: printed(),
             help: None,
             log: vec![printed()],
@@ -538,19 +543,19 @@ mod tests {
         let mut events = journal.follow(&store, "one", 0).await.unwrap();
         let follower = async {
             let note = events.next().await.unwrap();
-            assert!(matches!(note.what, What::Note { .. }), "{note:?}");
+            assert!(matches!(note.what, Event::Note { .. }), "{note:?}");
             add(&store, &operation).await;
             events.next().await.unwrap()
         };
         let closing = async {
-            let done = What::Done { url: None };
+            let done = Event::Done { url: None };
             let end = journal
                 .write_end(&store, &live, OperationState::Done, done, None)
                 .await;
             journal.close(&live, end, OperationState::Done);
         };
         let ((), end) = tokio::join!(closing, follower);
-        assert!(matches!(end.what, What::Done { .. }), "{end:?}");
+        assert!(matches!(end.what, Event::Done { .. }), "{end:?}");
         assert!(store.unfinished::<()>().await.unwrap().is_empty());
     }
 }

@@ -10,7 +10,7 @@
 use crate::execute::Emit;
 use crate::host::App;
 use crate::journal::now_ms;
-use crate::report::{FailedRepair, What};
+use crate::report::{Event, FailedRepair};
 use crate::{Error, Host, status};
 use doprax_core::change::Changed;
 use doprax_core::name::AppName;
@@ -327,9 +327,9 @@ impl Host {
         let log: Emit = {
             let name = name.clone();
             Arc::new(move |what| match what {
-                What::Planned { steps } => tracing::info!(app = %name, ?steps),
-                What::StepFailed { error, .. } => tracing::warn!(app = %name, error),
-                What::Note { text } => tracing::info!(app = %name, note = text),
+                Event::Planned { steps } => tracing::info!(app = %name, ?steps),
+                Event::StepFailed { error, .. } => tracing::warn!(app = %name, error),
+                Event::Note { text } => tracing::info!(app = %name, note = text),
                 _ => {}
             })
         };

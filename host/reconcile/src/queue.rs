@@ -6,8 +6,8 @@
 //! as many wait as [`MOST_WAITING`], and each can be withdrawn until it begins; the app is
 //! passed on from one to the next without being free in between.
 
-use crate::host::Wish;
-use crate::journal::{Live, now_ms};
+use crate::host::Intent;
+use crate::journal::{RunningOperation, now_ms};
 use crate::report::{Operation, OperationState};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,9 +39,9 @@ struct Waiting {
 
 /// What an operation needs to begin.
 pub(crate) struct Turn {
-    pub(crate) live: Arc<Live>,
+    pub(crate) live: Arc<RunningOperation>,
     /// What it was asked; absent where it has waited, which it does in the journal alone.
-    pub(crate) wish: Option<Wish>,
+    pub(crate) intent: Option<Intent>,
 }
 
 /// Why an operation cannot enter.
@@ -128,7 +128,7 @@ impl Queue {
     /// Takes out an operation that has not begun. Returns what it has told so far, and the
     /// digest of the source that it would have deployed; none where it is not among those
     /// that wait.
-    pub(crate) fn withdraw(&self, id: &str) -> Option<(Arc<Live>, Option<String>)> {
+    pub(crate) fn withdraw(&self, id: &str) -> Option<(Arc<RunningOperation>, Option<String>)> {
         let mut inner = self.lock();
         let place = inner.waiting.iter().position(|waiting| {
             let turn = waiting.turn.as_ref();
@@ -194,12 +194,12 @@ mod tests {
 
     async fn turn(store: &Store, id: &str) -> Turn {
         let (operation, none) = (operation(id), BTreeMap::new());
-        let added = store.add_operation(&operation, &Wish::Remove, &none);
+        let added = store.add_operation(&operation, &Intent::Remove, &none);
         added.await.unwrap();
         let journal = Arc::<Journal>::default();
         Turn {
             live: journal.open(store, operation, false).await.unwrap(),
-            wish: None,
+            intent: None,
         }
     }
 

@@ -10,7 +10,7 @@
 use crate::execute::Run;
 use crate::journal::now_ms;
 use crate::probe::{Subject, TLS};
-use crate::report::What;
+use crate::report::Event;
 use crate::{Error, Host};
 use bytes::BytesMut;
 use doprax_core::blueprint::{Blueprint, Container};
@@ -118,7 +118,7 @@ impl Host {
                     .await);
             }
             if reason != told {
-                (run.emit)(What::Waiting {
+                (run.emit)(Event::Waiting {
                     container: service.clone(),
                     reason: reason.clone(),
                 });

@@ -7,8 +7,8 @@
 //! is pruned is what [`doprax_core::release::keep`] does not name.
 
 use crate::execute::Emit;
-use crate::journal::{Live, now_ms};
-use crate::report::What;
+use crate::journal::{RunningOperation, now_ms};
+use crate::report::Event;
 use crate::request::{DeployRequest, Refresh};
 use crate::subnet::Goal;
 use crate::why::check_variables;
@@ -51,14 +51,14 @@ struct Told {
 }
 
 impl Account {
-    pub(crate) fn of(live: &Arc<Live>) -> Self {
+    pub(crate) fn of(live: &Arc<RunningOperation>) -> Self {
         let told = Arc::<Mutex<Told>>::default();
         let (live, heard) = (Arc::clone(live), Arc::clone(&told));
         let emit: Emit = Arc::new(move |what| {
             let mut told = lock(&heard);
             match &what {
-                What::Note { text } => told.notes.push(text.clone()),
-                What::Build { line } => {
+                Event::Note { text } => told.notes.push(text.clone()),
+                Event::Build { line } => {
                     told.build.push_back(cut(line));
                     if told.build.len() > BUILD_LINES {
                         told.build.pop_front();
@@ -102,7 +102,7 @@ pub(crate) struct Making<'a> {
 
 /// Where a release of an operation comes from.
 pub(crate) fn origin(
-    live: &Live,
+    live: &RunningOperation,
     reason: Reason,
     actor: Option<&String>,
     commit: Option<&String>,
@@ -122,7 +122,7 @@ impl Host {
     /// reached.
     pub(crate) async fn roll_out(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         account: &Account,
         mut record: AppRecord,
         mut blueprint: Blueprint,
@@ -171,10 +171,10 @@ impl Host {
             Ok::<_, Error>(())
         };
         if let Err(error) = released.await {
-            emit(What::GoingBack);
+            emit(Event::GoingBack);
             if let Err(back) = self.go_back(record, Arc::clone(emit)).await {
                 let text = format!("it could not go back yet: {}", back.chain());
-                emit(What::Note { text });
+                emit(Event::Note { text });
             }
             return Err(error);
         }
@@ -193,7 +193,7 @@ impl Host {
 
     /// Whether the app's current release was made by this operation: a host that was killed
     /// after that has nothing left to do but to say so.
-    pub(crate) async fn is_released(&self, live: &Live) -> Result<bool, Error> {
+    pub(crate) async fn is_released(&self, live: &RunningOperation) -> Result<bool, Error> {
         let operation = live.operation();
         let releases = self.store().releases(&operation.app).await?;
         let latest = releases.first();
@@ -216,7 +216,7 @@ impl Host {
         error: &Error,
         account: &Account,
     ) {
-        let What::Failed {
+        let Event::Failed {
             error: text,
             help,
             log,

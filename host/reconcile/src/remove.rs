@@ -2,8 +2,8 @@
 //! in them.
 
 use crate::execute::Run;
-use crate::journal::Live;
-use crate::report::{Proposal, What};
+use crate::journal::RunningOperation;
+use crate::report::{Event, Proposal};
 use crate::request::SecretsOnRemoval;
 use crate::{Error, Host};
 use doprax_core::blueprint::Note;
@@ -63,7 +63,7 @@ impl Host {
 
     pub(crate) async fn run_remove(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         secrets: Option<SecretsOnRemoval>,
     ) -> Result<(), Error> {
         let app = &live.operation().app;
@@ -93,7 +93,7 @@ impl Host {
             self.store().forget_secrets(app).await?;
         }
         if let Some(text) = fate(&names, kept) {
-            live.emit(What::Note { text });
+            live.emit(Event::Note { text });
         }
         if let Err(error) = self.engine().prune_images(app, &Kept::default()).await {
             tracing::warn!(%app, %error, "built images were not removed");

@@ -6,7 +6,7 @@ use doprax_core::diff::Diff;
 use doprax_core::merge::Change;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 pub use doprax_core::operation::{
-    Event as What, Operation, OperationEvent, OperationId, OperationKind, OperationState,
+    Event, Operation, OperationEvent, OperationId, OperationKind, OperationState,
 };
 pub use doprax_core::release::{FailedRelease, ReleaseDetails, Releases};
 pub use doprax_core::status::AppState;

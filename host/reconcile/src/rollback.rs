@@ -8,7 +8,7 @@
 //! Guarantees: a service does not go back to an older version on the data that a newer one
 //! has written unless a person allows it.
 
-use crate::journal::Live;
+use crate::journal::RunningOperation;
 use crate::release::{Account, Making, origin};
 use crate::report::{Proposal, RollbackProposal};
 use crate::request::{DeployRequest, Rollback};
@@ -119,7 +119,7 @@ impl Host {
     /// Carries out a rollback. Returns where the app can be reached.
     pub(crate) async fn run_rollback(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         rollback: &Rollback,
     ) -> Result<Option<String>, Error> {
         let app = &live.operation().app;
@@ -155,7 +155,7 @@ impl Host {
 
     async fn bring_back(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningOperation>,
         account: &Account,
         rollback: &Rollback,
         release: &ReleaseRecord<DeployRequest>,

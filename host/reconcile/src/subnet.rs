@@ -3,7 +3,7 @@
 
 use crate::execute::Emit;
 use crate::machine::{self, Route};
-use crate::report::What;
+use crate::report::Event;
 use crate::{Error, Host};
 use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName};
@@ -139,7 +139,7 @@ impl Host {
                         "the subnet {subnet} is another network's; the app gets {}",
                         record.subnet
                     );
-                    emit(What::Note { text });
+                    emit(Event::Note { text });
                 }
                 done => return done,
             }

@@ -1,8 +1,6 @@
 //! Long work and its progress. Operations and their events are in the host's own format.
 
-pub use doprax_core::operation::{
-    Event as What, Operation, OperationEvent, OperationKind, OperationState,
-};
+pub use doprax_core::operation::{Event, Operation, OperationEvent, OperationKind, OperationState};
 pub use doprax_reconcile::request::{Control, SecretsOnRemoval};
 use serde::{Deserialize, Serialize};
 

@@ -22,14 +22,14 @@ use doprax_core::subnet::DEFAULT_POOL;
 use doprax_core::unit::{parse_bytes, parse_duration};
 use doprax_reconcile::Config;
 use doprax_reconcile::limits::{Limits, Setting};
+use handover::Handover;
 use ipnet::{IpNet, Ipv4Net};
-use post::Post;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-mod post;
+mod handover;
 
 /// Where the engine is on nearly every machine.
 const ENGINE: &str = "unix:///var/run/docker.sock";
@@ -209,7 +209,7 @@ impl Serve {
                 lock::take_after(&config.state).await?
             }
         };
-        let post = Post {
+        let handover = Handover {
             serve: &self,
             context,
             config,
@@ -220,14 +220,14 @@ impl Serve {
             sockets,
             ended: predecessor.as_ref().map(Predecessor::ended),
         };
-        let running = post.take(lock, before).await?;
+        let running = handover.take(lock, before).await?;
         let signals = Signals::watch()
             .map_err(|error| Failure::new("cannot watch for signals").because(&error))?;
         let told = predecessor.map_or(Ok(()), Predecessor::relieve);
         if let Err(error) = told.and_then(|()| upgrade::notify()) {
             tracing::warn!(%error, "nobody heard that this host is ready");
         }
-        post.hold(running, signals).await
+        handover.hold(running, signals).await
     }
 
     /// What the host is told.

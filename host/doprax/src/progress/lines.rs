@@ -3,7 +3,7 @@
 use super::step_text;
 use crate::output::Output;
 use crate::units;
-use doprax_api::wire::What;
+use doprax_api::wire::Event;
 use std::collections::BTreeMap;
 
 /// A pull says how far it is each time another of these many parts has arrived.
@@ -32,11 +32,11 @@ impl Lines {
         self.output.remark(text);
     }
 
-    pub(super) fn show(&mut self, what: &What) {
+    pub(super) fn show(&mut self, what: &Event) {
         let paint = self.output.error_paint;
         match what {
-            What::Planned { steps } => self.steps.clone_from(steps),
-            What::StepStarted { step } => {
+            Event::Planned { steps } => self.steps.clone_from(steps),
+            Event::StepStarted { step } => {
                 if self.output.verbose > 0 {
                     self.remark(&format!(
                         "{} {}",
@@ -45,18 +45,18 @@ impl Lines {
                     ));
                 }
             }
-            What::StepDone { step, ms } => {
+            Event::StepDone { step, ms } => {
                 let text = step_text(&self.steps, *step);
                 let took = paint.dim(&units::duration(*ms));
                 self.remark(&format!("{} {text}  {took}", paint.green("✓")));
             }
             // Why is told at the end.
-            What::StepFailed { step, .. } => {
+            Event::StepFailed { step, .. } => {
                 let text = step_text(&self.steps, *step);
                 self.remark(&format!("{} {text}", paint.red("✗")));
             }
-            What::Build { line } => self.remark(&format!("  {} {line}", paint.dim("│"))),
-            What::Pull { image, done, total } => {
+            Event::Build { line } => self.remark(&format!("  {} {line}", paint.dim("│"))),
+            Event::Pull { image, done, total } => {
                 let part = (done * PULL_PARTS).checked_div(*total).unwrap_or(0);
                 if self.pulled.get(image).is_none_or(|last| part > *last) {
                     self.pulled.insert(image.clone(), part);
@@ -64,17 +64,17 @@ impl Lines {
                     self.remark(&format!("  {} {image}: {done} of {total}", paint.dim("↓")));
                 }
             }
-            What::Waiting { container, reason } => {
+            Event::Waiting { container, reason } => {
                 let last = self.waiting.insert(container.to_string(), reason.clone());
                 if last.as_ref() != Some(reason) {
                     self.remark(&format!("  {} {container}: {reason}", paint.dim("…")));
                 }
             }
-            What::Note { text } => self.remark(&format!("  {} {text}", paint.yellow("note:"))),
-            What::GoingBack => {
+            Event::Note { text } => self.remark(&format!("  {} {text}", paint.yellow("note:"))),
+            Event::GoingBack => {
                 self.remark(&paint.yellow("it failed; going back to what was there before"))
             }
-            What::Done { .. } | What::Failed { .. } => {}
+            Event::Done { .. } | Event::Failed { .. } => {}
         }
     }
 }

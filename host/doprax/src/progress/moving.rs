@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::paint::Paint;
 use crate::units;
 use crate::visible::{in_line, visible};
-use doprax_api::wire::What;
+use doprax_api::wire::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,16 +51,16 @@ impl Moving {
         let _ = self.lines.clear();
     }
 
-    pub(super) fn show(&mut self, what: &What) {
+    pub(super) fn show(&mut self, what: &Event) {
         let paint = self.paint;
         match what {
-            What::Planned { steps } => self.steps.clone_from(steps),
-            What::StepStarted { step } => {
+            Event::Planned { steps } => self.steps.clone_from(steps),
+            Event::StepStarted { step } => {
                 let bar = self.spinner("{spinner:.cyan} {msg} {elapsed:.dim}");
                 bar.set_message(in_line(step_text(&self.steps, *step)).into_owned());
                 self.running.insert(*step, bar);
             }
-            What::StepDone { step, ms } => {
+            Event::StepDone { step, ms } => {
                 self.end_step(*step);
                 let text = step_text(&self.steps, *step);
                 self.remark(&format!(
@@ -70,16 +70,16 @@ impl Moving {
                 ));
             }
             // Why is told at the end.
-            What::StepFailed { step, .. } => {
+            Event::StepFailed { step, .. } => {
                 self.end_step(*step);
                 let text = step_text(&self.steps, *step);
                 self.remark(&format!("{} {text}", paint.red("✗")));
             }
-            What::Build { line } => {
+            Event::Build { line } => {
                 self.remark(&format!("  {} {}", paint.dim("│"), paint.dim(line)))
             }
-            What::Pull { image, done, total } => self.pull(image, *done, *total),
-            What::Waiting { container, reason } => {
+            Event::Pull { image, done, total } => self.pull(image, *done, *total),
+            Event::Waiting { container, reason } => {
                 if !self.waiting.contains_key(container.as_str()) {
                     let bar = self.spinner("    {msg:.dim}");
                     self.waiting.insert(container.to_string(), bar);
@@ -88,11 +88,11 @@ impl Moving {
                     bar.set_message(format!("{container}: {}", in_line(reason)));
                 }
             }
-            What::Note { text } => self.remark(&format!("  {} {text}", paint.yellow("note:"))),
-            What::GoingBack => {
+            Event::Note { text } => self.remark(&format!("  {} {text}", paint.yellow("note:"))),
+            Event::GoingBack => {
                 self.remark(&paint.yellow("it failed; going back to what was there before"))
             }
-            What::Done { .. } | What::Failed { .. } => {}
+            Event::Done { .. } | Event::Failed { .. } => {}
         }
     }
 

@@ -5,7 +5,7 @@ use crate::kind::{KINDS, Kind, await_done};
 use crate::source::Source;
 use crate::stage::{Stage, app, name, try_each};
 use doprax_reconcile::Error;
-use doprax_reconcile::report::{OperationState, What};
+use doprax_reconcile::report::{Event, OperationState};
 use doprax_reconcile::request::WhenBusy;
 use doprax_store::{Faults, Refusal};
 use futures_util::StreamExt as _;
@@ -48,7 +48,7 @@ fn await_stuck(stage: &Stage, id: &str) {
     stage.ask(|host| async move {
         let mut events = host.operation_events(id, 0).await.unwrap();
         while let Some(event) = events.next().await {
-            if matches!(&event.what, What::Note { text } if text.contains("is held until")) {
+            if matches!(&event.what, Event::Note { text } if text.contains("is held until")) {
                 return;
             }
         }
@@ -164,7 +164,7 @@ fn an_end_that_cannot_be_written_holds_the_app_and_is_not_done_again_over_newer_
     assert!(matches!(held, Err(Error::Busy { .. })), "{held:?}");
     hand.unlock();
     let ended = stage.events(&removal);
-    if matches!(ended.last().unwrap().what, What::Failed { .. }) {
+    if matches!(ended.last().unwrap().what, Event::Failed { .. }) {
         stage.done(stage.begin_remove());
     }
     let again = stage.deploy(&Source::new("v2"));

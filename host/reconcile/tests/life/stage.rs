@@ -8,7 +8,7 @@ use doprax_core::plan::Act;
 use doprax_engine::{Engine, Fake, FakeImage};
 use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_reconcile::report::{
-    AppState, AppStatus, Operation, OperationEvent, OperationState, What,
+    AppState, AppStatus, Event, Operation, OperationEvent, OperationState,
 };
 use doprax_reconcile::request::{Control, DeployRequest, Edit, WhenBusy};
 use doprax_reconcile::{Config, Error, Exec, Host, Predecessor};
@@ -235,7 +235,7 @@ impl Stage {
         let id = id.unwrap();
         let events = self.events(&id);
         let last = &events.last().unwrap().what;
-        assert!(matches!(last, What::Done { .. }), "{events:#?}");
+        assert!(matches!(last, Event::Done { .. }), "{events:#?}");
         assert_eq!(self.operation(&id).state, OperationState::Done);
     }
 
@@ -246,7 +246,7 @@ impl Stage {
         let events = self.events(&id);
         assert_eq!(self.operation(&id).state, OperationState::Failed);
         match &events.last().unwrap().what {
-            What::Failed { error, .. } => error.clone(),
+            Event::Failed { error, .. } => error.clone(),
             other => panic!("{other:?}: {events:#?}"),
         }
     }

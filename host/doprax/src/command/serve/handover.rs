@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// What being the host takes.
-pub(super) struct Post<'a> {
+pub(super) struct Handover<'a> {
     pub(super) serve: &'a Serve,
     pub(super) context: &'a Context,
     pub(super) config: Config,
@@ -66,7 +66,7 @@ enum HandedOver {
     Asked,
 }
 
-impl Post<'_> {
+impl Handover<'_> {
     /// Makes this process the host, now that it has the state folder.
     pub(super) async fn take(&self, lock: Lock, before: Predecessor) -> Result<Running> {
         let host = Host::start(self.config.clone(), before, doprax_reconcile::docker)
