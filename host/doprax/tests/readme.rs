@@ -48,14 +48,21 @@ fn readme_names_only_commands_that_exist() {
 
 #[test]
 fn the_operating_page_names_only_options_that_exist() {
-    let help_of = |command: &str| {
+    let help_of = |arguments: &[&str]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
-            .args([command, "--help"])
+            .args(arguments)
+            .arg("--help")
             .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     };
-    let help = ["serve", "up", "status", "logs", "volume"];
-    let help = help.map(help_of).concat();
+    let all = help_of(&[]);
+    let (_, commands) = all.split_once("\nCommands:\n").unwrap();
+    let commands = commands
+        .lines()
+        .map_while(|line| line.split_whitespace().next());
+    let commands: Vec<&str> = commands.filter(|name| *name != "help").collect();
+    assert!(commands.contains(&"serve"), "{commands:?}");
+    let help: String = commands.iter().map(|name| help_of(&[name])).collect();
     let page = read("docs/operating.md");
     let words = page.split(|c: char| !c.is_ascii_lowercase() && c != '-');
     let of_others = ["--filter", "--release"];
