@@ -28,6 +28,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, OnceCell, watch};
@@ -90,6 +91,8 @@ pub(crate) struct App {
     admission: tokio::sync::Mutex<()>,
     /// The repair under way.
     pub(crate) repair: Mutex<Option<Repair>>,
+    /// Whether somebody waits to look at the app once `work` is free.
+    pub(crate) turn_awaited: AtomicBool,
     /// Copies that are being ended.
     pub(crate) retiring: Mutex<watch::Sender<Retiring>>,
 }

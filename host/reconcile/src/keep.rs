@@ -21,6 +21,7 @@ use doprax_core::proposal::Images;
 use doprax_store::{AppRecord, Release};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -102,12 +103,31 @@ impl App {
         *self.repair.lock().unwrap_or_else(PoisonError::into_inner) = repair;
     }
 
+    /// Waits until nobody changes the app's containers. False if somebody waits already,
+    /// who will see the same.
+    async fn next_turn(&self) -> bool {
+        if self.turn_awaited.swap(true, Ordering::SeqCst) {
+            return false;
+        }
+        drop(self.work.lock().await);
+        self.turn_awaited.store(false, Ordering::SeqCst);
+        true
+    }
+
     /// Ends the waits of a repair under way.
     pub(crate) fn give_up_repair(&self) {
         if let Some(repair) = self.repair() {
             repair.given_up.cancel();
         }
     }
+}
+
+/// What came of a look at an app.
+enum Look {
+    /// It is as it should be, or somebody hears of it.
+    Done,
+    /// Somebody else changes its containers.
+    Busy,
 }
 
 /// The containers that a plan makes or starts.
@@ -223,6 +243,15 @@ impl Host {
     }
 
     async fn look_after_one(&self, app: &AppName) {
+        while let Look::Busy = self.look_after_if_due(app).await {
+            // What went wrong may have done so after whoever has the app looked last.
+            if !self.app(app).next_turn().await {
+                return;
+            }
+        }
+    }
+
+    async fn look_after_if_due(&self, app: &AppName) -> Look {
         let is_due = self.upkeep.back_off().is_due(app);
         if !is_due {
             // Visitors hear meanwhile what there is to hear.
@@ -231,22 +260,28 @@ impl Host {
             {
                 tracing::warn!(%app, error = %error.chain(), "routes were not renewed");
             }
-            return;
+            return Look::Done;
         }
         for _ in 0..MOST_TURNS {
             let result = self.repair(app).await;
             match result {
-                Ok(()) => return self.upkeep.back_off().succeeded(app),
+                Ok(Look::Busy) => return Look::Busy,
+                Ok(Look::Done) => {
+                    self.upkeep.back_off().succeeded(app);
+                    return Look::Done;
+                }
                 // Something else went wrong meanwhile: that goes first.
                 Err(Error::GivenUp) => {}
                 Err(error) => {
                     tracing::warn!(%app, error = %error.chain(), "the app could not be put right");
-                    return self.repair_failed(app, error.chain()).await;
+                    self.repair_failed(app, error.chain()).await;
+                    return Look::Done;
                 }
             }
         }
         let error = "something else went wrong each time it was tried".to_owned();
         self.repair_failed(app, error).await;
+        Look::Done
     }
 
     /// Waits longer before the next try, and tells visitors.
@@ -286,14 +321,20 @@ impl Host {
         Ok(())
     }
 
+    /// Looks after an app, unless somebody else changes it, who is told where that is in vain.
+    async fn repair(&self, name: &AppName) -> Result<Look, Error> {
+        let app = self.app(name);
+        let Ok(_work) = app.work.try_lock() else {
+            self.interrupt(name, &app).await?;
+            return Ok(Look::Busy);
+        };
+        self.put_right(name, &app).await?;
+        Ok(Look::Done)
+    }
+
     /// Observes one app, renews its route, and puts right what differs from its
     /// blueprint.
-    async fn repair(&self, name: &AppName) -> Result<(), Error> {
-        let app = self.app(name);
-        // An operation that holds the app looks at it again when done.
-        let Ok(_work) = app.work.try_lock() else {
-            return self.interrupt(name, &app).await;
-        };
+    async fn put_right(&self, name: &AppName, app: &App) -> Result<(), Error> {
         let look = self.upkeep.looks.acquire().await;
         if app.operation().is_some() {
             return Ok(());

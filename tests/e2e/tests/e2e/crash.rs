@@ -160,7 +160,9 @@ fn a_client_that_leaves_can_come_back() {
     let left = up.end(5).ended_with(1).says(&["doprax operation"]);
     let (_, operation) = left.stderr.split_once("doprax operation ").unwrap();
     let operation = operation.split('`').next().unwrap();
-    let busy = host.cli().fails(1, ["up", app.path(), "--yes"]);
+    let busy = host
+        .cli()
+        .fails(1, ["up", app.path(), "--yes", "--no-wait"]);
     busy.says(&["busy", operation]);
     host.cli()
         .ok(["operation", operation])

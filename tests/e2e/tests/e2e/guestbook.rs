@@ -270,6 +270,14 @@ fn what_dies_comes_back() {
         site.wait_until_ok("/up", 60);
         assert_eq!(entries(&site), ["hello"], "after {service} was removed");
     }
+    // The last one answers before Nginx has taken notice of it.
+    wait_for("nothing that is owed", 30, || {
+        let plan = host
+            .cli()
+            .command(["plan", app.path(), "--exit-code"])
+            .run();
+        (plan.code == 0).then_some(())
+    });
     host.cli()
         .ok(["up", app.path(), "--yes"])
         .says(&["nothing to do"]);
