@@ -98,7 +98,7 @@ fn app(version: &str) -> AppSpec {
         retain: None,
         main: MainSpec::default(),
         services: services.collect(),
-        domains: BTreeMap::new(),
+        domains: Default::default(),
         secrets: BTreeMap::new(),
     }
 }

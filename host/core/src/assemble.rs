@@ -195,6 +195,7 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
         front,
         drain: input.spec.main.drain.unwrap_or_default(),
         domains: host_names(&input.spec.domains),
+        first_domain: first_domain(input.spec),
         secrets,
         revisions,
         release: asked
@@ -277,6 +278,14 @@ fn described<'a>(input: &Input<'a>) -> Result<Vec<Described<'a>>, Vec<Error>> {
     } else {
         Err(errors)
     }
+}
+
+/// The first domain of the file, unless it is the first of the alphabet.
+fn first_domain(spec: &AppSpec) -> Option<String> {
+    let first = spec.domains.keys().next();
+    first
+        .filter(|name| spec.domains.keys().min() != Some(*name))
+        .cloned()
 }
 
 /// What it means that an app answers no requests.

@@ -41,6 +41,10 @@ pub struct Blueprint {
     /// Host names beside the free subdomain, `www.` names included.
     #[serde(default)]
     pub domains: Domains,
+    /// The one of these that comes first in the manifest; absent where it is the first of
+    /// the alphabet, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_domain: Option<String>,
     /// Secrets that containers name, each with how it comes about.
     pub secrets: BTreeMap<SecretName, SecretSource>,
     /// Revision of each secret's value; a new value is a new revision and so a new
@@ -283,6 +287,16 @@ impl Blueprint {
     pub fn is_front(&self, service: &ServiceName) -> bool {
         let front = self.front.as_ref();
         front.is_some_and(|front| front.service == *service)
+    }
+
+    /// The domain by which visitors know the app: the first in the manifest; none where it
+    /// has none.
+    pub fn domain(&self) -> Option<&str> {
+        self.first_domain.as_deref().or_else(|| {
+            let mut own = self.domains.iter();
+            let (name, _) = own.find(|(_, domain)| domain.redirect_to.is_none())?;
+            Some(name)
+        })
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Diff {
     pub drain: Option<DrainDiff>,
     /// Host names beside the free subdomain, by name.
     pub domains: Vec<DomainDiff>,
+    /// The domain by which visitors know the app, if another one takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_domain: Option<FirstDomainDiff>,
     /// Containers that take notice of what moved earlier, because the steps that had them
     /// do so did not come to their end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -173,6 +176,15 @@ pub struct DomainDiff {
     pub kind: Kind,
 }
 
+/// Another domain is the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstDomainDiff {
+    /// The one before.
+    pub before: String,
+    /// The one from now on.
+    pub after: String,
+}
+
 /// What `plan` changes on the way from `previous` to `next`.
 pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff {
     let touched = Touched::new(plan);
@@ -232,6 +244,7 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
         front,
         drain: drain(previous, next),
         domains: domains(previous, next),
+        first_domain: first_domain(previous, next),
         reloads: Vec::new(),
         notes,
         kept: Vec::new(),
@@ -294,6 +307,7 @@ pub fn removal(app: &AppName, last: Option<&Blueprint>, observed: &Observed, pla
                 kind: Kind::Removed,
             })
             .collect(),
+        first_domain: None,
         reloads: Vec::new(),
         notes: Vec::new(),
         kept: Vec::new(),
@@ -339,6 +353,7 @@ impl Diff {
             && self.domains.iter().all(|domain| unchanged(domain.kind))
             && !self.front_changes()
             && self.drain.is_none()
+            && self.first_domain.is_none()
             && self.reloads.is_empty()
             && self.dropped.is_empty()
     }
@@ -522,6 +537,16 @@ fn volumes(previous: Option<&Blueprint>, next: &Blueprint, touched: &Touched) ->
             mounted_by,
         })
         .collect()
+}
+
+fn first_domain(previous: Option<&Blueprint>, next: &Blueprint) -> Option<FirstDomainDiff> {
+    let (before, after) = (previous?.domain()?, next.domain()?);
+    // One that goes says so itself.
+    let stays = next.domains.contains_key(before);
+    (before != after && stays).then(|| FirstDomainDiff {
+        before: before.to_owned(),
+        after: after.to_owned(),
+    })
 }
 
 fn domains(previous: Option<&Blueprint>, next: &Blueprint) -> Vec<DomainDiff> {

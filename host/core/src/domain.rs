@@ -21,7 +21,7 @@ pub struct Domain {
 
 /// Every host name that these stand for: one with `www` is two, of which `www.` sends
 /// on to the other.
-pub fn host_names(specs: &BTreeMap<String, DomainSpec>) -> Domains {
+pub fn host_names<'a>(specs: impl IntoIterator<Item = (&'a String, &'a DomainSpec)>) -> Domains {
     let mut names = Domains::new();
     for (name, spec) in specs {
         let hsts = spec.hsts;

@@ -123,6 +123,7 @@ mod tests {
             containers: BTreeMap::from([container("nginx", true), container("api", false)]),
             front: None,
             domains: BTreeMap::new(),
+            first_domain: None,
             drain: crate::spec::Drain::default(),
             secrets: BTreeMap::new(),
             revisions: BTreeMap::new(),

@@ -280,6 +280,11 @@ impl Understood {
         &self.merged.spec.app
     }
 
+    /// The domain by which visitors shall know the app: the first in the file.
+    pub fn domain(&self) -> Option<&str> {
+        self.merged.spec.domains.keys().next().map(String::as_str)
+    }
+
     /// The host names that the app asks for beside its free one.
     pub fn domains(&self) -> crate::domain::Domains {
         host_names(&self.merged.spec.domains)

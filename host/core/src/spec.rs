@@ -30,9 +30,9 @@ pub struct AppSpec {
     /// The other containers, in the file's order.
     #[serde(default)]
     pub services: IndexMap<ServiceName, ServiceSpec>,
-    /// Host names beside the free subdomain.
+    /// Host names beside the free subdomain, in the file's order.
     #[serde(default)]
-    pub domains: BTreeMap<String, DomainSpec>,
+    pub domains: IndexMap<String, DomainSpec>,
     /// Secrets that env values and files name, each with how it comes about.
     #[serde(default)]
     pub secrets: BTreeMap<SecretName, SecretSource>,

@@ -49,7 +49,7 @@ impl App {
                 retain: None,
                 main,
                 services: [(service("db"), spec)].into_iter().collect(),
-                domains: BTreeMap::new(),
+                domains: Default::default(),
                 secrets: BTreeMap::new(),
             },
             description: serde_json::from_value(json!({

@@ -261,7 +261,7 @@ impl Host {
             .store()
             .secrets_at(&blueprint.app, &blueprint.revisions)
             .await?;
-        let host = self.host_name(&blueprint.app, &blueprint.domains);
+        let host = self.host_name(&blueprint.app, blueprint.domain());
         let mut material = Material {
             secrets,
             mtu: machine::mtu(),

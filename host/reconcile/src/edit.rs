@@ -73,7 +73,7 @@ impl Host {
             variables.retain(|variable| variable.name != HOST_VARIABLE);
             variables.push(Variable {
                 name: HOST_VARIABLE.to_owned(),
-                value: Some(self.host_name(app, &release.blueprint.domains)),
+                value: Some(self.host_name(app, release.blueprint.domain())),
                 masked: false,
                 from: VariableSource::Host,
                 in_manifest: false,

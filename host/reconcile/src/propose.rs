@@ -124,7 +124,7 @@ impl Host {
         let engine = self.facts().await?;
         Ok(Gathered {
             source: understood.source(&request.source),
-            address: self.address(understood.app(), &understood.domains()),
+            address: self.address(understood.app(), understood.domain()),
             abilities: Abilities {
                 disk_limit: engine.disk_limit,
                 init: engine.init,

@@ -188,10 +188,7 @@ impl Host {
     /// other containers are asked for by their name.
     pub(crate) fn host_of(&self, blueprint: &Blueprint, spec: &Container) -> String {
         if spec.name.is_main() || blueprint.is_front(&spec.name) {
-            let mut domains = blueprint.domains.iter();
-            let domain = domains.find(|(_, domain)| domain.redirect_to.is_none());
-            let free = || format!("{}.{}", blueprint.app, self.config().base_domain);
-            return domain.map_or_else(free, |(name, _)| name.clone());
+            return self.host_name(&blueprint.app, blueprint.domain());
         }
         match spec.port {
             Some(port) => format!("{}:{port}", spec.name),

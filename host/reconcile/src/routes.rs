@@ -54,19 +54,15 @@ impl Host {
 
     /// What the app's own texts may ask for. Its address has the protocol that it is
     /// going to have, be there a certificate already or not.
-    pub(crate) fn address(&self, app: &AppName, domains: &Domains) -> (String, String) {
-        let host = self.host_name(app, domains);
+    pub(crate) fn address(&self, app: &AppName, domain: Option<&str>) -> (String, String) {
+        let host = self.host_name(app, domain);
         (self.url_of(&host, true), host)
     }
 
-    /// The host name by which visitors know an app: the first of its domains, else the free
-    /// one.
-    pub(crate) fn host_name(&self, app: &AppName, domains: &Domains) -> String {
-        let mut own = domains
-            .iter()
-            .filter(|(_, domain)| domain.redirect_to.is_none());
-        own.next()
-            .map_or_else(|| self.free_name(app), |(name, _)| name.clone())
+    /// The host name by which visitors know an app: the first of its domains, which is
+    /// `domain`, else the free one.
+    pub(crate) fn host_name(&self, app: &AppName, domain: Option<&str>) -> String {
+        domain.map_or_else(|| self.free_name(app), str::to_owned)
     }
 
     pub(crate) fn free_name(&self, app: &AppName) -> String {

@@ -205,7 +205,7 @@ fn deployed(app: &AppName) -> (AppSpec, Blueprint) {
         retain: None,
         main: MainSpec::default(),
         services: Default::default(),
-        domains: BTreeMap::new(),
+        domains: Default::default(),
         secrets: BTreeMap::new(),
     };
     let blueprint = serde_json::json!({

@@ -68,6 +68,7 @@ impl Stage {
             front: None,
             drain: Drain::default(),
             domains: BTreeMap::new(),
+            first_domain: None,
             secrets: BTreeMap::new(),
             revisions: revision
                 .map(|revision| (self.key(), revision))
@@ -82,7 +83,7 @@ impl Stage {
             retain: None,
             main: MainSpec::default(),
             services: Default::default(),
-            domains: BTreeMap::new(),
+            domains: Default::default(),
             secrets: BTreeMap::new(),
         };
         let new = NewRelease {

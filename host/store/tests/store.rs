@@ -39,7 +39,7 @@ fn spec() -> AppSpec {
         retain: None,
         main,
         services: Default::default(),
-        domains: BTreeMap::new(),
+        domains: Default::default(),
         secrets: BTreeMap::new(),
     }
 }
@@ -58,6 +58,7 @@ fn blueprint() -> Blueprint {
         }),
         drain: Drain::default(),
         domains: BTreeMap::new(),
+        first_domain: None,
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),
         release: None,

@@ -122,6 +122,11 @@ impl Diff {
             };
             page.entry(domain.kind, "domain", &text);
         }
+        if let Some(first) = &self.first_domain {
+            let (before, after) = (shown(&first.before), shown(&first.after));
+            let text = format!("{before} → {after}");
+            page.entry(Kind::Changed, "first domain", &text);
+        }
     }
 
     fn render_remarks(&self, page: &mut Page) {

@@ -50,7 +50,7 @@ fn without_content(reader: &mut Reader<'_>, context: &Context<'_>) -> Option<App
         retain: None,
         main: MainSpec::default(),
         services: IndexMap::new(),
-        domains: BTreeMap::new(),
+        domains: IndexMap::new(),
         secrets: BTreeMap::new(),
     })
 }

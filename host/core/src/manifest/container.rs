@@ -3,7 +3,7 @@
 use super::app::Secrets;
 use super::reader::{At, Reader};
 use super::{command, config_file, env, health, process, resources, unit, volume};
-use crate::spec::ContainerSpec;
+use crate::spec::{ContainerSpec, PortSpec};
 use crate::yaml::KeyPath;
 
 /// The keys themselves.
@@ -85,6 +85,26 @@ pub(super) fn check_paths(reader: &mut Reader<'_>, owner: &[&str], container: &C
             "give one of them another path",
         );
     }
+}
+
+/// Refuses a request that asks for health where nothing listens.
+pub(super) fn check_health(
+    reader: &mut Reader<'_>,
+    owner: &[&str],
+    container: &ContainerSpec,
+    port: Option<PortSpec>,
+) {
+    let asks = container.health.as_ref();
+    if port != Some(PortSpec::NONE) || asks.is_none_or(|health| health.path.is_none()) {
+        return;
+    }
+    let (span, key_path) = reader.places.find(&part(owner, &["health"]));
+    reader.error(
+        span,
+        &key_path,
+        "`health` has a `path`, and `port: none` says that nothing listens",
+        "remove `path`, or write the port that it is asked for on, as in `port: 8080`",
+    );
 }
 
 /// The path of a part of the container that `owner` names.

@@ -6,14 +6,15 @@ use super::volume::required;
 use crate::domain::{ascii, objection, shown};
 use crate::spec::DomainSpec;
 use crate::yaml::Kind;
-use std::collections::{BTreeMap, BTreeSet};
+use indexmap::IndexMap;
+use std::collections::BTreeSet;
 
 const EXAMPLE: &str = "- { name: example.com, www: true }";
 
 /// The host names beside the free subdomain.
-pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> BTreeMap<String, DomainSpec> {
+pub(super) fn read<'a>(reader: &mut Reader<'a>, at: &At<'a>) -> IndexMap<String, DomainSpec> {
     reader.places.note(&["domains"], at.key_span, &at.path);
-    let mut domains = BTreeMap::new();
+    let mut domains = IndexMap::new();
     let mut taken = BTreeSet::new();
     for item in reader.items(at, EXAMPLE) {
         if let Kind::Scalar { text, .. } = &item.node.kind {

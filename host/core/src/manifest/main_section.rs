@@ -48,6 +48,7 @@ pub(super) fn read<'a>(
         }
     }
     container::check_paths(reader, &["main"], &main.container);
+    container::check_health(reader, &["main"], &main.container, main.port);
     Some(main)
 }
 

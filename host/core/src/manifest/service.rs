@@ -84,6 +84,7 @@ pub(super) fn read<'a>(
         }
     }
     container::check_paths(reader, &owner, &spec.container);
+    container::check_health(reader, &owner, &spec.container, spec.port);
     if spec.plugin.as_str() == CONTAINER_PLUGIN {
         check_container(reader, &at, &spec, has_image);
     }

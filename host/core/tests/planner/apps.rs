@@ -106,6 +106,7 @@ pub(crate) fn app(containers: impl IntoIterator<Item = Container>, front: &str) 
         }),
         drain: Drain::default(),
         domains: BTreeMap::new(),
+        first_domain: None,
         secrets: BTreeMap::new(),
         revisions: BTreeMap::new(),
         release: None,
