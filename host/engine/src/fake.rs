@@ -123,6 +123,12 @@ impl Fake {
         self.hint(app);
     }
 
+    /// A container's process ends with 1, and at once at each start from now on.
+    pub fn crash_on(&self, container: &str) {
+        let app = self.state().crash_on(container);
+        self.hint(app);
+    }
+
     /// Someone changes a container by hand.
     pub fn by_hand(&self, container: &str, change: ByHand) {
         let app = self.state().change(container, change);

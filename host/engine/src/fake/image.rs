@@ -16,6 +16,7 @@ pub struct FakeImage {
     pub(super) crashes: bool,
     pub(super) gets_ready: bool,
     pub(super) ends_after: Option<Duration>,
+    pub(super) proxies: Option<(String, u16)>,
 }
 
 impl FakeImage {
@@ -32,6 +33,7 @@ impl FakeImage {
             crashes: false,
             gets_ready: true,
             ends_after: None,
+            proxies: None,
         }
     }
 
@@ -76,6 +78,15 @@ impl FakeImage {
     #[must_use]
     pub fn ends_after(mut self, time: Duration) -> Self {
         self.ends_after = Some(time);
+        self
+    }
+
+    /// A container passes requests on to this port of another container of its app. Where
+    /// that is it finds out when it starts, and whenever a command whose last word is
+    /// `reload` runs in it.
+    #[must_use]
+    pub fn proxies(mut self, service: &str, port: u16) -> Self {
+        self.proxies = Some((service.to_owned(), port));
         self
     }
 

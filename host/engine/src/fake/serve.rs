@@ -6,13 +6,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, body};
+use hyper::{Request, Response, StatusCode, body};
 use hyper_util::rt::TokioIo;
 use ipnet::Ipv4Net;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{LazyLock, mpsc};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -50,10 +50,44 @@ impl Pool {
     }
 }
 
+/// What is answered to a request.
+#[derive(Clone)]
+pub(super) enum Answer {
+    /// This text.
+    Text(Bytes),
+    /// What is answered there, as far as the container knows where.
+    Upstream(Upstream),
+}
+
+/// Where a proxy believes to find what it stands in front of.
+#[derive(Clone, Default)]
+pub(super) struct Upstream(Arc<Mutex<Option<SocketAddr>>>);
+
+impl Upstream {
+    pub(super) fn set(&self, address: Option<SocketAddr>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    async fn ask(&self) -> io::Result<Bytes> {
+        let address = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = address.ok_or(io::ErrorKind::HostUnreachable)?;
+        let mut stream = TcpStream::connect(address).await?;
+        let asked = b"GET / HTTP/1.1\r\nHost: upstream\r\nConnection: close\r\n\r\n";
+        stream.write_all(asked).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let body = answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned());
+        let body = body.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(body.into())
+    }
+}
+
 /// The open ports of a container that runs.
 pub(super) struct Listening {
     ports: Vec<Port>,
-    answer: Bytes,
+    answer: Answer,
 }
 
 struct Port {
@@ -80,7 +114,7 @@ impl Drop for Server {
 impl Listening {
     /// Opens these ports at an address. Every request is answered with `answer`, and
     /// Redis' `PING` as Redis answers it.
-    pub(super) fn open(address: Ipv4Addr, ports: &[u16], answer: &str) -> io::Result<Self> {
+    pub(super) fn open(address: Ipv4Addr, ports: &[u16], answer: Answer) -> io::Result<Self> {
         let ports = if address.is_loopback() { ports } else { &[] };
         let sockets = ports.iter().map(|port| {
             let socket = TcpListener::bind((address, *port))?;
@@ -92,7 +126,7 @@ impl Listening {
         });
         let mut listening = Self {
             ports: sockets.collect::<io::Result<_>>()?,
-            answer: Bytes::copy_from_slice(answer.as_bytes()),
+            answer,
         };
         listening.go_on()?;
         Ok(listening)
@@ -121,7 +155,7 @@ impl Listening {
 }
 
 impl Server {
-    fn start(socket: TcpListener, answer: &Bytes) -> io::Result<Self> {
+    fn start(socket: TcpListener, answer: &Answer) -> io::Result<Self> {
         let (ends, ended) = mpsc::channel();
         let answer = answer.clone();
         let runtime = SERVERS.enter();
@@ -144,7 +178,7 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: Bytes) {
+async fn serve(mut stream: TcpStream, answer: Answer) {
     let mut first = [0; 4];
     if stream.peek(&mut first).await.is_ok() && first == *b"PING" {
         // Whoever asked sees how it went.
@@ -155,9 +189,17 @@ async fn serve(mut stream: TcpStream, answer: Bytes) {
         .await;
         return;
     }
-    let answer = service_fn(|_: Request<body::Incoming>| {
-        let answer = Response::new(Full::new(answer.clone()));
-        std::future::ready(Ok::<_, Infallible>(answer))
+    let answer = service_fn(|_: Request<body::Incoming>| async {
+        let found = match &answer {
+            Answer::Text(text) => Ok(text.clone()),
+            Answer::Upstream(upstream) => upstream.ask().await,
+        };
+        let mut response = Response::new(Full::default());
+        match found {
+            Ok(text) => *response.body_mut() = Full::new(text),
+            Err(_) => *response.status_mut() = StatusCode::BAD_GATEWAY,
+        }
+        Ok::<_, Infallible>(response)
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
     // A client that goes away harms nobody.

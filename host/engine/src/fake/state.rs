@@ -2,12 +2,12 @@
 
 use super::command::Command;
 use super::image::FakeImage;
-use super::serve::{Listening, Pool};
+use super::serve::{Answer, Listening, Pool, Upstream};
 use super::{Fault, build};
 use crate::{Error, Exec, LogRequest, Material, Outcome, Output, Progress, Usage};
 use bytes::Bytes;
 use doprax_core::blueprint::{Container as Spec, Content};
-use doprax_core::name::{AppName, Instance, VolumeName};
+use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State as Doing};
 use doprax_core::plan::{Act, Rebuild};
 use doprax_core::release::Kept;
@@ -16,8 +16,11 @@ use doprax_core::subnet::overlap;
 use doprax_core::text::Text;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A process that has run for less may be one that crashes again and again.
+const YOUNG_MS: i64 = 11_000;
 
 /// Everything that exists.
 pub(super) struct State {
@@ -63,10 +66,15 @@ pub(super) struct Container {
     attached: bool,
     address: Option<Ipv4Addr>,
     listening: Option<Listening>,
+    /// Where it finds what it is a proxy of.
+    upstream: Upstream,
+    /// Whether its process ends at each start.
+    crashes: bool,
     /// Whether it has the restart policy and the limit of processes that hosts give.
     usual: bool,
     created_ms: i64,
     started_ms: Option<i64>,
+    ended_ms: Option<i64>,
     restarts: u32,
     printed: Vec<(i64, String)>,
 }
@@ -79,6 +87,7 @@ impl Container {
     /// Its process ends, and stays so.
     fn end(&mut self, code: i64) {
         self.doing = Doing::Exited(code);
+        self.ended_ms = Some(real_ms());
         (self.address, self.listening) = (None, None);
     }
 
@@ -165,6 +174,22 @@ fn image_of<'a>(
     images.values().find(made_of).or_else(by_reference)
 }
 
+fn real_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether the engine's lists alone do not say enough of a container, see
+/// [`crate::Engine::observe_all`].
+fn is_unsteady(seen: &ObservedContainer) -> bool {
+    let up_ms = seen.started_ms.map_or(i64::MAX, |start| real_ms() - start);
+    match seen.state {
+        Doing::Restarting => true,
+        Doing::Running => up_ms < YOUNG_MS,
+        _ => false,
+    }
+}
+
 impl State {
     pub(super) fn new(instance: Instance) -> Self {
         Self {
@@ -191,13 +216,7 @@ impl State {
     }
 
     fn now_ms(&mut self) -> i64 {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
-        self.clock_ms = i64::try_from(now)
-            .unwrap_or(i64::MAX)
-            .max(self.clock_ms + 1);
+        self.clock_ms = real_ms().max(self.clock_ms + 1);
         self.clock_ms
     }
 
@@ -416,9 +435,12 @@ impl State {
             attached: true,
             address: None,
             listening: None,
+            upstream: Upstream::default(),
+            crashes: false,
             usual: true,
             created_ms: self.now_ms(),
             started_ms: None,
+            ended_ms: None,
             restarts: 0,
             printed: Vec::new(),
         };
@@ -440,7 +462,8 @@ impl State {
         let images = self.images.clone();
         let found = self.find(name)?;
         let image = image_of(&images, found);
-        let crashes = image.is_some_and(|image| image.crashes)
+        let crashes = found.crashes
+            || image.is_some_and(|image| image.crashes)
             || found.spec.entrypoint.as_deref() == Some(&["false".to_owned()]);
         let printed = image
             .map(|image| image.printed.as_slice())
@@ -458,7 +481,24 @@ impl State {
         if attached && !crashes {
             self.give_address(name, "start")?;
         }
+        self.resolve(name);
         Ok(())
+    }
+
+    /// A proxy finds out where the container is that it stands in front of.
+    pub(super) fn resolve(&mut self, name: &str) {
+        let Some(found) = self.containers.get(name) else {
+            return;
+        };
+        let image = image_of(&self.images, found);
+        let Some((service, port)) = image.and_then(|image| image.proxies.as_ref()) else {
+            return;
+        };
+        let wanted = ServiceName::new(service).map(|s| self.instance.container(&found.app, &s));
+        let other = wanted.ok().and_then(|wanted| self.containers.get(&wanted));
+        let address = other.and_then(|other| other.address);
+        let address = address.map(|address| SocketAddr::new(address.into(), *port));
+        found.upstream.set(address);
     }
 
     /// Gives a container that runs an address on its app's network, and opens its ports.
@@ -488,9 +528,14 @@ impl State {
         let image = image_of(&images, found);
         let ports = image.filter(|image| image.gets_ready);
         let ports = ports.map(|image| image.ports.clone()).unwrap_or_default();
-        let answer = found.env.get("ANSWER").cloned();
-        let answer = answer.unwrap_or_else(|| found.spec.name.to_string());
-        let listening = Listening::open(address, &ports, &answer);
+        let answer = match image.is_some_and(|image| image.proxies.is_some()) {
+            true => Answer::Upstream(found.upstream.clone()),
+            false => {
+                let text = found.env.get("ANSWER").cloned();
+                Answer::Text(text.unwrap_or_else(|| found.spec.name.to_string()).into())
+            }
+        };
+        let listening = Listening::open(address, &ports, answer);
         let listening = listening.map_err(|error| refuse(Refusal::Listen(address, error)))?;
         (found.address, found.listening) = (Some(address), Some(listening));
         Ok(())
@@ -585,7 +630,7 @@ impl State {
         let now = self.now_ms();
         let found = self.containers.get_mut(name)?;
         found.restarts += 1;
-        found.started_ms = Some(now);
+        (found.started_ms, found.ended_ms) = (Some(now), Some(now));
         if let Some(listening) = &mut found.listening {
             listening.begin_anew().ok()?;
         }
@@ -600,8 +645,15 @@ impl State {
             .find(|found| found.id == id && found.started_ms == Some(started_ms))
             .filter(|found| found.doing == Doing::Running)?;
         found.end(1);
-        found.doing = Doing::Restarting;
+        (found.doing, found.crashes) = (Doing::Restarting, true);
         Some(found.app.clone())
+    }
+
+    /// The same for whatever runs under a name.
+    pub(super) fn crash_on(&mut self, name: &str) -> Option<AppName> {
+        let found = self.containers.get(name)?;
+        let (id, started_ms) = (found.id.clone(), found.started_ms?);
+        self.begin_to_crash(&id, started_ms)
     }
 
     /// When a container's process ends by itself, with its id and its latest start.
@@ -667,8 +719,11 @@ impl State {
                 continue;
             };
             if !in_full {
-                (seen.started_ms, seen.restarts) = (None, 0);
                 seen.limits = None;
+                if !is_unsteady(&seen) {
+                    (seen.started_ms, seen.ended_ms) = (None, None);
+                    (seen.restarts, seen.exit_code) = (0, None);
+                }
             }
             let app = self.containers[&name].app.clone();
             apps.entry(app).or_default().containers.push(seen);
@@ -678,9 +733,11 @@ impl State {
 
     /// One container. One that crashes has done so once more since it was last seen.
     pub(super) fn observed_container(&mut self, name: &str) -> Option<ObservedContainer> {
+        let now = self.now_ms();
         let found = self.containers.get_mut(name)?;
         if found.doing == Doing::Restarting {
             found.restarts += 1;
+            (found.started_ms, found.ended_ms) = (Some(now), Some(now));
         }
         Some(ObservedContainer {
             id: found.id.clone(),
@@ -692,10 +749,11 @@ impl State {
             address: found.address,
             created: found.created_ms / 1000,
             started_ms: found.started_ms,
-            ended_ms: None,
+            ended_ms: found.ended_ms,
             restarts: found.restarts,
             exit_code: match found.doing {
                 Doing::Exited(code) => Some(code),
+                Doing::Restarting => Some(1),
                 _ => None,
             },
             out_of_memory: false,
@@ -714,6 +772,9 @@ impl State {
     pub(super) fn exec(&mut self, name: &str, exec: &Exec) -> Result<(String, Command), Error> {
         let id = self.id();
         let images = self.images.clone();
+        if exec.command.last().is_some_and(|word| word == "reload") {
+            self.resolve(name);
+        }
         let found = self.find(name)?;
         if found.doing != Doing::Running {
             return Err(refused(

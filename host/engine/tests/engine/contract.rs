@@ -419,6 +419,17 @@ pub(crate) async fn a_crash_is_seen_and_restarted(stage: Arc<Stage>) {
     .await;
     let is_down = |state| matches!(state, State::Restarting | State::Running | State::Exited(1));
     assert!(is_down(crashed.state), "{crashed:?}");
+    // Lists tell of what crashes as the look at one app does, once a pause is long enough
+    // for the two questions that it takes.
+    until("a pause between restarts in the lists", async || {
+        let all = stage.engine.observe_all().await.unwrap();
+        let mut copies = all[&stage.app].containers.iter();
+        let found = copies.find(|copy| copy.name == name)?;
+        let has_ended = found.ended_ms >= found.started_ms && found.started_ms.is_some();
+        let waits = found.state == State::Restarting && found.exit_code == Some(1);
+        (waits && has_ended && found.restarts > 1).then_some(())
+    })
+    .await;
     stage
         .must(Act::StopContainer {
             container: name.clone(),

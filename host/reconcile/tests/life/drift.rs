@@ -73,7 +73,7 @@ fn whatever_is_done_by_hand_is_mended() {
         drift.happen(&stage);
         stage.until("it is mended", || is_mended(&stage, &whole));
         stage.done(stage.begin_deploy(&Source::with_proxy("v2")));
-        stage.await_whole(&whole);
+        stage.await_whole(&whole.answering("v2"));
     });
 }
 

@@ -1,11 +1,11 @@
 //! Writes that fail at any point of any kind of operation: nothing is lost, the app is held
 //! until the end is written down, and what comes afterwards works, also for the next host.
 
-use crate::kind::{KINDS, Kind, await_done};
+use crate::kind::{KINDS, Kind};
 use crate::source::Source;
 use crate::stage::{Stage, app, name, try_each};
 use doprax_reconcile::Error;
-use doprax_reconcile::report::{Event, OperationState};
+use doprax_reconcile::report::Event;
 use doprax_reconcile::request::WhenBusy;
 use doprax_store::{Faults, Refusal};
 use futures_util::StreamExt as _;
@@ -65,7 +65,7 @@ fn rows_of(kinds: &[Kind]) -> Vec<(&Kind, u32)> {
         let before = (kind.prepare)(&stage);
         let mut hand = Hand::on(&stage);
         let id = (kind.begin)(&stage);
-        await_done(&stage, id.as_deref());
+        kind.await_end(&stage, id.as_deref());
         (kind.reached)(&stage, before.as_ref());
         counts.lock().unwrap().push((*number, hand.make_room()));
     });
@@ -76,13 +76,13 @@ fn rows_of(kinds: &[Kind]) -> Vec<(&Kind, u32)> {
 
 /// Kinds of operation that are journaled.
 fn journaled() -> &'static [Kind] {
-    &KINDS[..7]
+    &KINDS[..10]
 }
 
 #[test]
 fn a_write_that_fails_in_an_operation_loses_nothing() {
     let cases = rows_of(journaled());
-    assert!(cases.len() > 40, "{cases:?}");
+    assert!(cases.len() > 80, "{cases:?}");
     try_each(&cases, |(kind, row)| {
         let stage = Stage::new();
         let before = (kind.prepare)(&stage);
@@ -97,12 +97,12 @@ fn a_write_that_fails_in_an_operation_loses_nothing() {
             stage.events(&id);
             stage.operation(&id).state
         });
-        if state != Some(OperationState::Done) {
+        if state != Some(kind.ends) {
             if let (Some(before), true) = (&before, kind.goes_back) {
                 stage.await_whole(before);
             }
             let again = (kind.begin)(&stage).unwrap();
-            await_done(&stage, Some(&again));
+            kind.await_end(&stage, Some(&again));
         }
         (kind.reached)(&stage, before.as_ref());
         (kind.later)(&stage, before.as_ref());
@@ -128,9 +128,9 @@ fn a_host_that_is_killed_while_commits_fail_loses_nothing() {
             stage.events(&id);
             stage.operation(&id).state
         });
-        if state != Some(OperationState::Done) {
+        if state != Some(kind.ends) {
             let again = (kind.begin)(&stage).unwrap();
-            await_done(&stage, Some(&again));
+            kind.await_end(&stage, Some(&again));
         }
         (kind.reached)(&stage, before.as_ref());
         (kind.later)(&stage, before.as_ref());

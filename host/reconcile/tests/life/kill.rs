@@ -1,10 +1,9 @@
 //! Each act of each kind of operation, of what goes on after its end too: the host is killed
 //! before and after it and started again on what is left; or it fails.
 
-use crate::kind::{KINDS, Kind, await_done, try_something_new};
+use crate::kind::{KINDS, Kind, try_something_new};
 use crate::stage::{Stage, try_each};
 use doprax_engine::Fault;
-use doprax_reconcile::report::OperationState;
 use std::sync::Mutex;
 
 /// Every act of these kinds of operation, by its number from 1.
@@ -15,7 +14,7 @@ fn acts_of(kinds: &[Kind]) -> Vec<(&Kind, usize, Fault)> {
         let before = (kind.prepare)(&stage);
         let first = stage.fake.acts().len();
         let id = (kind.begin)(&stage);
-        await_done(&stage, id.as_deref());
+        kind.await_end(&stage, id.as_deref());
         (kind.reached)(&stage, before.as_ref());
         let acts = 1..=stage.fake.acts().len() - first;
         let both = acts.flat_map(|act| [Fault::Before, Fault::After].map(|fault| (act, fault)));
@@ -34,7 +33,7 @@ fn acts_of(kinds: &[Kind]) -> Vec<(&Kind, usize, Fault)> {
 #[test]
 fn a_host_that_is_killed_at_any_act_goes_on_where_it_was() {
     let cases = acts_of(&KINDS);
-    assert!(cases.len() > 80, "{cases:?}");
+    assert!(cases.len() > 150, "{cases:?}");
     try_each(&cases, |(kind, act, fault)| {
         let mut stage = Stage::new();
         let before = (kind.prepare)(&stage);
@@ -43,7 +42,7 @@ fn a_host_that_is_killed_at_any_act_goes_on_where_it_was() {
         stage.await_held();
         stage.restart();
         match &id {
-            Some(id) => await_done(&stage, Some(id)),
+            Some(id) => kind.await_end(&stage, Some(id)),
             // Whoever was cut off asks again.
             None => drop((kind.begin)(&stage)),
         }
@@ -65,7 +64,7 @@ fn an_act_that_fails_leaves_the_app_as_it_was_and_works_the_next_time() {
             stage.events(id);
             stage.operation(id).state
         });
-        if state != Some(OperationState::Done) {
+        if state != Some(kind.ends) {
             if kind.goes_back {
                 match &before {
                     Some(before) => stage.await_whole(before),
@@ -79,7 +78,7 @@ fn an_act_that_fails_leaves_the_app_as_it_was_and_works_the_next_time() {
                 }
             }
             let again = (kind.begin)(&stage);
-            await_done(&stage, again.as_deref());
+            kind.await_end(&stage, again.as_deref());
         }
         (kind.reached)(&stage, before.as_ref());
         (kind.later)(&stage, before.as_ref());

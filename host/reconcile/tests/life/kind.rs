@@ -12,6 +12,8 @@ pub(crate) struct Kind {
     name: &'static str,
     /// Whether one that fails leaves the app as it was.
     pub(crate) goes_back: bool,
+    /// How it ends.
+    pub(crate) ends: OperationState,
     /// Makes what is there before. Returns how the app is then, where there is one.
     pub(crate) prepare: fn(&Stage) -> Option<Whole>,
     /// Begins it. Returns its identifier where it has one.
@@ -29,10 +31,11 @@ impl fmt::Debug for Kind {
 }
 
 /// All of them.
-pub(crate) const KINDS: [Kind; 8] = [
+pub(crate) const KINDS: [Kind; 11] = [
     Kind {
         name: "first deploy",
         goes_back: true,
+        ends: OperationState::Done,
         prepare: |_| None,
         begin: |stage| stage.begin_deploy(&Source::new("v1")).ok(),
         reached: |stage, _| {
@@ -44,6 +47,7 @@ pub(crate) const KINDS: [Kind; 8] = [
     Kind {
         name: "second deploy",
         goes_back: true,
+        ends: OperationState::Done,
         prepare: |stage| Some(stage.deploy(&Source::new("v1"))),
         begin: |stage| stage.begin_deploy(&Source::new("v2")).ok(),
         reached: |stage, before| stage.await_whole(&before.unwrap().answering("v2")),
@@ -52,14 +56,43 @@ pub(crate) const KINDS: [Kind; 8] = [
     Kind {
         name: "edit",
         goes_back: true,
+        ends: OperationState::Done,
         prepare: |stage| Some(stage.deploy(&Source::new("v1"))),
         begin: |stage| stage.begin_edit("ANSWER", "by-hand").ok(),
         reached: |stage, before| stage.await_whole(&before.unwrap().answering("by-hand")),
         later: |_, _| {},
     },
     Kind {
+        name: "deploy behind a proxy",
+        goes_back: true,
+        ends: OperationState::Done,
+        prepare: |stage| Some(stage.deploy(&Source::with_proxy("v1"))),
+        begin: |stage| stage.begin_deploy(&Source::with_proxy("v2")).ok(),
+        reached: |stage, before| stage.await_whole(&before.unwrap().answering("v2")),
+        later: |_, _| {},
+    },
+    Kind {
+        name: "deploy of everything, one after the other",
+        goes_back: true,
+        ends: OperationState::Done,
+        prepare: |stage| Some(stage.deploy(&Source::with_proxy("v1"))),
+        begin: |stage| stage.begin_deploy(&everything()).ok(),
+        reached: |stage, before| stage.await_whole(&before.unwrap().answering("v2")),
+        later: |_, _| {},
+    },
+    Kind {
+        name: "deploy that goes back",
+        goes_back: true,
+        ends: OperationState::Failed,
+        prepare: |stage| Some(stage.deploy(&Source::new("v1"))),
+        begin: |stage| stage.begin_deploy(&everything().on("deaf")).ok(),
+        reached: |stage, before| stage.await_whole(before.unwrap()),
+        later: |_, _| {},
+    },
+    Kind {
         name: "stop",
         goes_back: false,
+        ends: OperationState::Done,
         prepare: |stage| Some(stage.deploy(&Source::new("v1"))),
         begin: |stage| stage.begin_control(Control::Stop).ok(),
         reached: |stage, _| await_stopped(stage),
@@ -71,6 +104,7 @@ pub(crate) const KINDS: [Kind; 8] = [
     Kind {
         name: "start",
         goes_back: false,
+        ends: OperationState::Done,
         prepare: |stage| {
             let before = stage.deploy(&Source::new("v1"));
             stage.done(stage.begin_control(Control::Stop));
@@ -84,6 +118,7 @@ pub(crate) const KINDS: [Kind; 8] = [
     Kind {
         name: "restart",
         goes_back: false,
+        ends: OperationState::Done,
         prepare: |stage| Some(stage.deploy(&Source::new("v1"))),
         begin: |stage| stage.begin_control(Control::Restart).ok(),
         reached: |stage, before| stage.await_whole(before.unwrap()),
@@ -92,6 +127,7 @@ pub(crate) const KINDS: [Kind; 8] = [
     Kind {
         name: "remove",
         goes_back: false,
+        ends: OperationState::Done,
         prepare: |stage| Some(stage.deploy(&Source::new("v1"))),
         begin: |stage| stage.begin_remove().ok(),
         reached: |stage, _| {
@@ -111,6 +147,7 @@ pub(crate) const KINDS: [Kind; 8] = [
     Kind {
         name: "recreation of a volume",
         goes_back: false,
+        ends: OperationState::Done,
         prepare: |stage| {
             let before = stage.deploy(&Source::new("v1"));
             stage.fake.lose_volume(&app(), &volume("redis-data"));
@@ -132,6 +169,25 @@ pub(crate) const KINDS: [Kind; 8] = [
     },
 ];
 
+/// A source with other settings of Redis and of main, of which two cannot run at once, and
+/// one service more.
+fn everything() -> Source {
+    Source::with_proxy("v2")
+        .replace(
+            "{ password: true }",
+            "{ password: true, append-only: true }",
+        )
+        .replace(
+            "main:\n",
+            "main:\n  strategy: recreate\n  health: { timeout: 2s }\n",
+        )
+        .replace(
+            "services:\n",
+            "services:\n  - container:\n      name: worker\n      image: test/redis:7\n      \
+             settings: { ports: [6379] }\n",
+        )
+}
+
 fn await_stopped(stage: &Stage) {
     stage.until("it has stopped", || {
         let status = stage.status()?;
@@ -144,18 +200,20 @@ fn await_stopped(stage: &Stage) {
     });
 }
 
-/// Waits until the operation has ended well, as one that was begun does in the end.
-#[track_caller]
-pub(crate) fn await_done(stage: &Stage, id: Option<&str>) {
-    let Some(id) = id else { return };
-    stage.until("the end of the operation", || {
-        let operation = stage.operation(id);
-        match operation.state {
-            state if state.is_open() => Err("it goes on".to_owned()),
-            OperationState::Done => Ok(()),
-            _ => panic!("{:#?}", stage.events(id)),
-        }
-    });
+impl Kind {
+    /// Waits for the end of an operation that was begun, which has to be its own.
+    #[track_caller]
+    pub(crate) fn await_end(&self, stage: &Stage, id: Option<&str>) {
+        let Some(id) = id else { return };
+        stage.until("the end of the operation", || {
+            let operation = stage.operation(id);
+            match operation.state {
+                state if state.is_open() => Err("it goes on".to_owned()),
+                state if state == self.ends => Ok(()),
+                _ => panic!("{:#?}", stage.events(id)),
+            }
+        });
+    }
 }
 
 /// Something new works.

@@ -11,6 +11,7 @@ mod deploy;
 mod drift;
 mod events;
 mod faults;
+mod first_day;
 mod kill;
 mod kind;
 mod source;

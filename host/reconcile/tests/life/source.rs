@@ -39,19 +39,15 @@ pub(crate) struct Source {
 impl Source {
     /// A version of the app whose front is main and answers with this text.
     pub(crate) fn new(answer: &str) -> Self {
-        let source = Self::with_proxy(answer);
-        Self {
-            answer: answer.to_owned(),
-            ..source.replace("front: proxy", "front: main")
-        }
+        Self::with_proxy(answer).replace("front: proxy", "front: main")
     }
 
-    /// The same with the proxy as its front, whose text visitors get.
+    /// The same with the proxy as its front.
     pub(crate) fn with_proxy(answer: &str) -> Self {
         Self {
             manifest: MANIFEST.to_owned(),
             dockerfile: format!("FROM base\nENV ANSWER={answer}\nEXPOSE 8080\n"),
-            answer: "proxy".to_owned(),
+            answer: answer.to_owned(),
         }
     }
 

@@ -18,7 +18,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -73,7 +73,8 @@ impl Stage {
         fake.add_image("deaf", base().never_ready());
         fake.add_image("shy", base().ends_after(Duration::from_millis(1_500)));
         fake.publish_image("test/redis:7", FakeImage::new([6379]));
-        fake.publish_image("test/proxy:1", FakeImage::new([8081]));
+        let proxy = FakeImage::new([8081]).proxies("main", 8080);
+        fake.publish_image("test/proxy:1", proxy);
         fake.publish_image("test/deaf:1", FakeImage::new([6379]).never_ready());
         fake.publish_image("test/crashing:1", FakeImage::new([6379]).crashes());
         let folder = tempfile::tempdir().unwrap();
@@ -269,9 +270,13 @@ impl Stage {
 
     /// What a visitor of the app gets.
     pub(crate) fn visit(&self) -> Result<String, String> {
+        get(self.port()?, "shop.localhost").map_err(|error| error.to_string())
+    }
+
+    /// The port of the ingress.
+    fn port(&self) -> Result<u16, String> {
         let url = self.status()?.summary.url.ok_or("it has no address")?;
-        let port = url.rsplit_once(':').unwrap().1.parse().unwrap();
-        get(port, "shop.localhost").map_err(|error| error.to_string())
+        Ok(url.rsplit_once(':').unwrap().1.parse().unwrap())
     }
 
     /// A variable as the process of a container sees it.
@@ -416,6 +421,35 @@ pub(crate) fn volume(name: &str) -> VolumeName {
 /// The volumes of the app of these tests.
 pub(crate) fn volumes() -> BTreeSet<VolumeName> {
     ["redis-data", "static"].map(volume).into()
+}
+
+/// Somebody who asks for a page again and again.
+pub(crate) struct Visitors {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<Vec<Result<String, String>>>>,
+}
+
+impl Visitors {
+    /// Visitors of the app of a stage.
+    pub(crate) fn of(stage: &Stage) -> Self {
+        let (port, stop) = (stage.port().unwrap(), Arc::<AtomicBool>::default());
+        let stopped = Arc::clone(&stop);
+        let visit = move || {
+            let mut answers = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                answers.push(get(port, "shop.localhost").map_err(|error| error.to_string()));
+            }
+            answers
+        };
+        let thread = Some(std::thread::spawn(visit));
+        Self { stop, thread }
+    }
+
+    /// What they got.
+    pub(crate) fn answers(mut self) -> Vec<Result<String, String>> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
 }
 
 /// Tries each of these in a thread of its own, many at a time: most of them wait most of
