@@ -135,6 +135,21 @@ impl Fake {
         self.hint(app);
     }
 
+    /// Takes a reference from an image. One that nothing else refers to is gone.
+    pub fn lose_image(&self, reference: &str) {
+        self.state().images.remove(reference);
+    }
+
+    /// Whether the engine has an image of this reference or id.
+    pub fn has_image(&self, name: &str) -> bool {
+        self.state().image(name).is_some()
+    }
+
+    /// No registry gives anything out any more.
+    pub fn lose_registry(&self) {
+        self.state().registry.clear();
+    }
+
     /// Someone takes an app's network away by hand.
     pub fn lose_network(&self, app: &AppName) {
         self.state().lose_network(app);

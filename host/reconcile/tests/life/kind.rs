@@ -31,7 +31,7 @@ impl fmt::Debug for Kind {
 }
 
 /// All of them.
-pub(crate) const KINDS: [Kind; 11] = [
+pub(crate) const KINDS: [Kind; 12] = [
     Kind {
         name: "first deploy",
         goes_back: true,
@@ -87,6 +87,23 @@ pub(crate) const KINDS: [Kind; 11] = [
         prepare: |stage| Some(stage.deploy(&Source::new("v1"))),
         begin: |stage| stage.begin_deploy(&everything().on("deaf")).ok(),
         reached: |stage, before| stage.await_whole(before.unwrap()),
+        later: |_, _| {},
+    },
+    Kind {
+        name: "rollback",
+        goes_back: true,
+        ends: OperationState::Done,
+        prepare: |stage| {
+            stage.deploy(&Source::new("v1"));
+            Some(stage.deploy(&Source::new("v2").with_key("of-today")))
+        },
+        begin: |stage| stage.begin_rollback(1).ok(),
+        reached: |stage, before| {
+            let before = before.unwrap().answering("v1");
+            stage.await_whole(&before.with_key("of-the-first-day"));
+            // Done again after a kill, it is the same release.
+            assert_eq!(stage.releases().current, Some(3));
+        },
         later: |_, _| {},
     },
     Kind {

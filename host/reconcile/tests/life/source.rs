@@ -34,6 +34,7 @@ pub(crate) struct Source {
     pub(crate) manifest: String,
     dockerfile: String,
     answer: String,
+    api_key: String,
 }
 
 impl Source {
@@ -48,7 +49,14 @@ impl Source {
             manifest: MANIFEST.to_owned(),
             dockerfile: format!("FROM base\nENV ANSWER={answer}\nEXPOSE 8080\n"),
             answer: answer.to_owned(),
+            api_key: "of-the-first-day".to_owned(),
         }
+    }
+
+    /// The same, deployed with another value for its key.
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
+        self.api_key = key.to_owned();
+        self
     }
 
     /// The same on another base image.
@@ -103,7 +111,7 @@ impl Source {
             source: digest.finish(),
             dockerfile: self.dockerfile.clone(),
             files: BTreeMap::new(),
-            variables: BTreeMap::from([("API_KEY".to_owned(), "of-the-first-day".to_owned())]),
+            variables: BTreeMap::from([("API_KEY".to_owned(), self.api_key.clone())]),
             commit: None,
             refresh: Refresh::default(),
             confirmed: None,

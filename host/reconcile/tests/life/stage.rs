@@ -8,9 +8,9 @@ use doprax_core::plan::Act;
 use doprax_engine::{Engine, Fake, FakeImage};
 use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_reconcile::report::{
-    AppState, AppStatus, Event, Operation, OperationEvent, OperationState,
+    AppState, AppStatus, Event, Operation, OperationEvent, OperationState, Releases,
 };
-use doprax_reconcile::request::{Control, DeployRequest, Edit, WhenBusy};
+use doprax_reconcile::request::{Control, DeployRequest, Edit, Rollback, WhenBusy};
 use doprax_reconcile::{Config, Error, Exec, Host, Predecessor};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -218,6 +218,22 @@ impl Stage {
         )
     }
 
+    /// Begins to bring a release back.
+    pub(crate) fn begin_rollback(&self, to: u64) -> Begun {
+        let rollback = Rollback {
+            to,
+            allow_downgrade: false,
+            confirmed: None,
+            actor: None,
+        };
+        self.ask(|host| async move { Ok(host.roll_back(&app(), rollback, WhenBusy::Wait).await?) })
+    }
+
+    /// The releases that are kept, and what came to none.
+    pub(crate) fn releases(&self) -> Releases {
+        self.ask(|host| async move { host.releases(&app()).await.unwrap() })
+    }
+
     pub(crate) fn begin_remove(&self) -> Begun {
         self.ask(|host| async move { Ok(host.remove(&app(), None, WhenBusy::Wait).await?) })
     }
@@ -396,6 +412,14 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
+    /// The same with another value of main's key.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        let mut whole = self.clone();
+        let name = ("main".to_owned(), "API_KEY".to_owned());
+        whole.secrets.insert(name, format!("{key}\n"));
+        whole
+    }
+
     pub(crate) fn answering(&self, answer: &str) -> Self {
         Self {
             answer: answer.to_owned(),
