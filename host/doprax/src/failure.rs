@@ -7,6 +7,7 @@ use crate::state;
 use crate::visible::visible;
 use doprax_api::client::{Address, ClientError};
 use doprax_api::wire;
+use doprax_core::diagnostic::Diagnostic;
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,12 @@ impl Failure {
             failure.log = lines;
         }
         self
+    }
+
+    /// What is wrong with which places of a file, which it then no longer says itself.
+    pub(crate) fn take_diagnostics(&mut self) -> Vec<Diagnostic> {
+        let content = self.content();
+        content.map_or_else(Vec::new, |failure| std::mem::take(&mut failure.diagnostics))
     }
 
     /// What failed and its causes in one line, and what to do about it.

@@ -21,29 +21,47 @@ fn readme_shows_the_manifest_that_quickstart_deploys() {
     assert!(read("README.md").contains(&format!("```yaml\n{}\n```", manifest.trim_end())));
 }
 
+/// Whether the binary knows a command, by its own help.
+fn is_command(words: &[&str]) -> bool {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
+        .args(words)
+        .arg("--help")
+        .output()
+        .unwrap();
+    let usage = format!("Usage: doprax {} ", words.join(" "));
+    let help = String::from_utf8(output.stdout).unwrap();
+    output.status.success()
+        && help
+            .lines()
+            .any(|line| format!("{line} ").starts_with(&usage))
+}
+
 #[test]
 fn readme_names_only_commands_that_exist() {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_doprax"))
-        .arg("--help")
-        .output();
-    let help = String::from_utf8(help.unwrap().stdout).unwrap();
     let readme = read("README.md");
     let (_, commands) = readme.split_once("```text\n").unwrap();
     let (commands, _) = commands.split_once("```").unwrap();
+    let mut seen = 0;
     for line in commands.lines() {
-        let words = line.strip_prefix("doprax ").unwrap().split_whitespace();
-        let names = words.take_while(|word| {
+        // `doprax up | plan [DIR]`, `doprax volume list|remove`; then what that does.
+        let (usage, _) = line.split_once("  ").unwrap();
+        let usage = usage.strip_prefix("doprax ").unwrap().replace(" | ", "|");
+        let words = usage.split(' ').take_while(|word| {
             word.chars()
-                .all(|c| c.is_ascii_lowercase() || "|".contains(c))
+                .all(|c| c.is_ascii_lowercase() || "|-".contains(c) && !word.starts_with('-'))
         });
-        for name in names
-            .flat_map(|word| word.split('|'))
-            .filter(|name| !name.is_empty())
-            .take(2)
-        {
-            assert!(help.contains(name), "{name}");
+        let words: Vec<Vec<&str>> = words.map(|word| word.split('|').collect()).collect();
+        let (first, rest) = words.split_first().unwrap();
+        for command in first {
+            assert!(is_command(&[command]), "{command}");
+            seen += 1;
+            for below in rest.first().into_iter().flatten() {
+                assert!(is_command(&[command, below]), "{command} {below}");
+            }
         }
     }
+    assert!(seen > 15, "{commands}");
+    assert!(!is_command(&["help-me"]) && !is_command(&["up", "down"]));
 }
 
 #[test]

@@ -86,10 +86,7 @@ fn check(path: &Path, bytes: &[u8], folder: Option<&Path>, plugins: &Plugins) ->
     let mut warnings = manifest.warnings.clone();
     if let Some(Err(missing)) = folder.map(|folder| config_files(folder, &manifest)) {
         // The file may be checked before the rest of the source is there.
-        warnings.extend(missing.into_iter().map(|missing| Diagnostic {
-            severity: Severity::Warning,
-            ..missing
-        }));
+        warnings.extend(missing.into_iter().map(warning));
     }
     let objections = objections(&manifest, plugins)?;
     if objections.is_empty() {
@@ -115,9 +112,14 @@ fn look(folder: PathBuf, manifest: &Manifest, warnings: &mut Vec<Diagnostic>) ->
     let found = found.and_then(|build| Ok((build.tree(&source.folder, manifest)?, build)));
     let (tree, build) = match found {
         Ok(found) => found,
-        Err(failure) => {
-            let (message, help) = failure.texts();
-            warn(&["main"], message, help);
+        Err(mut failure) => {
+            let refused = failure.take_diagnostics();
+            if refused.is_empty() {
+                let (message, help) = failure.texts();
+                warn(&["main", "build"], message, help);
+            } else {
+                warnings.extend(refused.into_iter().map(warning));
+            }
             return None;
         }
     };
@@ -139,6 +141,14 @@ fn look(folder: PathBuf, manifest: &Manifest, warnings: &mut Vec<Diagnostic>) ->
         );
     }
     Some(tree)
+}
+
+/// The same as a warning.
+fn warning(diagnostic: Diagnostic) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        ..diagnostic
+    }
 }
 
 fn folder_app(folder: &Path) -> Option<AppName> {
@@ -209,7 +219,8 @@ fn accept(
     ))?;
     if let Some(tree) = source {
         let (entries, size) = (tree.count(), units::bytes(tree.bytes));
-        output.line(format!("a deploy sends {entries} entries, {size}"))?;
+        let word = if entries == 1 { "entry" } else { "entries" };
+        output.line(format!("a deploy sends {entries} {word}, {size}"))?;
     }
     if !variables.is_empty() {
         output.line(format!(
