@@ -9,6 +9,7 @@
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
 mod app;
+mod binary;
 mod cli;
 mod dns;
 mod docker;
@@ -17,6 +18,7 @@ mod load;
 mod open;
 mod pebble;
 mod program;
+mod registry;
 #[path = "../../required.rs"]
 mod required;
 mod secure;
@@ -25,6 +27,7 @@ mod terminal;
 mod wait;
 
 pub use app::App;
+pub use binary::binary;
 pub use cli::{Cli, Invocation, Outcome, Running};
 pub use dns::Dns;
 pub use docker::Docker;
@@ -33,12 +36,11 @@ pub use load::{Load, Tally};
 pub use open::{Endless, WebSocket};
 pub use pebble::Pebble;
 pub use program::Program;
+pub use registry::Registry;
 pub use secure::{Secure, secure};
 pub use site::{Response, Site};
 pub use terminal::Terminal;
 pub use wait::{stays, wait_for};
-
-use std::path::PathBuf;
 
 /// The engine that the tests use, from `DOPRAX_TEST_ENGINE`: `unix:///var/run/docker.sock`.
 /// Where it is not set, says that the test is skipped.
@@ -50,26 +52,4 @@ pub fn engine() -> Option<String> {
 /// Says of the test of this thread that it does not run, and why.
 pub fn skipped(why: &str) {
     required::skipped(why);
-}
-
-/// The binary under test: `DOPRAX_BINARY`, else the one of this build.
-pub fn binary() -> PathBuf {
-    let binary = match std::env::var_os("DOPRAX_BINARY") {
-        Some(path) => PathBuf::from(path),
-        None => {
-            // target/release/deps/e2e-… → target/release/doprax
-            let program = std::env::current_exe().unwrap();
-            let folder = program
-                .ancestors()
-                .find(|folder| folder.join("doprax").is_file());
-            folder
-                .map(|folder| folder.join("doprax"))
-                .unwrap_or_default()
-        }
-    };
-    assert!(
-        binary.is_file(),
-        "there is no built binary: `cargo build --release`, or name one in DOPRAX_BINARY"
-    );
-    binary
 }
