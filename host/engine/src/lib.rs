@@ -79,6 +79,9 @@ pub struct Examination {
     pub program: Option<(String, Program)>,
     /// The sockets that listen in it; absent where nobody can say, as when it does not run.
     pub sockets: Option<BTreeSet<SocketAddr>>,
+    /// The exit code of the process that ended last, also where another runs by now;
+    /// absent where none has ended, and where that is long ago.
+    pub exit_code: Option<i64>,
 }
 
 /// What acts need from around: the values behind the names in a container's texts and

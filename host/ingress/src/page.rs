@@ -112,27 +112,28 @@ impl Page {
     pub(crate) fn idle(app: &AppName, target: &Target) -> Self {
         let (state, title, text) = match target {
             Target::Address(_) | Target::Tls(_) => {
-                ("running", format!("{app} is running"), Vec::new())
+                (Some("running"), format!("{app} is running"), Vec::new())
             }
             Target::Starting => (
-                "starting",
+                Some("starting"),
                 format!("{app} is starting"),
                 vec!["It will answer in a moment. This page asks again by itself.".to_owned()],
             ),
+            // How it is, no visitor can tell from that.
             Target::Nowhere => (
-                "running",
+                None,
                 format!("{app} has no pages"),
                 vec!["It listens on no port: its work is done behind the scenes.".to_owned()],
             ),
             Target::Stopped => (
-                "stopped",
+                Some("stopped"),
                 format!("{app} is stopped"),
                 vec![format!(
                     "Its owner stopped it. `doprax start {app}` starts it again."
                 )],
             ),
             Target::Failed(Outage::Unknown) => (
-                "unknown",
+                Some("unknown"),
                 format!("{app} cannot be reached"),
                 vec![
                     "This server does not know yet how it is. This page asks again by itself."
@@ -140,7 +141,7 @@ impl Page {
                 ],
             ),
             Target::Failed(outage) => (
-                "failed",
+                Some("failed"),
                 format!("{app} has failed"),
                 vec![
                     outage_text(*outage).to_owned(),
@@ -156,7 +157,7 @@ impl Page {
         let page = Self::new(status, title, text);
         Self {
             app: Some(app.to_string()),
-            state: Some(state),
+            state,
             retry,
             ..page
         }

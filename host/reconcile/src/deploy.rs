@@ -12,7 +12,7 @@ use crate::report::Event;
 use crate::request::DeployRequest;
 use crate::secret;
 use crate::subnet::Goal;
-use crate::why::explain_build;
+use crate::why::{check_variables, explain_build};
 use crate::{Error, Host, machine};
 use doprax_core::blueprint::{Blueprint, Container, Content, Image};
 use doprax_core::name::{AppName, ServiceName};
@@ -162,20 +162,29 @@ impl Host {
         self.claim(app, &understood.domains(), false).await?;
         let stored = self.secrets(app).await?;
         let new = self.needed_secrets(understood, request, &stored)?;
-        self.store().put_secrets(app, &new.values).await?;
         let revisions = secret::revisions(&stored, &new.values);
-        for file in request.files.values() {
-            let digest = doprax_core::blueprint::sha256_hex(&file.content);
-            self.store().put_blob(&digest, &file.content).await?;
-        }
-        let images = self.provide_images(understood, request, emit).await?;
+        let values = secret::values(&stored, &new.values);
         let observed = self.observe(record).await?;
         let around = Around {
             subnet: record.subnet,
             revisions: &revisions,
             record: Some(record),
             observed: &observed,
+            images: &self.images(understood, request).await?,
+        };
+        // What cannot start is refused before anything is built for it.
+        let proposed = self.blueprint(understood, request, &around).await?;
+        check_variables(&proposed, &values)?;
+        self.store().put_secrets(app, &new.values).await?;
+        for file in request.files.values() {
+            let digest = doprax_core::blueprint::sha256_hex(&file.content);
+            self.store().put_blob(&digest, &file.content).await?;
+        }
+        let images = self.provide_images(understood, request, emit).await?;
+        let around = Around {
+            observed: &self.observe(record).await?,
             images: &images,
+            ..around
         };
         let blueprint = self.blueprint(understood, request, &around).await?;
         self.check_mounts(understood, &blueprint, record).await?;

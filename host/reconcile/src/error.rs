@@ -244,8 +244,10 @@ pub enum Error {
     NotSettled {
         /// The container.
         container: ServiceName,
-        /// What was seen of it.
+        /// What was seen of it, and why as far as that is known.
         reason: String,
+        /// What to do about it, where that is known.
+        help: Option<String>,
         /// The last lines of its log.
         log: Vec<String>,
     },
@@ -361,6 +363,9 @@ impl Error {
                 "doprax operation list {app} shows them; doprax operation cancel ID takes one out"
             ),
             Self::NotReady { help: Some(help), .. } | Self::Explained { help, .. } => help.clone(),
+            Self::NotSettled { help: Some(help), .. } => {
+                format!("{help}. The copy before it goes on serving")
+            }
             Self::NotSettled { container, .. } => format!(
                 "look at the log above; {container} listened before it could work, and the copy before it goes on serving"
             ),

@@ -4,6 +4,7 @@
 use crate::report::Proposal;
 use crate::request::DeployRequest;
 use crate::secret::{self, NewValues};
+use crate::why::check_variables;
 use crate::{Error, Host};
 use doprax_core::assemble::{self, SourceFile};
 use doprax_core::blueprint::{Blueprint, ImageIdentity, sha256_hex};
@@ -79,6 +80,7 @@ impl Host {
         let inputs = self.inputs(&understood, request, &around, &gathered);
         let proposed = proposal::propose(&inputs, &remembered, fresh.notes)
             .map_err(|errors| unplannable(&errors))?;
+        check_variables(&proposed.blueprint, &secret::values(&stored, &values))?;
         if let Some(record) = record {
             self.refuse_gone(record, &proposed.blueprint, &observed, None)?;
         }

@@ -11,6 +11,7 @@ use crate::execute::Run;
 use crate::journal::now_ms;
 use crate::probe::{Subject, TLS};
 use crate::report::Event;
+use crate::why::Broken;
 use crate::{Error, Host};
 use bytes::BytesMut;
 use doprax_core::blueprint::{Blueprint, Container};
@@ -57,6 +58,18 @@ const CRASHES: u32 = 6;
 
 /// Lines of the log that tell why.
 const LAST_LINES: u32 = 20;
+
+/// What was found out about a container that does not serve.
+struct Finding {
+    /// What was seen of it, and why as far as that is known.
+    reason: String,
+    /// What to do about it, where that is known.
+    help: Option<String>,
+    /// Whether its process ended.
+    ended: bool,
+    /// Its last lines.
+    log: Vec<String>,
+}
 
 impl Host {
     /// Waits until a container passes its probes.
@@ -150,7 +163,7 @@ impl Host {
             let same = first.get_or_insert_with(|| found.clone());
             if found.state != State::Running || found.started_ms != same.started_ms {
                 let reason = crash(&found).unwrap_or_else(|| "its process ended".to_owned());
-                return Err(self.not_settled(spec, container, reason).await);
+                return Err(self.not_settled(run, spec, container, reason).await);
             }
             let subject = subject_of(&found, host.clone(), is_front);
             let judged = self.judge(&run.material, spec, &found, subject.as_ref(), false);
@@ -161,11 +174,11 @@ impl Host {
                 Ok(Verdict::Ready) => {}
                 Ok(Verdict::Waiting(_)) if up < time + SETTLE_GRACE => {}
                 Ok(Verdict::Waiting(reason) | Verdict::Failed(reason)) => {
-                    return Err(self.not_settled(spec, container, reason).await);
+                    return Err(self.not_settled(run, spec, container, reason).await);
                 }
                 Err(_) => {
                     let reason = "its probes get no answer any more".to_owned();
-                    return Err(self.not_settled(spec, container, reason).await);
+                    return Err(self.not_settled(run, spec, container, reason).await);
                 }
             }
             tokio::select! {
@@ -289,11 +302,21 @@ impl Host {
         Verdict::Waiting(text)
     }
 
-    async fn not_settled(&self, spec: &Container, container: &str, reason: String) -> Error {
+    async fn not_settled(
+        &self,
+        run: &Run,
+        spec: &Container,
+        container: &str,
+        reason: String,
+    ) -> Error {
+        let Finding {
+            reason, help, log, ..
+        } = self.look_into(run, spec, container, reason, false).await;
         Error::NotSettled {
             container: spec.name.clone(),
             reason,
-            log: self.last_lines(container, LAST_LINES).await,
+            help,
+            log,
         }
     }
 
@@ -306,24 +329,14 @@ impl Host {
         reason: String,
         out_of_memory: bool,
     ) -> Error {
-        let log = self.last_lines(container, LAST_LINES).await;
-        let mut reason = reason;
-        let mut help = None;
-        let mut ended = false;
-        if let Ok(found) = self.find(container).await {
-            // That its process ended says more than what a probe saw of that.
-            if let Some(crash) = crash(&found) {
-                (ended, reason) = (true, crash);
-            }
-            let found = ObservedContainer {
-                out_of_memory: out_of_memory || found.out_of_memory,
-                ..found
-            };
-            if let Some(cause) = self.why_not_ready(run, spec, &found, &log).await {
-                reason = format!("{} ({reason})", cause.text);
-                help = Some(cause.help);
-            }
-        }
+        let Finding {
+            reason,
+            help,
+            ended,
+            log,
+        } = self
+            .look_into(run, spec, container, reason, out_of_memory)
+            .await;
         Error::NotReady {
             container: spec.name.clone(),
             seconds: timed_out.map(|limit| limit.as_secs()),
@@ -332,6 +345,49 @@ impl Host {
             help,
             log,
         }
+    }
+
+    /// Finds out why a container does not serve of which `reason` was seen.
+    async fn look_into(
+        &self,
+        run: &Run,
+        spec: &Container,
+        container: &str,
+        reason: String,
+        out_of_memory: bool,
+    ) -> Finding {
+        let mut finding = Finding {
+            reason,
+            help: None,
+            ended: false,
+            log: self.last_lines(container, LAST_LINES).await,
+        };
+        let Ok(found) = self.find(container).await else {
+            return finding;
+        };
+        let looked = self.engine().examine(container).await.unwrap_or_default();
+        let found = ObservedContainer {
+            out_of_memory: out_of_memory || found.out_of_memory,
+            exit_code: found.exit_code.or(looked.exit_code),
+            ..found
+        };
+        // That its process ended says more than what a probe saw of that.
+        if let Some(crash) = crash(&found) {
+            (finding.ended, finding.reason) = (true, crash);
+        }
+        let broken = Broken {
+            spec,
+            found: &found,
+            looked: &looked,
+            ended: finding.ended,
+            log: &finding.log,
+            secrets: &run.material.secrets,
+        };
+        if let Some(cause) = self.why(&run.app, &broken).await {
+            finding.reason = format!("{} ({})", cause.text, finding.reason);
+            finding.help = Some(cause.help);
+        }
+        finding
     }
 
     /// The last lines of a container's log; none where it cannot be read.

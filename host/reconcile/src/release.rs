@@ -11,7 +11,6 @@ use crate::journal::{RunningOperation, now_ms};
 use crate::report::Event;
 use crate::request::{DeployRequest, Refresh};
 use crate::subnet::Goal;
-use crate::why::check_variables;
 use crate::{Error, Host};
 use doprax_core::blueprint::Blueprint;
 use doprax_core::diff::{Diff, diff};
@@ -133,8 +132,6 @@ impl Host {
         let emit = &account.emit;
         let observed = self.observe(&record).await?;
         self.refuse_gone(&record, &blueprint, &observed, None)?;
-        let run = self.run_for(&blueprint, Arc::clone(emit)).await?;
-        check_variables(&blueprint, &run.material)?;
         let retired = self.await_retired(&app, &blueprint);
         let retired = live.cancelled().run_until_cancelled(retired).await;
         retired.ok_or(Error::Cancelled)?;

@@ -108,8 +108,10 @@ pub struct ContainerStatus {
     pub state: String,
     /// Why it does not serve although it runs, if that is so.
     pub unhealthy: Option<Unhealthy>,
-    /// What more there is to say of its state.
+    /// What more there is to say of its state: why it does not work, where that is known.
     pub reason: Option<String>,
+    /// What to do about it, where that is known.
+    pub help: Option<String>,
     /// Exit code of its process, where it has ended.
     pub exit_code: Option<i64>,
     /// Whether the kernel ended its process for want of memory.

@@ -69,6 +69,17 @@ pub(crate) fn revisions(
     revisions
 }
 
+/// The values that secrets have once `new` is written.
+pub(crate) fn values(
+    stored: &BTreeMap<SecretName, StoredSecret>,
+    new: &BTreeMap<SecretName, String>,
+) -> BTreeMap<SecretName, String> {
+    let stored = stored
+        .iter()
+        .map(|(name, secret)| (name.clone(), secret.value.clone()));
+    stored.chain(new.clone()).collect()
+}
+
 fn random_text(length: u16) -> String {
     let mut text = String::with_capacity(length.into());
     let mut bytes = [0; 64];

@@ -4,8 +4,10 @@ use crate::journal::now_ms;
 use crate::report::{AppStatus, AppSummary, ContainerStatus};
 use crate::seen::Sight;
 use crate::volume::{lacking, volumes_of};
+use crate::why::Broken;
 use crate::{Config, Error, Host};
 use doprax_core::blueprint::Container;
+use doprax_core::cause::Cause;
 use doprax_core::merge::merge;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
@@ -203,6 +205,31 @@ impl Host {
             .collect()
     }
 
+    /// Why a container of the app does not work, where that is known.
+    async fn cause(
+        &self,
+        app: &AppName,
+        spec: &Container,
+        state: &ContainerState,
+        found: &ObservedContainer,
+        log: &[String],
+    ) -> Option<Cause> {
+        let ended = match state {
+            ContainerState::Unhealthy(_) => false,
+            state => state.exit().map(|_| true)?,
+        };
+        let looked = self.engine().examine(&found.name).await.unwrap_or_default();
+        let broken = Broken {
+            spec,
+            found,
+            looked: &looked,
+            ended,
+            log,
+            secrets: &BTreeMap::new(),
+        };
+        self.why(app, &broken).await
+    }
+
     async fn container(
         &self,
         app: &AppName,
@@ -230,6 +257,7 @@ impl Host {
             .any(|part| matches!(part, Part::Masked(_) | Part::Encoded(_)));
         let mut memory = None;
         let mut last_lines = Vec::new();
+        let mut cause = None;
         if let (Some(copy), false) = (copy, away) {
             if running.is_some() {
                 let usage = self.engine().usage(&copy.name).await;
@@ -240,9 +268,14 @@ impl Host {
                 ContainerState::Running | ContainerState::Starting | ContainerState::Stopped
             ) {
                 last_lines = self.last_lines(&copy.name, LAST_LINES).await;
+                cause = self.cause(app, spec, state, copy, &last_lines).await;
             }
         }
         let exit = state.exit().unwrap_or_default();
+        let (why, help) = match cause {
+            Some(Cause { text, help }) => (Some(text), Some(help)),
+            None => (None, None),
+        };
         let masked = |part: &Part| match part {
             Part::Literal(text) if is_told_apart => text.clone(),
             Part::Literal(text) => credentials.iter().fold(text.clone(), |text, credential| {
@@ -264,8 +297,10 @@ impl Host {
                 ContainerState::NoVolume(volume) => {
                     Some(format!("volume {:?} is gone", volume.as_str()))
                 }
-                _ => None,
+                // That memory ran out, and at which limit, is said elsewhere.
+                _ => why.filter(|_| !exit.oom_killed),
             },
+            help,
             exit_code: exit.code,
             oom_killed: exit.oom_killed,
             next_try_ms: match state {

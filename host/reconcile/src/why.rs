@@ -6,56 +6,77 @@ use crate::{Error, Host};
 use doprax_core::blueprint::{Blueprint, Container};
 use doprax_core::cause::{Cause, Ended, MAX_VARIABLE, Program, of_build, of_end, of_silence};
 use doprax_core::diagnostic::Severity;
-use doprax_core::name::{MAIN, ServiceName};
+use doprax_core::name::{AppName, MAIN, ServiceName};
 use doprax_core::observed::{ObservedContainer, State};
 use doprax_core::plan::Act;
 use doprax_core::probe::Check;
 use doprax_core::proposal::Understood;
+use doprax_core::secret::SecretName;
 use doprax_core::spec::Strategy;
-use doprax_engine::{Error as EngineError, Material};
+use doprax_engine::{Error as EngineError, Examination};
 use doprax_store::AppRecord;
+use std::collections::BTreeMap;
 use std::error::Error as _;
 
+/// A container that does not work.
+#[derive(Clone, Copy)]
+pub(crate) struct Broken<'a> {
+    /// What it shall be.
+    pub(crate) spec: &'a Container,
+    /// What it is.
+    pub(crate) found: &'a ObservedContainer,
+    /// What was found in it.
+    pub(crate) looked: &'a Examination,
+    /// Whether its process ended; else it runs and does not answer.
+    pub(crate) ended: bool,
+    /// Its last lines.
+    pub(crate) log: &'a [String],
+    /// The values of the secrets that its variables name, as far as they are at hand.
+    pub(crate) secrets: &'a BTreeMap<SecretName, String>,
+}
+
 impl Host {
-    /// Why a container's process ended or does not answer. `log` are its last lines.
-    pub(crate) async fn why_not_ready(
-        &self,
-        run: &Run,
-        spec: &Container,
-        found: &ObservedContainer,
-        log: &[String],
-    ) -> Option<Cause> {
-        let looked = self.engine().examine(&found.name).await.unwrap_or_default();
-        if found.state == State::Running && found.restarts == 0 {
+    /// Why a container of an app does not work: its process `ended`, or does not answer.
+    pub(crate) async fn why(&self, app: &AppName, broken: &Broken<'_>) -> Option<Cause> {
+        let Broken {
+            spec,
+            found,
+            looked,
+            ended,
+            log,
+            secrets,
+        } = *broken;
+        if !ended {
             let port = spec.probes.iter().find_map(|probe| match &probe.check {
                 Check::Tcp { port, .. } | Check::Serves { port, .. } | Check::Http { port, .. } => {
                     Some(*port)
                 }
                 Check::Exec { .. } | Check::Log { .. } => None,
             })?;
-            return of_silence(port, &looked.sockets?);
+            return of_silence(port, looked.sockets.as_ref()?);
         }
-        let ended = Ended {
-            exit_code: found.exit_code,
+        of_end(&Ended {
+            exit_code: found.exit_code.or(looked.exit_code),
             out_of_memory: found.out_of_memory,
             restarts: found.restarts,
             log,
+            largest_variable: largest_variable(spec, secrets),
+            is_beside_old: self.is_beside_old(app, spec, found).await,
             ..known(spec, looked.program.as_ref())
-        };
-        let largest = largest_variable(spec, &run.material);
-        of_end(&Ended {
-            largest_variable: largest.as_ref().map(|(name, bytes)| (*name, *bytes)),
-            is_beside_old: self.is_beside_old(run, spec, found).await,
-            ..ended
         })
     }
 
     /// Whether an older copy with the same volume runs.
-    async fn is_beside_old(&self, run: &Run, spec: &Container, found: &ObservedContainer) -> bool {
+    async fn is_beside_old(
+        &self,
+        app: &AppName,
+        spec: &Container,
+        found: &ObservedContainer,
+    ) -> bool {
         if spec.strategy != Strategy::Rolling || spec.mounts.is_empty() {
             return false;
         }
-        let observed = self.engine().observe(&run.app).await;
+        let observed = self.engine().observe(app).await;
         observed.is_ok_and(|observed| {
             observed.containers.iter().any(|other| {
                 other.service == found.service
@@ -86,10 +107,9 @@ impl Host {
         let Some(spec) = spec else {
             return error.into();
         };
-        let largest = largest_variable(spec, &run.material);
         let cause = of_end(&Ended {
             refusal: Some(&said),
-            largest_variable: largest.as_ref().map(|(name, bytes)| (*name, *bytes)),
+            largest_variable: largest_variable(spec, &run.material.secrets),
             ..known(spec, looked.program.as_ref())
         });
         match cause {
@@ -201,9 +221,11 @@ fn known<'a>(spec: &Container, program: Option<&'a (String, Program)>) -> Ended<
 }
 
 /// The largest variable of a container, and the bytes of name, `=` and value.
-fn largest_variable<'a>(spec: &'a Container, material: &Material) -> Option<(&'a str, usize)> {
-    let value =
-        |name: &doprax_core::secret::SecretName| material.secrets.get(name).map(String::as_str);
+fn largest_variable<'a>(
+    spec: &'a Container,
+    secrets: &BTreeMap<SecretName, String>,
+) -> Option<(&'a str, usize)> {
+    let value = |name: &SecretName| secrets.get(name).map(String::as_str);
     let sizes = spec.env.iter().filter_map(|(name, env)| {
         let value = env.value.fill(value).ok()?;
         Some((name.as_str(), name.len() + 1 + value.len()))
@@ -211,10 +233,14 @@ fn largest_variable<'a>(spec: &'a Container, material: &Material) -> Option<(&'a
     sizes.max_by_key(|(_, bytes)| *bytes)
 }
 
-/// Refuses variables that Linux does not take, before anything is done.
-pub(crate) fn check_variables(blueprint: &Blueprint, material: &Material) -> Result<(), Error> {
+/// Refuses variables that Linux does not take, before anything is done. `secrets` are the
+/// values that the blueprint's will have.
+pub(crate) fn check_variables(
+    blueprint: &Blueprint,
+    secrets: &BTreeMap<SecretName, String>,
+) -> Result<(), Error> {
     for container in blueprint.containers.values() {
-        if let Some((name, bytes)) = largest_variable(container, material)
+        if let Some((name, bytes)) = largest_variable(container, secrets)
             && bytes > MAX_VARIABLE
         {
             return Err(Error::Unplannable {

@@ -150,9 +150,12 @@ pub struct Container {
     /// Why it does not serve although it runs, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unhealthy: Option<Unhealthy>,
-    /// What more there is to say of its state.
+    /// What more there is to say of its state: why it does not work, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What to do about it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
     /// Exit code of its process, where it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,
@@ -191,6 +194,7 @@ impl From<report::ContainerStatus> for Container {
             state,
             unhealthy,
             reason,
+            help,
             exit_code,
             oom_killed,
             next_try_ms,
@@ -216,6 +220,7 @@ impl From<report::ContainerStatus> for Container {
             state,
             unhealthy: unhealthy.map(Into::into),
             reason,
+            help,
             exit_code,
             oom_killed,
             next_try_ms,

@@ -156,6 +156,9 @@ fn troubles(context: &Context, containers: &[Container]) -> Result<()> {
         for line in &container.last_lines {
             output.line(format!("  {} {line}", output.paint.dim("│")))?;
         }
+        if let Some(help) = &container.help {
+            output.line(format!("  {} {help}", output.paint.green("help:")))?;
+        }
     }
     Ok(())
 }
@@ -285,6 +288,7 @@ mod tests {
             state: "crashing (137)".to_owned(),
             unhealthy: None,
             reason: None,
+            help: None,
             exit_code: Some(137),
             oom_killed: true,
             next_try_ms: Some(13_400),

@@ -1,19 +1,21 @@
 //! Looking into a container for why its process ended or does not answer.
 
+use super::observe::exit_code_of;
 use super::{CHANGE, Docker, Failure, LOOK, label};
 use crate::{Error, Examination, Exec};
 use bollard::models::{ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse};
 use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, EventsOptionsBuilder,
     RemoveContainerOptionsBuilder,
 };
 use doprax_core::cause::{Program, listening};
 use doprax_core::name::{AppName, MAIN};
 use futures_util::StreamExt as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a program that tell what it is.
 const HEAD: usize = 512;
@@ -41,7 +43,42 @@ impl Docker {
             true => self.sockets(container, &found).await,
             false => None,
         };
-        Ok(Examination { program, sockets })
+        Ok(Examination {
+            program,
+            sockets,
+            exit_code: self.last_exit(&found).await,
+        })
+    }
+
+    /// The exit code of the process that ended last. The engine's description of a container
+    /// forgets it with the next start; its last events do not.
+    async fn last_exit(&self, found: &ContainerInspectResponse) -> Option<i64> {
+        let known = exit_code_of(found);
+        if known.is_some() || found.restart_count.unwrap_or_default() == 0 {
+            return known;
+        }
+        let only = |key: &str, value: &str| (key.to_owned(), vec![value.to_owned()]);
+        let filters = HashMap::from([
+            only("type", "container"),
+            only("container", found.id.as_deref()?),
+            only("event", "die"),
+        ]);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let options = EventsOptionsBuilder::default()
+            .since("1")
+            .until(&format!("{}.{:09}", now.as_secs(), now.subsec_nanos()))
+            .filters(&filters)
+            .build();
+        let mut events = self.client.events(Some(options));
+        let reading = async {
+            let mut code = None;
+            while let Some(Ok(event)) = events.next().await {
+                let said = event.actor.and_then(|actor| actor.attributes);
+                code = said.and_then(|said| said.get("exitCode")?.parse().ok());
+            }
+            code
+        };
+        tokio::time::timeout(LOOK, reading).await.ok()?
     }
 
     /// The program that a container runs, and what stands there.

@@ -233,7 +233,7 @@ impl Listed<'_> {
 
 /// The code with which the container's process last ended. The engine keeps it over
 /// a restart only while the pause lasts, so a running one has none.
-fn exit_code_of(found: &ContainerInspectResponse) -> Option<i64> {
+pub(super) fn exit_code_of(found: &ContainerInspectResponse) -> Option<i64> {
     let state = found.state.as_ref()?;
     let has_ended = matches!(
         state.status,

@@ -733,6 +733,49 @@ pub(crate) async fn a_pull_without_a_registry_ends_with_a_reason(stage: Arc<Stag
     assert!(began.elapsed() < Duration::from_secs(130));
 }
 
+pub(crate) async fn how_a_process_ended_is_known_while_the_next_one_runs(stage: Arc<Stage>) {
+    stage.network().await;
+    let mut once = idle("once");
+    let command = "test -e /ended && exec sleep infinity; touch /ended; exit 7";
+    once.command = Some(["sh", "-c", command].map(str::to_owned).to_vec());
+    let name = stage.start(&once).await;
+    until("the next process", async || {
+        let found = stage.container(&name).await;
+        (found.restarts == 1 && found.state == State::Running).then_some(())
+    })
+    .await;
+    let looked = stage.engine.examine(&name).await.unwrap();
+    assert_eq!(looked.exit_code, Some(7));
+    let idle = stage.start(&idle("idle")).await;
+    let looked = stage.engine.examine(&idle).await.unwrap();
+    assert_eq!(looked.exit_code, None);
+}
+
+pub(crate) async fn new_limits_are_hinted_at(stage: Arc<Stage>) {
+    stage.network().await;
+    let name = stage.start(&idle("idle")).await;
+    let mut hints = stage.engine.hints().await.unwrap();
+    // Events begin some time after the request for them; so change until one comes.
+    let mut memory = 64 << 20;
+    let hint = until("a hint", async || {
+        memory += 1 << 20;
+        let resources = Resources {
+            memory: Some(memory),
+            ..Resources::default()
+        };
+        let container = name.clone();
+        let update = Act::UpdateContainer {
+            container,
+            resources,
+        };
+        stage.must(update).await;
+        let hint = tokio::time::timeout(Duration::from_millis(200), hints.next());
+        hint.await.ok().flatten()
+    })
+    .await;
+    assert_eq!(hint, stage.app);
+}
+
 pub(crate) async fn an_engine_that_comes_back_is_reached_again(stage: Arc<Stage>) {
     let mut proxy = Proxy::new(&address());
     let docker = Docker::connect(&proxy.address(), stage.instance.clone());

@@ -88,6 +88,8 @@ on_docker! { real, docker_only:
     a_terminal_has_a_size_and_any_byte
     much_output_comes_through_in_order
     a_pull_without_a_registry_ends_with_a_reason
+    how_a_process_ended_is_known_while_the_next_one_runs
+    new_limits_are_hinted_at
     an_engine_that_comes_back_is_reached_again
     a_build_leaves_no_connection
     a_dropped_build_ends

@@ -2,6 +2,7 @@
 
 use crate::{deployed, host};
 use doprax_e2e::{App, Host, Setup, Terminal, wait_for};
+use std::net::TcpListener;
 
 #[test]
 fn a_crash_loop_is_told_everywhere_alike() {
@@ -55,6 +56,93 @@ fn a_crash_loop_is_told_everywhere_alike() {
 
     cli.ok(["stop", "tiny"]);
     assert_eq!(cli.json(["apps"])[0]["state"], "stopped");
+}
+
+/// An app that serves at first, and does something else once `broken` is in its volume.
+fn breakable(name: &str, main: &str, then: &str) -> App {
+    let app = App::empty(name);
+    let volume = "volumes: [ { name: state, mount: /state } ]";
+    app.write("doprax.yaml", format!("main: {{ {main}{volume} }}\n"));
+    let command = [
+        "sh",
+        "-c",
+        &format!("if [ -e /state/broken ]; then {then}; fi; exec python3 -m http.server 8000"),
+    ];
+    let command = serde_json::json!(command);
+    app.write(
+        "Dockerfile",
+        format!("FROM doprax-test/python:3.11\nEXPOSE 8000\nCMD {command}\n"),
+    );
+    app
+}
+
+#[test]
+fn the_status_of_what_broke_says_why_and_what_to_do() {
+    let fill = "exec python3 -c 'x = [b\"x\" * (1 << 20) for _ in range(300)]'";
+    let inner = "exec python3 -m http.server 8000 --bind 127.0.0.1";
+    // Name, what main is given, what becomes of it, its state, what is said.
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a str, &'a [&'a str]);
+    let cases: &[Case] = &[
+        (
+            "gone",
+            "",
+            "nosuch || exit",
+            "crashing (127)",
+            &[
+                "the image has no program nosuch",
+                "help:",
+                "install or COPY",
+            ],
+        ),
+        (
+            "brief",
+            "",
+            "exit 0",
+            "crashing (0)",
+            &["without an error (exit code 0)", "foreground"],
+        ),
+        (
+            "hungry",
+            "resources: { memory: 64MiB }, ",
+            fill,
+            "crashing (137)",
+            &[
+                "ran out of memory",
+                "limit of 64 MiB",
+                "resources: { memory",
+            ],
+        ),
+        (
+            "inner",
+            "health: { path: /, interval: 500ms, timeout: 20s }, ",
+            inner,
+            "unhealthy",
+            &["it listens on 127.0.0.1:8000 only", "0.0.0.0"],
+        ),
+    ];
+    let Some(host) = host() else { return };
+    std::thread::scope(|scope| {
+        for (name, main, then, state, texts) in cases {
+            let host = &host;
+            scope.spawn(move || {
+                let cli = host.cli();
+                let app = breakable(name, main, then);
+                cli.ok(["up", app.path(), "--yes"]);
+                host.docker.exec(name, "main", &["touch", "/state/broken"]);
+                // Its process ends, and the engine starts it again.
+                let end = "kill -TERM $(pgrep -f '[h]ttp.server')";
+                host.docker.exec(name, "main", &["sh", "-c", end]);
+                wait_for(&format!("{name} to be {state}"), 60, || {
+                    let status = cli.status(name);
+                    (status["containers"][0]["state"] == *state).then_some(())
+                });
+                wait_for(&format!("why {name} is {state}"), 60, || {
+                    let told = cli.ok(["status", name]).stdout;
+                    texts.iter().all(|text| told.contains(text)).then_some(())
+                });
+            });
+        }
+    });
 }
 
 #[test]
@@ -148,15 +236,21 @@ fn a_volume_that_cannot_be_removed_is_not_asked_about() {
 
 #[test]
 fn an_image_that_is_nowhere_is_told_before_a_build_ends() {
-    // Nothing listens there.
+    // A registry that takes connections and says nothing.
+    let registry = TcpListener::bind("127.0.0.1:0").unwrap();
+    let image = format!("{}/redis:7", registry.local_addr().unwrap());
     let app = App::tiny(
         "tiny",
-        "services:\n  - redis:\n      image: localhost:1/redis:7\n",
+        &format!("services:\n  - redis:\n      image: {image}\n"),
     );
-    app.write("Dockerfile", "FROM doprax-test/nginx:1.22\nRUN sleep 60\n");
+    app.write(
+        "Dockerfile",
+        "FROM doprax-test/nginx:1.22\nRUN echo it is being built; sleep 86399\n",
+    );
     let Some(host) = host() else { return };
-    let up = host.cli().command(["up", app.path(), "--yes"]).within(40);
-    up.run()
-        .ended_with(1)
-        .says(&["localhost:1/redis:7", "error:"]);
+    let mut up = host.cli().command(["up", app.path(), "--yes"]).spawn();
+    up.wait_for("it is being built", 60);
+    // It goes while the build is under way, which by itself would not end.
+    drop(registry);
+    up.end(40).ended_with(1).says(&[&image, "error:"]);
 }
