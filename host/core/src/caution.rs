@@ -153,7 +153,7 @@ fn is_first(container: &Container, name: &str) -> bool {
 fn other_version(before: &Container, after: &Container, volume: &VolumeName) -> Option<String> {
     let (old, new) = (before.image.reference(), after.image.reference());
     if old == new {
-        return None;
+        return other_image(before, after, volume);
     }
     let ((old_image, old_tag), (new_image, new_tag)) = (name_and_tag(old), name_and_tag(new));
     if old_image != new_image {
@@ -163,7 +163,7 @@ fn other_version(before: &Container, after: &Container, volume: &VolumeName) -> 
         ));
     }
     if old_tag == new_tag {
-        return None;
+        return other_image(before, after, volume);
     }
     let (Some(old), Some(new)) = (version(old_tag), version(new_tag)) else {
         return Some(format!(
@@ -186,6 +186,26 @@ fn other_version(before: &Container, after: &Container, volume: &VolumeName) -> 
         )),
         _ => None,
     }
+}
+
+/// The same tag that means another image by now. One with a version in it moves within that
+/// version; of others nobody can say how far.
+fn other_image(before: &Container, after: &Container, volume: &VolumeName) -> Option<String> {
+    let (_, tag) = name_and_tag(after.image.reference());
+    let (old, new) = (before.identity.as_ref()?, after.identity.as_ref()?);
+    let is_same = old.id == new.id || (old.digest.is_some() && old.digest == new.digest);
+    if is_same || version(tag).is_some() {
+        return None;
+    }
+    let other = match after.image.reference().contains('@') {
+        true => "runs another image".to_owned(),
+        false => format!("runs another image by the same tag {tag}"),
+    };
+    Some(format!(
+        "{other} on the data in volume {volume}; whether that is another major version, \
+         nothing here says: make sure that it can read the data, and make a copy first. A tag \
+         such as 8.4 stays within its version"
+    ))
 }
 
 /// The last part of an image's name, and its tag, without the digest.

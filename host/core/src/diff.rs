@@ -5,7 +5,7 @@
 //! before it gets into a [`Diff`].
 
 use crate::blueprint::{Blueprint, Front, Note};
-use crate::caution::cautions;
+use crate::caution;
 use crate::domain::Domains;
 use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
@@ -227,9 +227,7 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
     };
     let mut notes = next.notes.clone();
     if let Some(previous) = previous {
-        let made = next.volumes.iter();
-        let made = made.filter(|volume| !touched.volumes.contains(*volume));
-        notes.extend(cautions(previous, next, &made.collect()));
+        notes.extend(cautions(previous, next, plan));
     }
     Diff {
         app: next.app.clone(),
@@ -250,6 +248,15 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
         kept: Vec::new(),
         dropped: Vec::new(),
     }
+}
+
+/// What a person should know before `next` goes on with the data that `before` made; the
+/// app may have been removed in between.
+pub fn cautions(before: &Blueprint, next: &Blueprint, plan: &Plan) -> Vec<Note> {
+    let touched = Touched::new(plan);
+    let made = next.volumes.iter();
+    let made = made.filter(|volume| !touched.volumes.contains(*volume));
+    caution::cautions(before, next, &made.collect())
 }
 
 fn drain(previous: Option<&Blueprint>, next: &Blueprint) -> Option<DrainDiff> {

@@ -89,6 +89,8 @@ pub struct Remembered<'a> {
     pub reloads: &'a BTreeSet<ServiceName>,
     /// Volumes that were made for a release.
     pub made: &'a BTreeSet<VolumeName>,
+    /// What the app ran that was removed and left volumes behind, if it had this name.
+    pub left: Option<&'a Blueprint>,
 }
 
 /// What a deploy would do.
@@ -143,6 +145,9 @@ pub fn propose(
     let mut diff = diff::diff(previous, &next, &plan)
         .with_merge(merged)
         .with_owed(remembered.reloads, &plan);
+    if let (None, Some(left)) = (previous, remembered.left) {
+        diff.notes.extend(diff::cautions(left, &next, &plan));
+    }
     let is_same = previous == Some(&next)
         && remembered.manifest == Some(&inputs.understood.manifest.spec)
         && remembered.stopped.is_empty();

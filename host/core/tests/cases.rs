@@ -10,7 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use doprax_core::assemble::{MainPorts, SourceFile};
-use doprax_core::blueprint::{Blueprint, Note, sha256_hex};
+use doprax_core::blueprint::{Blueprint, ImageIdentity, Note, sha256_hex};
 use doprax_core::diagnostic::{self, Diagnostic};
 use doprax_core::diff;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
@@ -58,6 +58,10 @@ struct World {
     reloads: BTreeSet<ServiceName>,
     /// Volumes of what ran before that are gone.
     gone_volumes: BTreeSet<VolumeName>,
+    /// References that meant another image when what ran before was deployed.
+    moved_images: BTreeSet<String>,
+    /// Whether what ran before was removed, and only its volumes are left.
+    was_removed: bool,
     /// Whether the engine can limit disks.
     disk_limit: bool,
     /// Whether the app is removed.
@@ -94,6 +98,8 @@ impl Default for World {
             stopped: BTreeSet::new(),
             reloads: BTreeSet::new(),
             gone_volumes: BTreeSet::new(),
+            moved_images: BTreeSet::new(),
+            was_removed: false,
             disk_limit: false,
             removal: false,
         }
@@ -132,6 +138,7 @@ fn outcome(folder: &Path) -> String {
     let previous = current.as_ref().map(|manifest| {
         let before = World {
             images: world.images.clone(),
+            moved_images: world.moved_images.clone(),
             ..World::default()
         };
         let understood = understood(manifest.clone(), None, None, &before).unwrap();
@@ -157,7 +164,7 @@ fn outcome(folder: &Path) -> String {
         Ok(next) => next,
         Err(errors) => return errors.iter().map(|error| format!("{error}\n")).collect(),
     };
-    let observed = observed(previous, &next, &world);
+    let mut observed = observed(previous, &next, &world);
     if world.removal {
         let removal = proposal::removal(&next.app, previous, &observed, Vec::new());
         return format!("{}\n{}", removal.diff.render(false), steps(&removal.plan));
@@ -174,7 +181,16 @@ fn outcome(folder: &Path) -> String {
         let diff = diff::diff(previous, &next, &plan).render(false);
         return format!("{diff}\n{}", steps(&plan));
     }
+    let (previous, left) = match world.was_removed {
+        true => (None, previous),
+        false => (previous, None),
+    };
+    if world.was_removed {
+        observed.containers.clear();
+        observed.network = None;
+    }
     let remembered = Remembered {
+        left,
         manifest: base.as_ref(),
         stopped: &world.stopped,
         reloads: &world.reloads,
@@ -192,7 +208,7 @@ fn outcome(folder: &Path) -> String {
         digest,
         ..
     } = propose(&observed, Vec::new());
-    assert_eq!(blueprint, next);
+    assert!(world.was_removed || blueprint == next);
     // The same world is the same digest, whatever was said on the way; another is not.
     let note = Note {
         service: None,
@@ -280,6 +296,18 @@ fn understood(
     understood
 }
 
+/// Which image the references that mean another by now meant before, or mean.
+fn identities(world: &World, now: bool) -> BTreeMap<String, ImageIdentity> {
+    let id = if now { "sha256:new" } else { "sha256:old" };
+    let identity = ImageIdentity {
+        id: id.to_owned(),
+        digest: None,
+        adopted: false,
+    };
+    let moved = world.moved_images.iter();
+    moved.map(|name| (name.clone(), identity.clone())).collect()
+}
+
 /// What `make` makes of a case.
 fn proposed<T>(
     understood: &Understood,
@@ -324,6 +352,7 @@ fn proposed<T>(
             present: observed.images.clone(),
             ports: world.images.clone(),
             main,
+            identities: identities(world, previous.is_some()),
             ..Images::default()
         },
         keeps_images: false,

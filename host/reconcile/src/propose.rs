@@ -70,11 +70,13 @@ impl Host {
         };
         let (none, no_volume) = (BTreeSet::new(), BTreeSet::new());
         let record = record.as_ref();
+        let left = self.store().remains(app).await?;
         let remembered = Remembered {
             manifest: record.and_then(|record| record.manifest.as_ref()),
             stopped: record.map_or(&none, |record| &record.stopped),
             reloads: record.map_or(&none, |record| &record.reloads),
             made: record.map_or(&no_volume, |record| &record.made_volumes),
+            left: left.as_ref(),
         };
         let gathered = self.gather(&understood, request).await?;
         let inputs = self.inputs(&understood, request, &around, &gathered);

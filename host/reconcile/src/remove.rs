@@ -6,7 +6,7 @@ use crate::journal::RunningOperation;
 use crate::report::{Event, Proposal};
 use crate::request::SecretsOnRemoval;
 use crate::{Error, Host};
-use doprax_core::blueprint::Note;
+use doprax_core::blueprint::{Blueprint, Note};
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_core::release::Kept;
@@ -84,10 +84,11 @@ impl Host {
             .await?;
         self.guard_networks(&self.engine().observe_all().await?)
             .await;
-        self.store().remove_app(app).await?;
+        let kept = keeps_secrets(secrets, &observed);
+        let left = self.left_of(app, blueprint, &observed, kept).await?;
+        self.store().remove_app(app, left.as_ref()).await?;
         self.forget_failed_logs(app).await;
         self.renew_wishes().await?;
-        let kept = keeps_secrets(secrets, &observed);
         let names = self.secrets(app).await?.into_keys().collect();
         if !kept {
             self.store().forget_secrets(app).await?;
@@ -102,6 +103,29 @@ impl Host {
             tracing::warn!(%error, "source archives were not removed");
         }
         Ok(())
+    }
+
+    /// What the data in the volumes that an app leaves was made with: what it ran, or, if no
+    /// deploy has succeeded since it was last removed, what it ran then.
+    async fn left_of(
+        &self,
+        app: &AppName,
+        ran: Option<Blueprint>,
+        observed: &Observed,
+        secrets_kept: bool,
+    ) -> Result<Option<Blueprint>, Error> {
+        if observed.volumes.is_empty() {
+            return Ok(None);
+        }
+        let mut left = match ran {
+            Some(ran) => Some(ran),
+            None => self.store().remains(app).await?,
+        };
+        if let (Some(left), false) = (&mut left, secrets_kept) {
+            // Others will be counted from the beginning again.
+            left.revisions.clear();
+        }
+        Ok(left)
     }
 }
 

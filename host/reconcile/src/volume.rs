@@ -146,6 +146,7 @@ impl Host {
         self.store().forget_volume(app, volume).await?;
         if observed.volumes.iter().all(|found| found == volume) {
             self.store().forget_secrets(app).await?;
+            self.store().forget_remains(app).await?;
         }
         Ok(())
     }

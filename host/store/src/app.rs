@@ -5,6 +5,7 @@ use crate::error::doing;
 use crate::release::{Release, manifest_purpose, spec_purpose};
 use crate::write::Statement;
 use crate::{Error, Store};
+use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::neighbour::Neighbours;
 use doprax_core::spec::AppSpec;
@@ -159,9 +160,11 @@ impl Store {
         self.change("remember a new app", query).await
     }
 
-    /// Forgets an app and its releases. Its secrets stay, see [`Store::forget_secrets`].
-    pub async fn remove_app(&self, name: &AppName) -> Result<(), Error> {
+    /// Forgets an app and its releases; of what it ran, `left` is remembered, see
+    /// [`Store::remains`]. Its secrets stay, see [`Store::forget_secrets`].
+    pub async fn remove_app(&self, name: &AppName, left: Option<&Blueprint>) -> Result<(), Error> {
         let mut write = self.write("forget an app").await?;
+        write.run(self.remember_remains(name, left)).await?;
         for statement in [
             "DELETE FROM releases WHERE app = ?",
             "DELETE FROM builds WHERE app = ?",

@@ -13,6 +13,7 @@ mod faults;
 mod format;
 mod operation;
 mod release;
+mod remains;
 mod seal;
 mod secret;
 mod sources;

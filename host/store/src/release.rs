@@ -174,6 +174,7 @@ impl Store {
                 .bind(volume.as_str());
             write.run(made).await?;
         }
+        write.run(self.remember_remains(app, None)).await?;
         write.commit().await?;
         Ok(number as u64)
     }

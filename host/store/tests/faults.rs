@@ -33,7 +33,7 @@ const INSIDE: &str = "DOPRAX_STORE_FAULTS";
 const LARGE: usize = 10_000;
 
 /// The operations of the store that write, in an order in which each changes something.
-const OPERATIONS: [&str; 25] = [
+const OPERATIONS: [&str; 26] = [
     "add_app",
     "claim_domains",
     "set_verified",
@@ -58,6 +58,7 @@ const OPERATIONS: [&str; 25] = [
     "set_vault_value",
     "remove_vault_value",
     "remove_app",
+    "forget_remains",
     "forget_secrets",
 ];
 
@@ -182,7 +183,8 @@ async fn carry_out(store: &Store, operation: &str) -> Result<(), Error> {
         }
         "set_vault_value" => store.set_vault_value("key", "a", &[7; LARGE]).await,
         "remove_vault_value" => store.remove_vault_value("key", "a").await,
-        "remove_app" => store.remove_app(&app).await,
+        "remove_app" => store.remove_app(&app, Some(&deployed(&app).1)).await,
+        "forget_remains" => store.forget_remains(&app).await,
         "forget_secrets" => store.forget_secrets(&app).await,
         other => panic!("{other} is no operation"),
     }

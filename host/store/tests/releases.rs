@@ -283,7 +283,7 @@ async fn deploys_that_failed_are_listed_and_bounded() {
     stage.retire(3).await;
     assert_eq!(left().await, ["op-5", "op-4", "op-3"]);
     // An app that is not remembered has none, and they go with it.
-    stage.store.remove_app(&stage.app).await.unwrap();
+    stage.store.remove_app(&stage.app, None).await.unwrap();
     assert!(left().await.is_empty());
     add("op-6", 20).await;
     assert!(left().await.is_empty());

@@ -6,7 +6,7 @@
     reason = "a test fails where it finds what it did not expect"
 )]
 
-use doprax_core::blueprint::{Blueprint, Front};
+use doprax_core::blueprint::{Blueprint, Front, Note};
 use doprax_core::domain::{Domain, Domains, host_names};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
@@ -182,9 +182,46 @@ async fn an_app_and_its_release_are_there_after_opening_again() {
     assert_eq!((release.number, release.blueprint), (2, blueprint()));
     assert!(!files_hold(folder.path(), LITERAL));
 
-    store.remove_app(&shop()).await.unwrap();
+    store.remove_app(&shop(), None).await.unwrap();
     assert_eq!(store.app(&shop()).await.unwrap(), None);
     assert!(store.subnets().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_removed_app_ran_is_known_until_it_is_deployed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let add = async || {
+        let subnet = "10.200.0.0/23".parse().unwrap();
+        store.add_app(&shop(), subnet).await.unwrap();
+    };
+    let mut left = blueprint();
+    left.notes.push(Note {
+        service: None,
+        text: LITERAL.to_owned(),
+    });
+    add().await;
+    assert_eq!(store.remains(&shop()).await.unwrap(), None);
+    store.remove_app(&shop(), Some(&left)).await.unwrap();
+    assert_eq!(store.remains(&shop()).await.unwrap(), Some(left.clone()));
+    let other = AppName::new("other").unwrap();
+    assert_eq!(store.remains(&other).await.unwrap(), None);
+    assert!(!files_hold(folder.path(), LITERAL));
+
+    // A deploy that has not succeeded made no data.
+    add().await;
+    assert_eq!(store.remains(&shop()).await.unwrap(), Some(left.clone()));
+    release(&store).await;
+    assert_eq!(store.remains(&shop()).await.unwrap(), None);
+
+    for forgotten in [false, true] {
+        store.remove_app(&shop(), Some(&left)).await.unwrap();
+        match forgotten {
+            true => store.forget_remains(&shop()).await.unwrap(),
+            false => store.remove_app(&shop(), None).await.unwrap(),
+        }
+        assert_eq!(store.remains(&shop()).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]
@@ -231,7 +268,7 @@ async fn secrets_keep_their_values_and_count_their_changes() {
         .unwrap();
     store.forget_secrets(&shop()).await.unwrap();
     assert_eq!(store.secrets(&shop()).await.unwrap().len(), 2);
-    store.remove_app(&shop()).await.unwrap();
+    store.remove_app(&shop(), None).await.unwrap();
     assert_eq!(store.secrets(&shop()).await.unwrap().len(), 2);
     assert!(!files_hold(folder.path(), VALUE));
     store.forget_secrets(&shop()).await.unwrap();
@@ -616,7 +653,7 @@ async fn a_domain_belongs_to_one_app() {
     assert_eq!(found[1].verified_ms, None);
     store.remove_domain(&shop(), "b.com").await.unwrap();
     assert_eq!(listed().await.len(), 2);
-    store.remove_app(&shop()).await.unwrap();
+    store.remove_app(&shop(), None).await.unwrap();
     assert!(listed().await.is_empty());
 }
 

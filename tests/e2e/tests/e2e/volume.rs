@@ -1,6 +1,6 @@
 //! Volumes: named as people name them, shared, and never removed unasked.
 
-use crate::host;
+use crate::{deployed, host};
 use doprax_e2e::{App, Docker, wait_for};
 
 #[test]
@@ -187,4 +187,41 @@ fn a_volume_that_is_gone_is_not_replaced_by_an_empty_one() {
         "main:\n  volumes:\n    - { name: notes, mount: /srv/notes }\n",
     );
     cli.ok(["up", app.path(), "--yes"]);
+}
+
+#[test]
+fn the_plan_tells_of_the_data_that_a_removed_app_left() {
+    let manifest = |image: &str, password: &str| {
+        format!(
+            "services:\n  - redis:\n      image: doprax-test/redis:{image}\n      envs:\n        \
+             - REDIS_PASSWORD: {password}\n          type: password\n      volumes:\n        \
+             - {{ name: data, mount: /data }}\n"
+        )
+    };
+    let app = App::tiny("tiny", &manifest("7", "random_1"));
+    let Some(host) = deployed(&app) else { return };
+    let cli = host.cli();
+    let plan = || cli.ok(["plan", app.path()]);
+    let changes = "REDIS_PASSWORD changes, and volume data has data";
+    cli.ok(["remove", "tiny", "--yes"]);
+    plan()
+        .says(&["first deploy"])
+        .says_none(&["volume data has data"]);
+    app.write("doprax.yaml", manifest("7", "another-one"));
+    plan().says(&["first deploy", changes]);
+    app.write("doprax.yaml", manifest("6", "random_1"));
+    plan()
+        .says(&["goes back from 7 to 6 on the data in volume data"])
+        .says_none(&[changes]);
+
+    // A deploy that fails changes nothing of that.
+    cli.fails(1, ["up", app.path(), "--yes"]);
+    plan().says(&["goes back from 7 to 6"]);
+    cli.ok(["remove", "tiny", "--yes", "--forget-secrets"]);
+    app.write("doprax.yaml", manifest("7", "random_1"));
+    plan().says(&[changes]);
+
+    cli.ok(["volume", "remove", "tiny", "data", "--yes"]);
+    app.write("doprax.yaml", manifest("6", "random_1"));
+    plan().says_none(&["on the data in", "has data"]);
 }
