@@ -64,6 +64,35 @@ fn what_was_killed_runs_again_at_once() {
     host.site("tiny").wait_until_ok("/", 4);
 }
 
+#[test]
+fn what_docker_update_changed_is_put_right_at_once() {
+    let manifest = format!("main:\n  resources: {{ memory: 128MiB }}\n{WITH_REDIS}");
+    let app = App::tiny("tiny", &manifest);
+    let Some(host) = deployed(&app) else { return };
+    let ids = host.docker.ids("tiny");
+    let limits = |service: &str| {
+        let found = &host.docker.inspect("tiny", service)["HostConfig"];
+        (
+            found["Memory"].clone(),
+            found["RestartPolicy"]["Name"].clone(),
+        )
+    };
+    for (service, change) in [
+        ("main", ["--memory=96m", "--memory-swap=96m"]),
+        ("redis", ["--restart=no", "--cpu-shares=512"]),
+        ("main", ["--restart=no", "--cpu-shares=512"]),
+    ] {
+        let before = limits(service);
+        let container = host.docker.container("tiny", service);
+        let update = [&["update"][..], &change, &[&container]].concat();
+        host.docker.run(&update);
+        wait_for("what the release has", 4, || {
+            (limits(service) == before).then_some(())
+        });
+    }
+    assert_eq!(host.docker.ids("tiny"), ids);
+}
+
 /// Makes a network of somebody else's with the app's subnet, in the place of the app's.
 fn take_subnet(host: &Host, subnet: &str) {
     let docker = &host.docker;
@@ -97,7 +126,13 @@ fn an_app_whose_subnet_is_taken_moves_to_another() {
     // The first deploy failed, and left only the choice.
     cli.fails(1, ["up", app.path(), "--yes"]);
     let first = subnet();
+    let doctor = || cli.command(["doctor"]).run();
+    doctor().says_none(&["overlaps"]);
     take_subnet(&host, &first);
+    doctor().says(&[
+        &format!("the subnet {first} of tiny overlaps"),
+        "doprax start tiny",
+    ]);
     app.write("Dockerfile", "FROM doprax-test/nginx:1.22\n");
     cli.ok(["up", app.path(), "--yes"]);
     let second = subnet();

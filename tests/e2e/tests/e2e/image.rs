@@ -1,7 +1,7 @@
 //! Images that become others under the same name.
 
 use crate::host;
-use doprax_e2e::{App, Docker};
+use doprax_e2e::{App, Docker, Registry};
 
 /// A tag of this test's own that is moved by hand. It goes with the instance's objects.
 struct Tag<'a> {
@@ -111,4 +111,87 @@ fn a_patched_base_arrives_with_the_next_up_and_build_builds_again() {
     up(&["--build", "--no-cache"]);
     assert_ne!(built(), second);
     up(&[]).says(&["nothing to do"]);
+}
+
+/// The label that tells which image of a registry a container runs.
+fn moved(docker: &Docker, service: &str) -> String {
+    let labels = &docker.inspect("tiny", service)["Config"]["Labels"];
+    labels["moved"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_a_registry_has_under_the_same_tag_arrives_with_pull_and_only_then() {
+    let Some(host) = host() else { return };
+    let Some(registry) = Registry::start(host.setup.port + 1) else {
+        return;
+    };
+    let (cli, docker) = (host.cli(), &host.docker);
+    let reference = registry.reference("sleeper:1");
+    let manifest = |image: &str| {
+        format!("services:\n  - container:\n      name: sleeper\n      image: {image}\n")
+    };
+    let app = App::tiny("tiny", &manifest(&reference));
+    let up = |options: &[&str]| cli.ok([&["up", app.path(), "--yes"], options].concat());
+
+    let first = registry.push(docker, &reference, "first");
+    up(&[]);
+    assert_eq!(moved(docker, "sleeper"), "first");
+    let second = registry.push(docker, &reference, "second");
+    assert_ne!(first, second);
+
+    // Without being told to nobody asks the registry.
+    let before = docker.ids("tiny");
+    up(&[]).says(&["nothing to do"]);
+    cli.ok(["restart", "tiny", "sleeper"]);
+    assert_eq!(docker.ids("tiny"), before);
+    let short = |digest: &str| digest[..19].to_owned();
+    cli.ok(["plan", app.path(), "--pull"])
+        .says(&["sleeper", &short(&first), &short(&second)]);
+    assert_eq!(docker.ids("tiny"), before, "a plan changes nothing");
+    up(&["--pull"]).says(&[&short(&first), &short(&second)]);
+    assert_eq!(moved(docker, "sleeper"), "second");
+    for options in [&[][..], &["--pull"]] {
+        up(options).says(&["nothing to do"]);
+    }
+
+    // What is named by its digest does not move.
+    let pinned = format!("{}@{first}", registry.reference("sleeper"));
+    app.write("doprax.yaml", manifest(&pinned));
+    up(&[]);
+    assert_eq!(moved(docker, "sleeper"), "first");
+    up(&["--pull"]).says(&["nothing to do"]);
+
+    // One that is away holds nobody up: what the engine has counts.
+    app.write("doprax.yaml", manifest(&reference));
+    drop(registry);
+    up(&["--pull"]).says(&[&reference, "the image that the engine has counts"]);
+    assert_eq!(moved(docker, "sleeper"), "second");
+    for digest in [first, second] {
+        let image = format!("{}@{digest}", reference.trim_end_matches(":1"));
+        docker.attempt(&["image", "rm", "--force", &image]);
+    }
+    docker.attempt(&["image", "rm", "--force", &reference]);
+}
+
+#[test]
+fn a_base_that_was_patched_in_its_registry_arrives_with_pull() {
+    let Some(host) = host() else { return };
+    let Some(registry) = Registry::start(host.setup.port + 1) else {
+        return;
+    };
+    let (cli, docker) = (host.cli(), &host.docker);
+    let base = registry.reference("base:1");
+    let app = App::empty("tiny");
+    app.write("doprax.yaml", "main: { port: none }\n");
+    app.write("Dockerfile", format!("FROM {base}\nENV A=1\n"));
+    let up = |options: &[&str]| cli.ok([&["up", app.path(), "--yes"], options].concat());
+    registry.push(docker, &base, "first");
+    up(&[]);
+    assert_eq!(moved(docker, "main"), "first");
+    registry.push(docker, &base, "second");
+    up(&[]).says(&["nothing to do"]);
+    up(&["--pull"]).says(&["main", "is built again", &base]);
+    assert_eq!(moved(docker, "main"), "second");
+    up(&["--pull"]).says(&["nothing to do"]);
+    docker.attempt(&["image", "rm", "--force", &base]);
 }

@@ -10,6 +10,7 @@ mod build;
 mod cause;
 mod confirm;
 mod crash;
+mod doctor;
 mod domain;
 mod drift;
 mod events;

@@ -1,7 +1,8 @@
 //! What was changed by hand, against what doprax.yaml says.
 
-use crate::deployed;
+use crate::{deployed, host};
 use doprax_e2e::App;
+use std::process::Command;
 
 #[test]
 fn what_was_set_by_hand_stays_until_the_manifest_changes_it() {
@@ -151,4 +152,46 @@ fn values_from_a_file_go_after_the_environment() {
         .cli()
         .fails(1, ["plan", app.path(), "--env-file", "/dev/zero"]);
     refused.says(&["/dev/zero", "larger"]);
+}
+
+#[test]
+fn an_app_knows_the_commit_that_its_folder_is_at() {
+    let app = App::tiny(
+        "tiny",
+        "main:\n  envs:\n    - COMMIT: at ${release.commit}\n",
+    );
+    let git = |arguments: &[&str]| {
+        let ran = Command::new("git")
+            .args([
+                "-C",
+                app.path(),
+                "-c",
+                "user.name=a",
+                "-c",
+                "user.email=a@b.c",
+            ])
+            .args(arguments)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "git {arguments:?}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    };
+    let Some(host) = host() else { return };
+    let deployed = || {
+        host.cli().ok(["up", app.path(), "--yes"]);
+        let asked = host.cli().ok(["shell", "tiny", "--", "printenv", "COMMIT"]);
+        asked.stdout.trim().to_owned()
+    };
+    assert_eq!(deployed(), "at", "the folder is at none");
+    git(&["init", "--quiet"]);
+    for message in ["one", "two"] {
+        git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        let commit = git(&["rev-parse", "HEAD"]);
+        assert_eq!(deployed(), format!("at {commit}"));
+    }
+    host.cli()
+        .ok(["up", app.path(), "--yes"])
+        .says(&["nothing to do"]);
 }
