@@ -58,6 +58,17 @@ async fn an_app_that_does_not_serve_says_its_name_and_state() {
             .unwrap()
             .contains("It ends soon after each start.")
     );
+
+    // One without a port may run or crash: its page does not say.
+    rig.ingress.publish(routes(Target::Nowhere));
+    let worker = rig.get("shop.localhost", "/", JSON).await;
+    let body: serde_json::Value =
+        serde_json::from_str(worker.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(
+        (&body["status"], &body["app"]),
+        (&404.into(), &"shop".into())
+    );
+    assert_eq!(body.get("state"), None, "{body}");
     assert!(!failed.contains("retry-after"), "{failed}");
 }
 

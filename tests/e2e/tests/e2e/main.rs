@@ -1,8 +1,9 @@
 //! Doprax's binary from end to end: a real engine, real services, the command line and
 //! the ingress as their users meet them.
 //!
-//! Without `DOPRAX_TEST_ENGINE` the tests that need an engine say so and pass. `tests/run`
-//! sets it, brings the images and builds the binary.
+//! Without `DOPRAX_TEST_ENGINE` the tests that need an engine say so and pass; with
+//! `DOPRAX_TEST_ALL=1` they fail. `tests/run` sets both, brings the images and builds the
+//! binary.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 #![allow(clippy::print_stderr, reason = "says what is skipped")]
 
