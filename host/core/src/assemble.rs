@@ -89,6 +89,9 @@ pub enum MainPorts {
     /// base image may expose more. If it is empty, the blueprint is good for showing
     /// only: main's port is absent, and the front's is 0 where main is the front.
     Unbuilt(Vec<u16>),
+    /// The image is not built yet, and the Dockerfile does not say; what the image of the
+    /// current release exposes, which is taken to stay so until it is known better.
+    Expected(Vec<u16>),
 }
 
 /// A file of the source.

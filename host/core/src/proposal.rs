@@ -263,7 +263,10 @@ fn numbered(inputs: &Inputs<'_>, release: u64) -> Result<Blueprint, Vec<assemble
 /// The ports that main exposes; `written` are those of the Dockerfile.
 fn main_ports(images: &Images, written: Vec<u16>) -> MainPorts {
     let Some(main) = &images.main else {
-        return MainPorts::Unbuilt(written);
+        return match &images.ports_before {
+            Some(before) if written.is_empty() => MainPorts::Expected(before.clone()),
+            _ => MainPorts::Unbuilt(written),
+        };
     };
     // What the base image exposes does not count beside the Dockerfile's own ports, which
     // were shown before the build.

@@ -324,6 +324,7 @@ fn proposed<T>(
     };
     let (main, dockerfile) = match &world.main_ports {
         MainPorts::Known(ports) => (Some(main(ports)), "FROM scratch".to_owned()),
+        MainPorts::Expected(_) => (None, "FROM scratch".to_owned()),
         MainPorts::Unbuilt(ports) => {
             let ports = ports
                 .iter()
@@ -353,6 +354,10 @@ fn proposed<T>(
             ports: world.images.clone(),
             main,
             identities: identities(world, previous.is_some()),
+            ports_before: match &world.main_ports {
+                MainPorts::Expected(ports) => Some(ports.clone()),
+                _ => None,
+            },
             ..Images::default()
         },
         keeps_images: false,

@@ -58,7 +58,8 @@ impl Host {
             _ => self.free_subnet(&[]).await?,
         };
         self.without_retiring(app, subnet, &mut observed);
-        let images = self.images(&understood, request).await?;
+        let mut images = self.images(&understood, request).await?;
+        images.ports_before = self.ports_before(record.as_ref(), &images).await?;
         let fresh = self.fresh(&understood, request, &images).await?;
         let needs_build = images.needs_build(&fresh);
         let around = Around {
@@ -313,6 +314,27 @@ impl Host {
             (reference, image)
         });
         Ok(Images::new(services.into_iter().flatten().collect(), main))
+    }
+
+    /// The ports that main's image of the current release exposes, where its next one is not
+    /// there yet and the engine still has it.
+    async fn ports_before(
+        &self,
+        record: Option<&AppRecord>,
+        images: &Images,
+    ) -> Result<Option<Vec<u16>>, Error> {
+        let release = record.and_then(|record| record.release.as_ref());
+        let container = release.and_then(|release| {
+            let containers = &release.blueprint.containers;
+            containers.get(&ServiceName::main())
+        });
+        let Some(container) = container.filter(|_| images.main.is_none()) else {
+            return Ok(None);
+        };
+        let known = container.identity.as_ref();
+        let name = known.map_or(container.image.reference(), |known| known.id.as_str());
+        let facts = self.engine().image(name).await?;
+        Ok(facts.map(|facts| facts.ports))
     }
 
     /// The image of a build and its reference, if the engine still has it.

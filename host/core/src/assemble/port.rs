@@ -42,6 +42,7 @@ pub(super) fn main(spec: &AppSpec, ports: &MainPorts) -> Ports {
     let (exposed, by, pending) = match ports {
         MainPorts::Known(ports) => (ports, "the image", false),
         MainPorts::Unbuilt(ports) => (ports, "the Dockerfile", true),
+        MainPorts::Expected(ports) => (ports, "the image before", true),
     };
     let wanted = spec.main.port.and_then(PortSpec::number);
     let chosen = wanted.or_else(|| best(exposed));

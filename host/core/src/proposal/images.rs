@@ -41,6 +41,8 @@ pub struct Images {
     pub identities: BTreeMap<String, ImageIdentity>,
     /// Main's image, if its source was built.
     pub main: Option<MainImage>,
+    /// TCP ports that main's image of the current release exposes, if that was looked for.
+    pub ports_before: Option<Vec<u16>>,
 }
 
 /// What a deploy gets anew although the engine has an image of its reference.

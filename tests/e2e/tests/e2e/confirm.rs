@@ -70,3 +70,17 @@ fn a_change_while_a_deploy_waits_for_its_turn_ends_it() {
     assert_eq!(up.end(), 1);
     assert_eq!(cli.status("tiny")["release"], 2);
 }
+
+#[test]
+fn a_plan_shows_only_what_is_known_to_change() {
+    // The port is the base image's: the Dockerfile does not tell it.
+    let app = App::tiny("tiny", "app: tiny\n");
+    let Some(host) = deployed(&app) else { return };
+    app.write("index.html", "second\n");
+    let cli = host.cli();
+    let plan = cli.ok(["plan", app.path()]);
+    plan.says(&["a new copy runs beside the old one", "~ image"])
+        .says_none(&["port", "ready  ", "front", "once it is built"]);
+    cli.ok(["up", app.path(), "--yes"]);
+    host.site("tiny").get("/").with_status(200);
+}
