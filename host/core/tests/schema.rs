@@ -79,9 +79,10 @@ fn accepts_what_the_manifest_accepts() {
 #[test]
 fn refuses_what_the_manifest_refuses() {
     /// What needs more than one part of the file to see, or is no value in JSON.
-    const BEYOND_A_SCHEMA: [&str; 6] = [
+    const BEYOND_A_SCHEMA: [&str; 7] = [
         "duplicate-services.yaml",
         "duplicate-variable.yaml",
+        "health-without-a-port.yaml",
         "interval-longer-than-timeout.yaml",
         "unknown-front.yaml",
         "domains.yaml",
