@@ -127,6 +127,15 @@ impl Docker {
         names
     }
 
+    /// The ids of an app's own images, each once however many names it has.
+    pub fn images(&self, app: &str) -> Vec<String> {
+        let ids = self.list("image", app, "{{.ID}}");
+        let mut ids: Vec<String> = ids.lines().map(str::to_owned).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
     fn list(&self, kind: &str, app: &str, format: &str) -> String {
         let instance = format!("label=doprax.instance={}", self.instance);
         let app = format!("label=doprax.app={app}");

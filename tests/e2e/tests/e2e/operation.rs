@@ -137,7 +137,7 @@ fn a_failed_deploy_leaves_neither_image_nor_archive() {
     // A copy that a failed deploy made may be ending still.
     let left = |expected: (usize, usize)| {
         doprax_e2e::wait_for(&format!("{expected:?} images and archives"), 20, || {
-            let found = (host.docker.names("image", "tiny").len(), sources(&host));
+            let found = (host.docker.images("tiny").len(), sources(&host));
             (found == expected).then_some(())
         });
     };
