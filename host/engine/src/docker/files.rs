@@ -127,14 +127,16 @@ fn over_folder(failure: Failure, files: &[(String, FileBytes)]) -> Failure {
     if !message.contains("cannot overwrite directory") {
         return failure;
     }
-    // The engine names the path as its machine has it.
-    let named = |file: &FileBytes| message.contains(&format!("{}\"", file.path));
-    let mut paths = files.iter().map(|(_, file)| file);
-    match paths.find(|file| named(file)).or(match files {
-        [(_, only)] => Some(only),
+    // Docker 20.10 names the path as its machine has it, 28.5 the last name alone.
+    let named = |(name, file): &&(String, FileBytes)| {
+        let ends = [format!("{}\"", file.path), format!("\"{name}\"")];
+        ends.iter().any(|end| message.contains(end))
+    };
+    match files.iter().find(named).or(match files {
+        [only] => Some(only),
         _ => None,
     }) {
-        Some(file) => Failure::other(OverFolder {
+        Some((_, file)) => Failure::other(OverFolder {
             path: file.path.clone(),
         }),
         None => failure,
