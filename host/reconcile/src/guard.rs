@@ -1,11 +1,17 @@
-//! What apps' containers cannot reach: the services of the machine itself, and the
-//! addresses at which clouds tell a machine its credentials.
+//! What apps' containers cannot reach: the services of the machine itself, the addresses at
+//! which clouds tell a machine its credentials, and the containers of other apps.
 //!
-//! The rules are in a chain of iptables that belongs to this host alone, for the subnets
+//! The rules are in chains of iptables that belong to this host alone, for the subnets
 //! of its apps' networks. They stay when the host ends, as apps do, and go with the last
 //! network. Left open: answers to what the machine asked, DNS, and the host's own ingress,
 //! so that apps reach each other by their domains. Where a cloud answers DNS at such an
 //! address, DNS goes there if the machine itself asks there, and not else.
+//!
+//! The engine keeps networks apart itself, and refusals stand in a chain that it has for
+//! that. But whenever it makes a network it takes both out of the way for a moment
+//! (libnetwork's `EnsureJumpRule` deletes the jump and inserts it again), and a connection
+//! that is made then stays. What gets through so is dropped where the engine changes
+//! nothing, behind its rules: in the table `mangle`.
 
 use crate::machine;
 use ipnet::Ipv4Net;
@@ -20,11 +26,17 @@ use tokio::sync::Mutex;
 /// Where clouds answer: link-local addresses, and those of Alibaba and Azure.
 const METADATA: [&str; 3] = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"];
 
+const ANSWERS: &str = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN";
 const REFUSE: &str = "-j REJECT --reject-with icmp-port-unreachable";
 
 /// Chains in which the rules hold: for what is for the machine, and for what it passes on.
 const INPUT: &str = "INPUT";
 const FORWARD: [&str; 2] = ["DOCKER-USER", "FORWARD"];
+/// What leaves the machine or goes to another network of it comes by here last.
+const LEAVING: &str = "POSTROUTING";
+
+const FILTER: &str = "filter";
+const MANGLE: &str = "mangle";
 
 /// Where a machine says whom it asks by DNS; the second is behind a first that names only the
 /// machine itself.
@@ -47,6 +59,8 @@ const MORE_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 /// Keeps containers from the machine.
 pub(crate) struct Guard {
     chain: String,
+    /// The chain in which other apps' networks are dropped.
+    others: String,
     /// Where the ingress listens for more than the machine itself.
     open: Vec<SocketAddr>,
     subnets: Mutex<Subnets>,
@@ -93,6 +107,7 @@ impl Guard {
         let open = ingress.iter().filter(|address| !address.ip().is_loopback());
         Self {
             chain: format!("DOPRAX-{short}"),
+            others: format!("DOPRAX-{short}-APPS"),
             open: open.copied().collect(),
             subnets: Mutex::default(),
             problem: std::sync::Mutex::new(Some(UNSEEN.to_owned())),
@@ -150,7 +165,7 @@ impl Guard {
             return Err(Error::Elsewhere(engine.to_owned()));
         }
         // Fails where no rules can be made at all.
-        iptables(&["-S", INPUT]).await?;
+        iptables(FILTER, &["-S", INPUT]).await?;
         if subnets.is_empty() {
             return self.clear().await;
         }
@@ -158,38 +173,77 @@ impl Guard {
         for path in RESOLVERS {
             resolvers.extend(metadata_resolvers(&beginning(path).await));
         }
-        let wanted = rules(&self.chain, subnets, &resolvers, &self.open);
-        let held = iptables(&["-S", &self.chain]).await.unwrap_or_default();
-        if !held.lines().skip(1).eq(wanted.lines()) {
-            // In one act: there is no moment without rules.
-            let script = format!("*filter\n:{} - [0:0]\n{wanted}COMMIT\n", self.chain);
-            run("iptables-restore", &["--noflush", "-w", LOCK], &script).await?;
-        }
+        let refused = rules(&self.chain, subnets, &resolvers, &self.open);
+        put(FILTER, &[&self.chain], &refused).await?;
         let mut forward = FORWARD[1];
-        if iptables(&["-S", FORWARD[0]]).await.is_ok() {
+        if iptables(FILTER, &["-S", FORWARD[0]]).await.is_ok() {
             forward = FORWARD[0];
         }
-        for hook in [INPUT, forward] {
-            if iptables(&["-C", hook, "-j", &self.chain]).await.is_err() {
-                iptables(&["-I", hook, "1", "-j", &self.chain]).await?;
-            }
+        self.hook(FILTER, INPUT).await?;
+        self.hook(FILTER, forward).await?;
+        let dropped = last_rules(&self.chain, &self.others, subnets, &resolvers);
+        put(MANGLE, &[&self.chain, &self.others], &dropped).await?;
+        self.hook(MANGLE, LEAVING).await
+    }
+
+    /// Has a chain go through the rules first.
+    async fn hook(&self, table: &'static str, hook: &str) -> Result<(), Error> {
+        if iptables(table, &["-C", hook, "-j", &self.chain])
+            .await
+            .is_err()
+        {
+            iptables(table, &["-I", hook, "1", "-j", &self.chain]).await?;
         }
         Ok(())
     }
 
     /// Removes the rules.
     pub(crate) async fn clear(&self) -> Result<(), Error> {
-        if iptables(&["-S", &self.chain]).await.is_err() {
-            return Ok(());
-        }
-        for hook in [INPUT, FORWARD[0], FORWARD[1]] {
-            while iptables(&["-C", hook, "-j", &self.chain]).await.is_ok() {
-                iptables(&["-D", hook, "-j", &self.chain]).await?;
-            }
-        }
-        iptables(&["-F", &self.chain]).await?;
-        iptables(&["-X", &self.chain]).await.map(drop)
+        let (chain, others) = (self.chain.as_str(), self.others.as_str());
+        remove(FILTER, &[INPUT, FORWARD[0], FORWARD[1]], &[chain]).await?;
+        remove(MANGLE, &[LEAVING], &[chain, others]).await
     }
+}
+
+/// Has these chains hold the rules, and no others.
+async fn put(table: &'static str, chains: &[&str], wanted: &str) -> Result<(), Error> {
+    let mut held = String::new();
+    for chain in chains {
+        let listed = iptables(table, &["-S", chain]).await.unwrap_or_default();
+        let listed = listed.lines().skip(1);
+        held.extend(listed.flat_map(|line| [line, "\n"]));
+    }
+    if held == wanted {
+        return Ok(());
+    }
+    // In one act: there is no moment without rules.
+    let empty: String = chains
+        .iter()
+        .map(|chain| format!(":{chain} - [0:0]\n"))
+        .collect();
+    let script = format!("*{table}\n{empty}{wanted}COMMIT\n");
+    run("iptables-restore", &["--noflush", "-w", LOCK], &script)
+        .await
+        .map(drop)
+}
+
+/// Removes chains of which only the first is gone through by others.
+async fn remove(table: &'static str, hooks: &[&str], chains: &[&str]) -> Result<(), Error> {
+    let Some(first) = chains.first() else {
+        return Ok(());
+    };
+    for hook in hooks {
+        while iptables(table, &["-C", hook, "-j", first]).await.is_ok() {
+            iptables(table, &["-D", hook, "-j", first]).await?;
+        }
+    }
+    for chain in chains {
+        if iptables(table, &["-S", chain]).await.is_ok() {
+            iptables(table, &["-F", chain]).await?;
+            iptables(table, &["-X", chain]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The beginning of a file; nothing where there is none.
@@ -228,21 +282,16 @@ fn rules(
     resolvers: &BTreeSet<Ipv4Addr>,
     open: &[SocketAddr],
 ) -> String {
-    let mut rules = vec!["-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned()];
-    let dns =
-        ["udp", "tcp"].map(|protocol| format!("-p {protocol} -m {protocol} --dport 53 -j RETURN"));
+    let mut rules = vec![ANSWERS.to_owned()];
     for resolver in resolvers {
-        rules.extend(
-            dns.each_ref()
-                .map(|rule| format!("-d {resolver}/32 {rule}")),
-        );
+        rules.extend(dns().map(|rule| format!("-d {resolver}/32 {rule}")));
     }
     // Before DNS and the ingress are let through: metadata is served at their ports too.
     let subnets = Ipv4Net::aggregate(&subnets.iter().copied().collect());
     for subnet in &subnets {
         rules.extend(METADATA.map(|net| format!("-s {subnet} -d {net} {REFUSE}")));
     }
-    rules.extend(dns);
+    rules.extend(dns());
     for address in open {
         let port = address.port();
         for protocol in ["tcp", "udp"] {
@@ -264,8 +313,47 @@ fn rules(
         .collect()
 }
 
-async fn iptables(arguments: &[&str]) -> Result<String, Error> {
-    let arguments: Vec<&str> = ["-w", LOCK]
+/// The rules of what leaves: what the refusals should have stopped is dropped.
+fn last_rules(
+    chain: &str,
+    others: &str,
+    subnets: &BTreeSet<Ipv4Net>,
+    resolvers: &BTreeSet<Ipv4Addr>,
+) -> String {
+    let mut rules = vec![format!("{chain} {ANSWERS}")];
+    for resolver in resolvers {
+        rules.extend(dns().map(|rule| format!("{chain} -d {resolver}/32 {rule}")));
+    }
+    let together = Ipv4Net::aggregate(&subnets.iter().copied().collect());
+    for subnet in &together {
+        rules.extend(METADATA.map(|net| format!("{chain} -s {subnet} -d {net} -j DROP")));
+    }
+    rules.extend(
+        subnets
+            .iter()
+            .map(|own| format!("{chain} -s {own} -d {own} -j RETURN")),
+    );
+    // A chain of its own: else there were a rule for each two of them.
+    rules.extend(
+        together
+            .iter()
+            .map(|subnet| format!("{chain} -s {subnet} -j {others}")),
+    );
+    rules.extend(
+        together
+            .iter()
+            .map(|subnet| format!("{others} -d {subnet} -j DROP")),
+    );
+    rules.iter().map(|rule| format!("-A {rule}\n")).collect()
+}
+
+/// What lets DNS through.
+fn dns() -> [String; 2] {
+    ["udp", "tcp"].map(|protocol| format!("-p {protocol} -m {protocol} --dport 53 -j RETURN"))
+}
+
+async fn iptables(table: &'static str, arguments: &[&str]) -> Result<String, Error> {
+    let arguments: Vec<&str> = ["-w", LOCK, "-t", table]
         .into_iter()
         .chain(arguments.iter().copied())
         .collect();
@@ -318,6 +406,16 @@ mod tests {
         let ingress = ingress.map(|address| address.parse().unwrap());
         let guard = Guard::new("0123456789abcdef", &ingress);
         insta::assert_snapshot!(rules(&guard.chain, &subnets, &BTreeSet::new(), &guard.open));
+    }
+
+    #[test]
+    fn apps_reach_their_own_network_and_no_other() {
+        let subnets = ["10.16.0.0/23", "10.16.2.0/23", "10.20.0.0/23"];
+        let subnets = subnets.iter().map(|net| net.parse().unwrap()).collect();
+        let resolvers = BTreeSet::from(["169.254.169.254".parse().unwrap()]);
+        let guard = Guard::new("0123456789abcdef", &[]);
+        let rules = last_rules(&guard.chain, &guard.others, &subnets, &resolvers);
+        insta::assert_snapshot!(rules);
     }
 
     /// Services other than DNS answer at that port too, and addresses of clouds are asked by

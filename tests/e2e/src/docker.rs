@@ -1,31 +1,49 @@
 //! The engine, looked at and harmed behind the host's back with its own client.
 
+use ipnet::Ipv4Net;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 /// Kinds of objects that a host makes, in the order in which they can be removed.
 const KINDS: [&str; 4] = ["container", "network", "volume", "image"];
 
-/// Removes the chain of rules for subnets of a pool, such as `10.128.0.0/20`, from the
-/// machine. There is none where a test came to its end.
+/// Removes the chains of rules for subnets of a pool, such as `10.128.0.0/20`, from the
+/// machine. There are none where a test came to its end.
 pub(crate) fn drop_rules(pool: &str) {
-    let iptables = |arguments: &[&str]| {
-        let arguments = ["-w", "5"].iter().chain(arguments);
-        let output = Command::new("iptables").args(arguments).output().unwrap();
+    let iptables = |table: &str, arguments: &[&str]| {
+        let output = Command::new("iptables")
+            .args(["-w", "5", "-t", table])
+            .args(arguments)
+            .output()
+            .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let first = pool.split('.').take(2).collect::<Vec<_>>().join(".");
-    let rules = iptables(&["-S"]);
-    let subnet = format!(" -s {first}.");
-    let ours = rules
-        .lines()
-        .find(|line| line.starts_with("-A DOPRAX-") && line.contains(&subnet));
-    if let Some(chain) = ours.and_then(|line| line.split_whitespace().nth(1)) {
-        for hook in ["INPUT", "DOCKER-USER", "FORWARD"] {
-            iptables(&["-D", hook, "-j", chain]);
+    let pool: Ipv4Net = pool.parse().unwrap();
+    let is_ours = |word: &str| {
+        word.parse()
+            .is_ok_and(|subnet: Ipv4Net| pool.contains(&subnet))
+    };
+    for (table, hooks) in [
+        ("filter", &["INPUT", "DOCKER-USER", "FORWARD"][..]),
+        ("mangle", &["POSTROUTING"]),
+    ] {
+        let rules = iptables(table, &["-S"]);
+        let ours = rules
+            .lines()
+            .filter(|line| line.starts_with("-A DOPRAX-") && line.split_whitespace().any(is_ours));
+        let chains: BTreeSet<&str> = ours
+            .filter_map(|line| line.split_whitespace().nth(1))
+            .collect();
+        for chain in &chains {
+            for hook in hooks {
+                iptables(table, &["-D", hook, "-j", chain]);
+            }
+            iptables(table, &["-F", chain]);
         }
-        iptables(&["-F", chain]);
-        iptables(&["-X", chain]);
+        for chain in chains {
+            iptables(table, &["-X", chain]);
+        }
     }
 }
 
