@@ -25,6 +25,35 @@ enum View {
     Moving(Moving),
 }
 
+/// An operation that has come to a good end.
+pub(crate) struct Ended {
+    /// Where the app can be reached.
+    pub(crate) url: Option<String>,
+}
+
+/// Follows what has begun to its end, or says how to where it is to go on by itself. Returns
+/// nothing where nothing is left to say: of what goes on, and where all was said as JSON.
+pub(crate) async fn see_through(
+    context: &Context,
+    client: &Client,
+    started: &wire::Started,
+    detach: bool,
+) -> Result<Option<Ended>> {
+    let output = &context.output;
+    if detach {
+        match output.json {
+            true => output.json(started)?,
+            false => output.line(format!(
+                "begun; follow it with `doprax operation {}`",
+                started.operation
+            ))?,
+        }
+        return Ok(None);
+    }
+    let url = follow(context, client, &started.operation).await?;
+    Ok((!output.json).then_some(Ended { url }))
+}
+
 /// Follows operation `id` to its end. Returns where the app can be reached. Ctrl-C asks
 /// whether to cancel it; where nobody can be asked, or twice, it leaves the operation to go
 /// on by itself.

@@ -85,18 +85,8 @@ impl Target {
         let started = client
             .control(&self.app, self.container.as_ref(), control)
             .await?;
-        if self.detach {
-            return if output.json {
-                output.json(&started)
-            } else {
-                output.line(format!(
-                    "begun; follow it with `doprax operation {}`",
-                    started.operation
-                ))
-            };
-        }
-        progress::follow(context, &client, &started.operation).await?;
-        if output.json {
+        let ended = progress::see_through(context, &client, &started, self.detach).await?;
+        if ended.is_none() {
             return Ok(());
         }
         let app = output.paint.bold(self.app.as_str());

@@ -292,8 +292,10 @@ async fn edit(
         actor: actor(),
     };
     let started = client.edit(&app, &edit).await?;
-    progress::follow(context, &client, &started.operation).await?;
-    if context.output.json {
+    if progress::see_through(context, &client, &started, false)
+        .await?
+        .is_none()
+    {
         return Ok(());
     }
     context.output.line(format!(

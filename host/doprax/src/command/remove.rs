@@ -64,18 +64,8 @@ impl Remove {
             return Err(Failure::Silent(1));
         }
         let started = client.remove(&self.app, secrets).await?;
-        if self.detach {
-            return if output.json {
-                output.json(&started)
-            } else {
-                output.line(format!(
-                    "begun; follow it with `doprax operation {}`",
-                    started.operation
-                ))
-            };
-        }
-        progress::follow(context, &client, &started.operation).await?;
-        if output.json {
+        let ended = progress::see_through(context, &client, &started, self.detach).await?;
+        if ended.is_none() {
             return Ok(());
         }
         output.line(format!(

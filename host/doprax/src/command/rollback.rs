@@ -4,7 +4,7 @@ use crate::actor::actor;
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::progress;
+use crate::progress::{self, Ended};
 use crate::turn::Turn;
 use doprax_api::wire;
 use doprax_core::name::AppName;
@@ -84,19 +84,10 @@ impl Rollback {
                 started => break (to, started?),
             }
         };
-        if self.detach {
-            if output.json {
-                return output.json(&started);
-            }
-            return output.line(format!(
-                "begun; follow it with `doprax operation {}`",
-                started.operation
-            ));
-        }
-        let url = progress::follow(context, &client, &started.operation).await?;
-        if output.json {
+        let ended = progress::see_through(context, &client, &started, self.detach).await?;
+        let Some(Ended { url }) = ended else {
             return Ok(());
-        }
+        };
         let name = output.paint.bold(self.app.as_str());
         match url {
             Some(url) => output.line(format!(

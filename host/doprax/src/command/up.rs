@@ -4,7 +4,7 @@ use super::plan::{Choices, Prepared, prepare};
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::progress;
+use crate::progress::{self, Ended};
 use crate::source::{Tree, pack};
 use crate::turn::Turn;
 use crate::units;
@@ -108,19 +108,10 @@ impl Up {
                 started => break started?,
             }
         };
-        if self.detach {
-            if output.json {
-                return output.json(&started);
-            }
-            return output.line(format!(
-                "begun; follow it with `doprax operation {}`",
-                started.operation
-            ));
-        }
-        let url = progress::follow(context, &client, &started.operation).await?;
-        if output.json {
+        let ended = progress::see_through(context, &client, &started, self.detach).await?;
+        let Some(Ended { url }) = ended else {
             return Ok(());
-        }
+        };
         let name = output.paint.bold(proposal.app.as_str());
         match url {
             Some(url) => output.line(format!("{name} runs at {}", output.paint.cyan(&url))),
