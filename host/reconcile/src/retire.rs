@@ -88,20 +88,17 @@ impl Host {
             }
             app.retiring()
                 .send_modify(|retiring| retiring.retain(|id, _| !copies.contains_key(id)));
-            host.clean_up_after(&run.app, &app).await;
+            ending
+                .run_until_cancelled(host.clean_up_after(&run.app, &app))
+                .await;
         });
         Ok(())
     }
 
-    /// Removes the images of copies that have ended, which were in use until now, unless
-    /// an operation does so or has built others.
+    /// Removes the images of copies that have ended, which were in use until now, once
+    /// nobody changes the app: what an operation builds is needed by it alone at first.
     async fn clean_up_after(&self, name: &AppName, app: &App) {
-        let Ok(_work) = app.work.try_lock() else {
-            return;
-        };
-        if app.operation().is_some() {
-            return;
-        }
+        let _work = app.work.lock().await;
         if let Ok(Some(record)) = self.store().app_in_brief(name).await
             && record.release.is_some()
         {
