@@ -7,7 +7,7 @@
 use crate::certificate::is_private;
 use crate::journal::now_ms;
 use crate::report::{DnsRecord, DomainStatus, Verification};
-use crate::{Error, Host, dns};
+use crate::{Error, Host};
 use doprax_core::change::{Changed, DomainChange};
 use doprax_core::domain::{Domain, Domains, ascii, host_names, is_within, objection};
 use doprax_core::name::AppName;
@@ -150,7 +150,7 @@ impl Host {
             servers_of: None,
             problem: None,
         };
-        let answer = match dns::resolve(&domain.name, self.config().dns).await {
+        let answer = match doprax_dns::resolve(&domain.name, self.config().dns).await {
             Ok(answer) => answer,
             Err(error) => {
                 verification.problem = Some(crate::error::chain(&error));

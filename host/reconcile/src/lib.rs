@@ -12,7 +12,6 @@ mod certificate;
 mod config;
 mod control;
 mod deploy;
-mod dns;
 mod doctor;
 mod domain;
 mod edit;

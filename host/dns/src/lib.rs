@@ -2,7 +2,8 @@
 //!
 //! A cache on the way would tell what was true some time ago, for as long as the old
 //! record allowed. So the servers of the name's zone are looked up and asked themselves,
-//! and again for every alias on the way. The only user of hickory.
+//! and again for every alias on the way. Why a name is asked about, and what follows from the
+//! answer, is not known here.
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
@@ -28,7 +29,7 @@ const MOST_SERVERS: usize = 4;
 
 /// Why nobody could say where a name leads.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The machine's own settings cannot be read.
     #[error("cannot read this machine's DNS settings")]
     Settings(#[source] Box<NetError>),
@@ -104,16 +105,16 @@ pub(crate) enum Error {
 
 /// Where a name leads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Every address; none if the name does not exist.
-    pub(crate) addresses: BTreeSet<IpAddr>,
+    pub addresses: BTreeSet<IpAddr>,
     /// The zone whose servers said so.
-    pub(crate) zone: String,
+    pub zone: String,
 }
 
-/// Asks where `name` leads. `server` finds the zones' servers, in the place of the
-/// machine's own.
-pub(crate) async fn resolve(name: &str, server: Option<SocketAddr>) -> Result<Answer, Error> {
+/// Asks where `name` leads, for at most half a minute. `server` finds the zones' servers, in
+/// the place of the machine's own.
+pub async fn resolve(name: &str, server: Option<SocketAddr>) -> Result<Answer, Error> {
     resolve_within(LONGEST, name, server).await
 }
 
@@ -305,7 +306,7 @@ fn text(name: &Name) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::chain;
+    use std::error::Error as _;
     use std::net::UdpSocket;
     use tokio::time::{Instant, timeout};
 
@@ -348,6 +349,17 @@ mod tests {
             }
         });
         address
+    }
+
+    /// An error with its causes.
+    fn chain(error: &Error) -> String {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
     }
 
     fn question_end(message: &[u8]) -> usize {
