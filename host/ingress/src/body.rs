@@ -2,6 +2,7 @@
 
 mod arriving;
 mod container;
+mod frames;
 mod incoming;
 mod request;
 mod response;
@@ -9,9 +10,10 @@ mod rewind;
 
 pub(crate) use arriving::decline;
 pub(crate) use container::ContainerBody;
+pub(crate) use frames::Frames;
 pub(crate) use incoming::Incoming;
 pub(crate) use request::{Progress, RequestBody};
 pub(crate) use response::ResponseBody;
-pub(crate) use rewind::{Rewound, Tape};
+pub(crate) use rewind::Tape;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -293,6 +293,12 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
+/// Whether a client waits to be told that its body is wanted (RFC 9110 section 10.1.1).
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    let expectation = headers.get(EXPECT).map(HeaderValue::as_bytes);
+    expectation.is_some_and(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Makes one field of the parts that HTTP/2 may cut it into (RFC 9113 section 8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let mut crumbs = headers.get_all(COOKIE).iter();

@@ -15,6 +15,7 @@ mod stream;
 mod streams;
 mod watch;
 
+pub(crate) use stream::reason;
 pub(crate) use streams::Known;
 pub(crate) use watch::Fault;
 

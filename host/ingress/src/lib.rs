@@ -18,6 +18,7 @@
 //! * `upstream` connects, keeps and reuses connections to containers and speaks HTTP/1.1
 //!   there, `multiplexed` HTTP/2, which gRPC needs, both inside TLS where a container speaks
 //!   nothing else (`container_tls`);
+//! * `interim` is what a container says before its answer, on its way to the client;
 //! * `account` remembers a request until it has ended, for `metrics` and `access`;
 //! * `page` is what the ingress answers itself.
 

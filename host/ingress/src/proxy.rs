@@ -100,8 +100,7 @@ impl Client {
         };
         let mut response = answer.unwrap_or_else(|page| page.response(format, &mut account));
         if let Some(interim) = interim {
-            // What was not sent yet comes too late.
-            interim.take();
+            interim.end();
         }
         account.answered(response.status().as_u16());
         if let Some(hsts) = hsts {
@@ -309,7 +308,7 @@ impl Client {
             interim,
         } = asked;
         let grpc = matches!(self.wire, Wire::Http2) && fields::is_grpc(request.headers());
-        let tunnel = self.rewrite(&mut request, host, interim.is_some() && !grpc);
+        let tunnel = self.rewrite(&mut request, host, interim.is_some());
         let stall = match self.wire {
             // The gate measures it.
             Wire::Http1(_) => None,
@@ -327,7 +326,14 @@ impl Client {
             };
             make_http2(&mut request, host, scheme);
             // Most requests are none, and should not have to find room for it.
-            Box::pin(multiplexed::send(&self.local, &flight, address, request)).await
+            Box::pin(multiplexed::send(
+                &self.local,
+                &flight,
+                address,
+                request,
+                interim,
+            ))
+            .await
         } else {
             let now = account.start();
             let (local, own) = (&self.local, &self.own);
@@ -354,7 +360,7 @@ impl Client {
             let (parts, body) = response.into_parts();
             let container = match body {
                 ContainerBody::Http1(exchange) => exchange.into_tunnel(),
-                ContainerBody::Http2 { .. } => None,
+                ContainerBody::Http2(_) => None,
             };
             let (Some((client, facts)), Some(protocol), Some(container)) =
                 (tunnel, protocol, container)

@@ -21,7 +21,7 @@ mod stream;
 mod upload;
 
 pub(crate) use exchange::Exchange;
-pub(crate) use patience::answered;
+pub(crate) use patience::{WANTED, answered};
 pub(crate) use pool::{Own, Pool};
 pub(crate) use stream::Stream;
 

@@ -1,6 +1,6 @@
 //! The body of a request as the two protocols bring it.
 
-use super::BoxError;
+use super::{BoxError, Frames};
 use crate::http2::{Fault, Known};
 use crate::interim::Interim;
 use bytes::Bytes;
@@ -21,11 +21,9 @@ pub(crate) enum Incoming {
 /// A body by HTTP/2.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    stream: RecvStream,
+    frames: Frames,
     /// Bytes that are still to come, if the client says how many.
     left: Option<u64>,
-    /// No more data; trailers may follow.
-    ended: bool,
     /// Whom to tell that the body is wanted, if the client waits for that.
     wanted: Option<Arc<Interim>>,
     known: Known,
@@ -41,9 +39,8 @@ impl Incoming {
         known: Known,
     ) -> Self {
         Self::Http2(Stream {
-            stream,
+            frames: Frames::new(stream),
             left: length,
-            ended: false,
             wanted,
             known,
         })
@@ -74,14 +71,14 @@ impl Incoming {
     pub(crate) fn is_end_stream(&self) -> bool {
         match self {
             Self::Http1(incoming) => incoming.is_end_stream(),
-            Self::Http2(stream) => stream.stream.is_end_stream(),
+            Self::Http2(stream) => stream.frames.is_end_stream(),
         }
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(incoming) => incoming.size_hint(),
-            Self::Http2(stream) if stream.stream.is_end_stream() => SizeHint::with_exact(0),
+            Self::Http2(stream) if stream.frames.is_end_stream() => SizeHint::with_exact(0),
             Self::Http2(stream) => stream.left.map(SizeHint::with_exact).unwrap_or_default(),
         }
     }
@@ -89,34 +86,19 @@ impl Incoming {
 
 impl Stream {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if !self.ended {
-            let data = self.stream.poll_data(cx);
-            if let Some(interim) = self.wanted.take()
-                && data.is_pending()
-            {
-                interim.tell(StatusCode::CONTINUE, HeaderMap::new());
-                // Whoever answers the request sends it.
-                cx.waker().wake_by_ref();
-            }
-            match ready!(data) {
-                Some(Ok(data)) => {
-                    // What was handed on makes room for more. A stream that is gone needs none.
-                    let _ = self.stream.flow_control().release_capacity(data.len());
-                    if let Some(left) = &mut self.left {
-                        *left = left.saturating_sub(data.len() as u64);
-                    }
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                None => self.ended = true,
-            }
+        let frame = self.frames.poll_frame(cx);
+        if let Some(interim) = self.wanted.take()
+            && frame.is_pending()
+        {
+            interim.tell(StatusCode::CONTINUE, HeaderMap::new());
+            // Whoever answers the request sends it.
+            cx.waker().wake_by_ref();
         }
-        let trailers = ready!(self.stream.poll_trailers(cx));
-        Poll::Ready(
-            trailers
-                .map_err(BoxError::from)
-                .transpose()
-                .map(|trailers| trailers.map(Frame::trailers)),
-        )
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let (Some(data), Some(left)) = (frame.data_ref(), &mut self.left)
+        {
+            *left = left.saturating_sub(data.len() as u64);
+        }
+        frame
     }
 }

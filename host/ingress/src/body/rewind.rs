@@ -4,9 +4,8 @@
 use super::{BoxError, RequestBody};
 use bytes::Bytes;
 use http::HeaderMap;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 /// Bytes that are remembered, at most. A container that has not looked at a request gives
@@ -14,157 +13,91 @@ use std::task::{Context, Poll};
 /// otherwise (RFC 9113 section 6.9.2).
 const REMEMBERED_BYTES: usize = 128 * 1024;
 
-/// A body, for each time that it is sent.
+/// A body, and what was sent of it.
 #[derive(Debug)]
-pub(crate) struct Tape(Arc<Mutex<Recording>>);
-
-struct Recording {
+pub(crate) struct Tape {
     body: RequestBody,
     /// What was sent, from the beginning.
     sent: Vec<Piece>,
+    /// Pieces of that which have been sent this time.
+    at: usize,
     /// Bytes that were sent.
     bytes: usize,
-    /// Whether that is all that was sent.
+    /// Whether `sent` is all that was sent.
     complete: bool,
-    /// The time that it is sent at this moment.
-    turn: usize,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Piece {
     Data(Bytes),
     Trailers(HeaderMap),
 }
 
-/// A body that is sent for the first time, or once more.
-#[derive(Debug)]
-pub(crate) struct Rewound {
-    recording: Arc<Mutex<Recording>>,
-    turn: usize,
-    /// Pieces that have been sent this time.
-    at: usize,
-}
-
-/// It is being sent once more.
-#[derive(Debug, thiserror::Error)]
-#[error("the body is sent elsewhere")]
-struct Superseded;
-
 impl Tape {
-    /// A body, and how it is sent the first time.
-    pub(crate) fn new(body: RequestBody) -> (Self, Rewound) {
-        let recording = Arc::new(Mutex::new(Recording {
+    /// A body of which nothing was sent.
+    pub(crate) fn new(body: RequestBody) -> Self {
+        Self {
             body,
             sent: Vec::new(),
+            at: 0,
             bytes: 0,
             complete: true,
-            turn: 0,
-        }));
-        let first = Rewound {
-            recording: Arc::clone(&recording),
-            turn: 0,
-            at: 0,
-        };
-        (Self(recording), first)
+        }
     }
 
-    /// The body once more, if all that was sent of it is remembered.
-    pub(crate) fn rewind(&self) -> Option<Rewound> {
-        let mut recording = lock(&self.0);
-        if !recording.complete {
-            return None;
+    /// Begins anew, if all that was sent is remembered.
+    pub(crate) fn rewind(&mut self) -> bool {
+        if self.complete {
+            self.at = 0;
         }
-        recording.turn += 1;
-        Some(Rewound {
-            recording: Arc::clone(&self.0),
-            turn: recording.turn,
-            at: 0,
-        })
+        self.complete
     }
 
     /// It need not be sent again.
-    pub(crate) fn forget(self) {
-        let mut recording = lock(&self.0);
-        recording.complete = false;
-        // Later, some of it may still have to be sent.
-        if recording.turn == 0 {
-            recording.sent = Vec::new();
+    pub(crate) fn forget(&mut self) {
+        self.complete = false;
+        // Of what was sent before, some may still have to be sent once more.
+        if self.at >= self.sent.len() {
+            self.sent = Vec::new();
         }
     }
-}
 
-impl Recording {
+    /// Waits for the next part.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(piece) = self.sent.get(self.at).cloned() {
+            self.at += 1;
+            return Poll::Ready(Some(Ok(piece.into())));
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.remember(frame);
+        }
+        frame
+    }
+
+    /// Whether there is no more.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.at >= self.sent.len() && self.body.is_end_stream()
+    }
+
     fn remember(&mut self, frame: &Frame<Bytes>) {
         if !self.complete {
             return;
         }
         self.bytes += frame.data_ref().map_or(0, Bytes::len);
         if self.bytes > REMEMBERED_BYTES {
-            self.complete = false;
-            self.sent = Vec::new();
-        } else if let Some(data) = frame.data_ref() {
+            self.forget();
+            return;
+        }
+        if let Some(data) = frame.data_ref() {
             self.sent.push(Piece::Data(data.clone()));
         } else if let Some(trailers) = frame.trailers_ref() {
             self.sent.push(Piece::Trailers(trailers.clone()));
         }
-    }
-
-    /// What was sent before and is still to come.
-    fn rest(&self, at: usize) -> &[Piece] {
-        self.sent.get(at..).unwrap_or_default()
-    }
-}
-
-impl Body for Rewound {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        let mut recording = lock(&this.recording);
-        if recording.turn != this.turn {
-            return Poll::Ready(Some(Err(Superseded.into())));
-        }
-        if let Some(piece) = recording.rest(this.at).first().cloned() {
-            this.at += 1;
-            return Poll::Ready(Some(Ok(piece.into())));
-        }
-        let frame = Pin::new(&mut recording.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            recording.remember(frame);
-            this.at += 1;
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let recording = lock(&self.recording);
-        recording.rest(self.at).is_empty() && recording.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let recording = lock(&self.recording);
-        let pieces = recording.rest(self.at).iter();
-        let before: u64 = pieces.map(Piece::bytes).sum();
-        let after = recording.body.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(before + after.lower());
-        if let Some(upper) = after.upper() {
-            hint.set_upper(before + upper);
-        }
-        hint
-    }
-}
-
-impl Piece {
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Data(data) => data.len() as u64,
-            Self::Trailers(_) => 0,
-        }
+        self.at = self.sent.len();
     }
 }
 
@@ -175,17 +108,4 @@ impl From<Piece> for Frame<Bytes> {
             Piece::Trailers(trailers) => Self::trailers(trailers),
         }
     }
-}
-
-impl std::fmt::Debug for Recording {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut about = f.debug_struct("Recording");
-        about.field("bytes", &self.bytes).field("turn", &self.turn);
-        about.finish_non_exhaustive()
-    }
-}
-
-fn lock(recording: &Mutex<Recording>) -> MutexGuard<'_, Recording> {
-    // A body that panicked is not polled again.
-    recording.lock().unwrap_or_else(PoisonError::into_inner)
 }

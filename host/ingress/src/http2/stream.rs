@@ -253,11 +253,13 @@ impl Future for Stream {
     }
 }
 
-/// As what a body that breaks off is reset: as the container has done it, if it has.
-fn reason(error: &(dyn Error + 'static)) -> Reason {
+/// As what a body that breaks off is reset: as whoever sends it has done it, if that says so.
+pub(crate) fn reason(error: &(dyn Error + 'static)) -> Reason {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let mut resets = causes.filter_map(|error| error.downcast_ref::<h2::Error>());
     let reason = resets.find_map(h2::Error::reason);
+    // There are those that take a reset without an error for the end.
+    let reason = reason.filter(|reason| *reason != Reason::NO_ERROR);
     reason.unwrap_or(Reason::INTERNAL_ERROR)
 }
 

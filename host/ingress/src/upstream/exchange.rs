@@ -7,18 +7,17 @@
 use super::Failure;
 use super::decode::Decoder;
 use super::head::{Head, Scanner};
-use super::patience::{Patience, answered};
+use super::patience::{Patience, WANTED, answered};
 use super::pool::{Link, Owner};
 use super::stream::{Receiving, Stream};
 use super::upload::Upload;
 use crate::backend::Generation;
 use crate::body::{BoxError, RequestBody};
-use crate::fields::strip_hop_by_hop;
 use crate::gate::Deadline;
 use crate::interim::Interim;
 use crate::worker::Local;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::CONNECTION;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use std::borrow::Cow;
@@ -28,17 +27,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio_util::io::poll_read_buf;
 
 /// Room for the head of a response and a small body.
 const HEAD_READ: usize = 8 * 1024;
 /// With less room than that, more is made before something is read.
 const LEAST_READ: usize = 4 * 1024;
-
-/// For how long a container may leave it open whether it wants a body. Clients wait for as
-/// long if nobody answers them (RFC 9110 section 10.1.1 bids them not to wait for ever).
-const WANTED: Duration = Duration::from_secs(1);
 
 /// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -224,11 +218,7 @@ impl Exchange {
         let Some(interim) = &self.interim else {
             return false;
         };
-        let (head, ()) = response.into_parts();
-        let mut fields = head.headers;
-        strip_hop_by_hop(&mut fields);
-        fields.remove(CONTENT_LENGTH);
-        interim.tell(head.status, fields);
+        interim.pass(response);
         true
     }
 

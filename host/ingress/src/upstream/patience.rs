@@ -10,6 +10,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// For how long a container may leave it open whether it wants a body. Clients wait for as
+/// long if nobody answers them (RFC 9110 section 10.1.1 bids them not to wait for ever).
+pub(crate) const WANTED: Duration = Duration::from_secs(1);
+
 /// How long a container may take to answer. The time that the client takes to send the
 /// body does not count: `limit` runs while it is the container's turn.
 #[derive(Debug)]

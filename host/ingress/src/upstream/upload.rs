@@ -5,8 +5,7 @@ use super::room::Room;
 use crate::body::{BoxError, RequestBody};
 use crate::fields;
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::header::EXPECT;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, Request};
 use hyper::body::{Body as _, Frame};
 use std::fmt::Write as _;
 use std::io::IoSlice;
@@ -53,7 +52,7 @@ impl Upload {
         let mut out = room.with(HEAD_BYTES, 4 * HEAD_BYTES);
         let framing = write_request(&mut out, &request);
         let more = framing != Framing::Length(0);
-        let held = more && request.headers().get(EXPECT).is_some_and(is_continue);
+        let held = more && fields::expects_continue(request.headers());
         let (head, body) = request.into_parts();
         let upload = Self {
             out: out.split(),
@@ -218,9 +217,4 @@ impl Upload {
             self.written = 0;
         }
     }
-}
-
-fn is_continue(expectation: &HeaderValue) -> bool {
-    let expectation = expectation.as_bytes();
-    expectation.eq_ignore_ascii_case(b"100-continue")
 }

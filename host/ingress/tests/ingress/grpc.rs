@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +19,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 const KIND: &str = "application/grpc+proto";
 
-fn status(code: &'static str) -> HeaderMap {
+pub fn status(code: &'static str) -> HeaderMap {
     let name = hyper::header::HeaderName::from_static("grpc-status");
     HeaderMap::from_iter([(name, code.parse().unwrap())])
 }
@@ -232,26 +233,31 @@ async fn go_away(mut stream: TcpStream, calls: usize, last: u8) {
 }
 
 /// Its first connection ends like that, the others serve.
-async fn going_away_once(calls: usize, last: u8) -> Origin {
+pub async fn going_away_once<F, R>(calls: usize, last: u8, serve: F) -> Origin
+where
+    F: Fn(TcpStream) -> R + Send + Sync + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
     let first = Arc::new(AtomicBool::new(true));
-    Origin::raw(move |stream| {
-        let first = first.swap(false, Ordering::SeqCst);
-        async move {
-            if first {
-                return go_away(stream, calls, last).await;
-            }
-            let service = service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
-            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+    Origin::raw(move |stream| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        if first.swap(false, Ordering::SeqCst) {
+            return Box::pin(go_away(stream, calls, last));
         }
+        Box::pin(serve(stream))
     })
     .await
 }
 
+async fn serve_echo(stream: TcpStream) {
+    let service = service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
+    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
 #[tokio::test]
 async fn calls_that_a_container_has_not_looked_at_are_made_again_with_all_that_was_sent() {
-    let origin = going_away_once(2, 0).await;
+    let origin = going_away_once(2, 0, serve_echo).await;
     let (rig, authority) = rig(origin.target(), |config| {
         config.threads = std::num::NonZeroUsize::MIN;
     });
@@ -277,7 +283,7 @@ async fn calls_that_a_container_has_not_looked_at_are_made_again_with_all_that_w
 
 #[tokio::test]
 async fn a_call_that_a_container_may_have_looked_at_is_not_made_again() {
-    let origin = going_away_once(1, 1).await;
+    let origin = going_away_once(1, 1, serve_echo).await;
     let (rig, authority) = rig(origin.target(), |_| {});
     let mut client = client(&rig, &authority).await;
     let response = client.send_request(call("Get", message("a"))).await;

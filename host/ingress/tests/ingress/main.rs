@@ -1,6 +1,7 @@
 //! The ingress against real clients and real servers, on loopback.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod calls;
 mod conformance;
 mod drain;
 mod exchanges;
@@ -9,6 +10,7 @@ mod http1;
 mod http2;
 mod http2_limits;
 mod http2_malformed;
+mod interim;
 mod limits;
 mod pages;
 mod pki;

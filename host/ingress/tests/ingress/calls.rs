@@ -1,0 +1,215 @@
+//! How either side of a call ends it early, and how each waits for the other.
+
+use crate::grpc::{call, status};
+use crate::interim::{ask, assert_echoed, client, echo, head, read, server};
+use crate::rig::{app, soon, until};
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use std::future::poll_fn;
+use tokio::sync::mpsc;
+
+/// Whatever it had to say, before its answer has begun and after that.
+#[tokio::test]
+async fn a_client_that_goes_resets_its_call_and_no_other() {
+    let (seen, mut resets) = mpsc::channel(1);
+    let (began, mut begun) = mpsc::channel(1);
+    let origin = server(move |mut request, mut respond| {
+        let (seen, began) = (seen.clone(), began.clone());
+        async move {
+            if request.uri().path() == "/shop.Cart/Get" {
+                return echo(request, respond).await;
+            }
+            let streams = request.uri().path() == "/shop.Cart/Watch";
+            let answer = streams.then(|| respond.send_response(head(200), false).unwrap());
+            began.send(()).await.unwrap();
+            let reset = match answer {
+                Some(mut answer) => poll_fn(|cx| answer.poll_reset(cx)).await,
+                None => poll_fn(|cx| respond.poll_reset(cx)).await,
+            };
+            let body = read(request.body_mut())
+                .await
+                .map_err(|error| error.reason());
+            seen.send((reset.unwrap(), body)).await.unwrap();
+        }
+    })
+    .await;
+    let (rig, mut client) = client(&origin).await;
+    // Whether it has sent all is the same.
+    for (method, whole) in [
+        ("Wait", true),
+        ("Wait", false),
+        ("Watch", true),
+        ("Watch", false),
+    ] {
+        let (response, body) = client.send_request(call(method, ()), whole).unwrap();
+        soon("the call", begun.recv()).await.unwrap();
+        if method == "Watch" {
+            drop(soon("the head", response).await.unwrap());
+        } else {
+            drop(response);
+        }
+        drop(body);
+        let (reset, body) = soon("the reset", resets.recv()).await.unwrap();
+        assert_eq!(reset, Reason::CANCEL, "{method} {whole}");
+        assert_eq!(body.is_ok(), whole, "{method} {whole}");
+    }
+    let (_, answer) = ask(&mut client, false).await;
+    assert_echoed(answer).await;
+    assert_eq!(origin.accepted(), 1);
+    until("nothing is in flight", || {
+        rig.ingress.in_flight(&app()) == 0
+    })
+    .await;
+}
+
+/// What a client sends after the answer is there, nobody takes.
+#[tokio::test]
+async fn a_whole_answer_ends_an_upload_that_the_container_does_not_want() {
+    let origin = server(|request, mut respond| async move {
+        if request.uri().path() == "/shop.Cart/Get" {
+            return echo(request, respond).await;
+        }
+        let mut answer = respond.send_response(head(200), false).unwrap();
+        answer.send_data(Bytes::from("no"), false).unwrap();
+        answer.send_trailers(status("8")).unwrap();
+        // To drop the rest of the request resets it without an error.
+    })
+    .await;
+    let (rig, mut client) = client(&origin).await;
+    let (response, mut body) = client.send_request(call("Put", ()), false).unwrap();
+    body.send_data(Bytes::from("some"), false).unwrap();
+    let mut response = soon("the answer", response).await.unwrap();
+    assert_eq!(read(response.body_mut()).await.unwrap(), b"no");
+    let trailers = response.body_mut().trailers().await.unwrap();
+    assert_eq!(trailers, Some(status("8")));
+    until("nothing is in flight", || {
+        rig.ingress.in_flight(&app()) == 0
+    })
+    .await;
+    let (_, answer) = ask(&mut client, false).await;
+    assert_echoed(answer).await;
+    assert_eq!(origin.accepted(), 1);
+}
+
+/// There are clients that take a reset without an error for the end.
+#[tokio::test]
+async fn an_answer_that_a_container_resets_does_not_pass_for_a_whole_one() {
+    for (said, expected) in [
+        (Reason::CANCEL, Reason::CANCEL),
+        (Reason::NO_ERROR, Reason::INTERNAL_ERROR),
+        (Reason::ENHANCE_YOUR_CALM, Reason::ENHANCE_YOUR_CALM),
+    ] {
+        let (go, wait) = tokio::sync::watch::channel(false);
+        let origin = server(move |_, mut respond| {
+            let mut wait = wait.clone();
+            async move {
+                let mut answer = respond.send_response(head(200), false).unwrap();
+                answer.send_data(Bytes::from("some"), false).unwrap();
+                // A reset takes back what has not been sent.
+                wait.wait_for(|arrived| *arrived).await.unwrap();
+                answer.send_reset(said);
+            }
+        })
+        .await;
+        let (_rig, mut client) = client(&origin).await;
+        let (_, answer) = ask(&mut client, false).await;
+        let mut body = answer.unwrap().into_body();
+        let data = soon("some of it", body.data()).await.unwrap();
+        assert_eq!(data.unwrap(), "some");
+        go.send(true).unwrap();
+        let end = soon("the reset", body.data()).await.unwrap();
+        assert_eq!(end.unwrap_err().reason(), Some(expected));
+    }
+}
+
+/// A body that breaks off at the client breaks off at the container.
+#[tokio::test]
+async fn a_request_that_its_client_resets_does_not_pass_for_a_whole_one() {
+    let (seen, mut arrived) = mpsc::channel(1);
+    let origin = server(move |mut request, mut respond| {
+        let seen = seen.clone();
+        async move {
+            // So that what comes is nobody's but the task's that sends the rest.
+            let _answer = respond.send_response(head(200), false).unwrap();
+            let body = read(request.body_mut()).await;
+            seen.send(body.map_err(|error| error.reason()))
+                .await
+                .unwrap();
+        }
+    })
+    .await;
+    let (_rig, mut client) = client(&origin).await;
+    let (response, mut body) = client.send_request(call("Put", ()), false).unwrap();
+    let _response = soon("the head", response).await.unwrap();
+    body.send_reset(Reason::NO_ERROR);
+    let end = soon("the end", arrived.recv()).await.unwrap();
+    assert!(matches!(
+        end,
+        Err(Some(Reason::INTERNAL_ERROR | Reason::CANCEL))
+    ));
+}
+
+/// Sends as much as it is given room for, and counts it.
+async fn fill(mut stream: SendStream<Bytes>, sent: mpsc::UnboundedSender<usize>) {
+    let part = Bytes::from(vec![0; 16 * 1024]);
+    loop {
+        stream.reserve_capacity(part.len());
+        let room = poll_fn(|cx| stream.poll_capacity(cx)).await;
+        let Some(Ok(room)) = room else { return };
+        let data = part.slice(..room.min(part.len()));
+        let bytes = data.len();
+        if stream.send_data(data, false).is_err() || sent.send(bytes).is_err() {
+            return;
+        }
+    }
+}
+
+/// Bytes of one call that are anywhere between its two ends, at most: both windows of the
+/// ingress, what it has ready to send, and what the two sockets hold.
+const BETWEEN: usize = 1024 * 1024;
+
+/// The others of the connection go on while nobody takes what is sent.
+#[tokio::test]
+async fn what_nobody_takes_waits_where_it_is() {
+    let (count, mut sent) = mpsc::unbounded_channel();
+    let answering = count.clone();
+    let origin = server(move |request, mut respond| {
+        let count = answering.clone();
+        async move {
+            match request.uri().path() {
+                "/shop.Cart/Watch" => {
+                    let answer = respond.send_response(head(200), false).unwrap();
+                    fill(answer, count).await;
+                }
+                "/shop.Cart/Put" => {
+                    // It does not read.
+                    let reset = poll_fn(|cx| respond.poll_reset(cx)).await;
+                    drop((request, reset));
+                }
+                _ => echo(request, respond).await,
+            }
+        }
+    })
+    .await;
+    let (_rig, mut client) = client(&origin).await;
+    for method in ["Watch", "Put"] {
+        let (response, body) = client.send_request(call(method, ()), false).unwrap();
+        let filling = (method == "Put").then(|| tokio::spawn(fill(body, count.clone())));
+        let held = tokio::spawn(response);
+        let mut between = soon("some of it", sent.recv()).await.unwrap();
+        for _ in 0..200 {
+            let (_, answer) = ask(&mut client, false).await;
+            assert_echoed(answer).await;
+            while let Ok(bytes) = sent.try_recv() {
+                between += bytes;
+            }
+        }
+        assert!(between < BETWEEN, "{method}: {between}");
+        if let Some(filling) = filling {
+            filling.abort();
+        }
+        held.abort();
+        while sent.try_recv().is_ok() {}
+    }
+    assert_eq!(origin.accepted(), 1);
+}
