@@ -217,15 +217,20 @@ impl Client {
         self.get(&format!("/v1/apps/{app}/removal{query}")).await
     }
 
-    /// Begins to remove an app; its volumes stay.
+    /// Begins to remove an app; its volumes stay. `confirmed` is the digest of the proposal
+    /// that a person confirmed: nothing else is carried out.
     pub async fn remove(
         &self,
         app: &AppName,
         secrets: Option<SecretsOnRemoval>,
+        confirmed: Option<&str>,
     ) -> Result<Started, ClientError> {
-        let query = secrets_query(secrets);
-        self.begin(Method::DELETE, &format!("/v1/apps/{app}{query}"), empty())
-            .await
+        let mut path = format!("/v1/apps/{app}{}", secrets_query(secrets));
+        if let Some(confirmed) = confirmed {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str(&format!("confirmed={confirmed}"));
+        }
+        self.begin(Method::DELETE, &path, empty()).await
     }
 
     /// Lines of an app's log.

@@ -179,9 +179,9 @@ pub enum Error {
         /// The wanted identifier.
         operation: String,
     },
-    /// What a deploy would do is not what was confirmed.
+    /// What would be done is not what was confirmed.
     #[error(
-        "what it takes to deploy app {app} has changed since that was confirmed, so nothing was done"
+        "what it takes to do this to app {app} has changed since that was confirmed, so nothing was done"
     )]
     Outdated {
         /// The app.

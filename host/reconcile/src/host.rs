@@ -11,9 +11,7 @@ use crate::journal::{Journal, RunningOperation, now_ms};
 use crate::keep::{Repair, Upkeep};
 use crate::queue::{MOST_WAITING, NoPlace, Queue, Turn};
 use crate::report::{Event, Operation, OperationEvent, OperationId, OperationKind, OperationState};
-use crate::request::{
-    Control, DeployRequest, Edit, Rollback, SecretsOnRemoval, Selection, WhenBusy,
-};
+use crate::request::{Control, DeployRequest, Edit, Removal, Rollback, Selection, WhenBusy};
 use crate::retire::Retiring;
 use crate::routes::{self, RoutesByApp};
 use crate::seen::Seen;
@@ -109,9 +107,7 @@ pub(crate) enum Intent {
     Edit(Edit),
     Rollback(Rollback),
     Remove,
-    RemoveWith {
-        secrets: SecretsOnRemoval,
-    },
+    RemoveWith(Removal),
 }
 
 /// Docker at the address of the configuration, for the host with this identifier.
@@ -384,13 +380,14 @@ impl Host {
     pub async fn remove(
         self: &Arc<Self>,
         app: &AppName,
-        secrets: Option<SecretsOnRemoval>,
+        removal: Removal,
         busy: WhenBusy,
     ) -> Result<OperationId, Error> {
-        self.check_removable(app, secrets).await?;
-        let intent = match secrets {
-            None => Intent::Remove,
-            Some(secrets) => Intent::RemoveWith { secrets },
+        self.check_removal(app, &removal).await?;
+        let intent = if removal == Removal::default() {
+            Intent::Remove
+        } else {
+            Intent::RemoveWith(removal)
         };
         self.begin(app, OperationKind::Remove, intent, busy).await
     }
@@ -677,8 +674,8 @@ impl Host {
             Intent::Edit(edit) => self.run_edit(live, &edit).await,
             Intent::Rollback(rollback) => self.run_rollback(live, &rollback).await,
             Intent::Remove => self.run_remove(live, None).await.map(|()| None),
-            Intent::RemoveWith { secrets } => {
-                self.run_remove(live, Some(secrets)).await.map(|()| None)
+            Intent::RemoveWith(removal) => {
+                self.run_remove(live, removal.secrets).await.map(|()| None)
             }
         }
     }
@@ -702,10 +699,11 @@ impl Host {
                 self.check_source(request, reason).await?;
                 self.check_confirmed(request).await?;
             }
-            Intent::Remove => self.check_removable(&operation.app, None).await?,
-            Intent::RemoveWith { secrets } => {
-                self.check_removable(&operation.app, Some(*secrets)).await?;
+            Intent::Remove => {
+                self.check_removal(&operation.app, &Removal::default())
+                    .await?;
             }
+            Intent::RemoveWith(removal) => self.check_removal(&operation.app, removal).await?,
             Intent::Rollback(rollback) => self.check_rollback(&operation.app, rollback).await?,
             // These look for themselves.
             Intent::Control { .. } | Intent::Edit(_) => {}

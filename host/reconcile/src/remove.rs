@@ -4,7 +4,7 @@
 use crate::execute::Run;
 use crate::journal::RunningOperation;
 use crate::report::{Event, Proposal};
-use crate::request::SecretsOnRemoval;
+use crate::request::{Removal, SecretsOnRemoval};
 use crate::{Error, Host};
 use doprax_core::blueprint::{Blueprint, Note};
 use doprax_core::name::AppName;
@@ -49,7 +49,7 @@ impl Host {
 
     /// Refuses to remove what does not exist. Secrets that a removed app left are enough
     /// where they are to be forgotten.
-    pub(crate) async fn check_removable(
+    async fn check_removable(
         &self,
         app: &AppName,
         secrets: Option<SecretsOnRemoval>,
@@ -59,6 +59,23 @@ impl Host {
             return Ok(());
         }
         self.record(app).await.map(drop)
+    }
+
+    /// Refuses a removal that would be refused once it is under way, or that would do
+    /// something else than a person confirmed.
+    pub(crate) async fn check_removal(
+        &self,
+        app: &AppName,
+        removal: &Removal,
+    ) -> Result<(), Error> {
+        let Some(confirmed) = &removal.confirmed else {
+            return self.check_removable(app, removal.secrets).await;
+        };
+        let proposal = self.plan_removal(app, removal.secrets).await?;
+        match proposal.digest == *confirmed {
+            true => Ok(()),
+            false => Err(Error::Outdated { app: app.clone() }),
+        }
     }
 
     pub(crate) async fn run_remove(

@@ -154,6 +154,19 @@ impl SecretsOnRemoval {
     }
 }
 
+/// A wish to remove an app.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Removal {
+    /// What becomes of its secrets, where somebody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<SecretsOnRemoval>,
+    /// Digest of the proposal that a person confirmed: nothing else is carried out. Absent:
+    /// whatever it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<String>,
+}
+
 /// What becomes of an operation while another one on its app is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenBusy {

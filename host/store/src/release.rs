@@ -3,7 +3,7 @@
 
 use crate::document::{BLUEPRINT, REPORT, REQUEST, SPEC};
 use crate::error::doing;
-use crate::write::Write;
+use crate::write::{Statement, Write};
 use crate::{Error, Store};
 use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, ServiceName};
@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeMap;
+
+/// Builds that are remembered of an app beside those of the images that are kept.
+const BUILDS: i64 = 32;
 
 /// The release of an app that is current.
 #[derive(Debug, Clone, PartialEq)]
@@ -406,6 +409,7 @@ impl Store {
             self.forget_values(&mut write, app, &current.blueprint, &kept)
                 .await?;
         }
+        write.run(old_builds(app, &kept)).await?;
         self.forget_blobs(&mut write, operation, action).await?;
         write.commit().await?;
         Ok(kept)
@@ -569,4 +573,18 @@ fn blueprint_purpose(app: &AppName) -> String {
 
 fn report_purpose(operation: &str) -> String {
     format!("the failure of operation {operation}")
+}
+
+/// Forgets what was built from which source, but for the images that are kept and the latest
+/// builds: the images of the first hosts' releases are not known by id.
+fn old_builds(app: &AppName, kept: &Kept) -> Statement {
+    sqlx::query(
+        "DELETE FROM builds WHERE app = ?1
+            AND image NOT IN (SELECT value FROM json_each(?2))
+            AND rowid NOT IN
+                (SELECT rowid FROM builds WHERE app = ?1 ORDER BY rowid DESC LIMIT ?3)",
+    )
+    .bind(app.as_str())
+    .bind(json(&kept.image_ids))
+    .bind(BUILDS)
 }

@@ -6,16 +6,17 @@
     reason = "a test fails where it finds what it did not expect"
 )]
 
-use doprax_core::blueprint::Blueprint;
+use doprax_core::blueprint::{Blueprint, Container};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::release::{FailedRelease, Origin, Reason, Report};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, Drain, MainSpec};
-use doprax_store::{NewRelease, Store};
+use doprax_store::{Build, NewRelease, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
 
+const IMAGE: &str = "sha256:of-main";
 const PRINTED: &str = "what-a-build-printed";
 
 struct Stage {
@@ -64,7 +65,7 @@ impl Stage {
             app: self.app.clone(),
             subnet: "10.200.0.0/23".parse().unwrap(),
             volumes: BTreeSet::new(),
-            containers: BTreeMap::new(),
+            containers: BTreeMap::from([(ServiceName::main(), main_of(IMAGE))]),
             front: None,
             drain: Drain::default(),
             domains: BTreeMap::new(),
@@ -104,6 +105,17 @@ impl Stage {
         let kept = self.store.retire_releases(&self.app, retain, None);
         kept.await.unwrap().releases
     }
+}
+
+/// Main, made of the image with this id.
+fn main_of(image: &str) -> Container {
+    serde_json::from_value(serde_json::json!({
+        "name": "main", "stage": "main", "image": { "pull": { "reference": "shop" } }, "identity": { "id": image },
+        "env": {}, "files": [], "mounts": [], "aliases": [], "port_reason": "", "probes": [],
+        "ready_timeout_ms": 1, "judged": false, "strategy": "rolling", "resources": {},
+        "ulimits": [], "capabilities": [], "stop_grace_ms": 1, "outputs": {},
+    }))
+    .unwrap()
 }
 
 fn origin(reason: Reason, operation: &str) -> Origin {
@@ -203,6 +215,35 @@ async fn a_value_that_was_dropped_comes_back_with_its_release() {
     stage.retire(1).await;
     stage.set(None).await;
     assert_eq!(stage.value_at(1).await, None);
+}
+
+#[tokio::test]
+async fn builds_are_remembered_while_a_release_keeps_their_image_and_else_the_latest() {
+    let stage = Stage::new().await;
+    stage.release(Reason::Deploy, None).await;
+    let build = |image: &str| Build {
+        image: image.to_owned(),
+        ports: Vec::new(),
+        bases: BTreeMap::new(),
+    };
+    let put = async |source: &str, image: &str| {
+        let build = build(image);
+        let put = stage.store.put_build(&stage.app, source, &build);
+        put.await.unwrap();
+    };
+    put("kept", IMAGE).await;
+    for number in 0..40 {
+        put(&number.to_string(), &format!("sha256:{number}")).await;
+    }
+    stage.retire(10).await;
+    let mut left = Vec::new();
+    for source in (0..40).map(|number| number.to_string()) {
+        left.extend(stage.store.build(&stage.app, &source).await.unwrap());
+    }
+    let latest = (8..40).map(|number| build(&format!("sha256:{number}")));
+    assert!(left.into_iter().eq(latest));
+    let kept = stage.store.build(&stage.app, "kept").await.unwrap();
+    assert_eq!(kept, Some(build(IMAGE)));
 }
 
 #[tokio::test]

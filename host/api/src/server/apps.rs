@@ -12,7 +12,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
-use doprax_reconcile::Host;
+use doprax_reconcile::{Host, request};
 use futures_util::StreamExt as _;
 use http::StatusCode;
 use serde::Deserialize;
@@ -33,6 +33,7 @@ pub(super) async fn status(State(host): State<Arc<Host>>, Path(app): Path<String
 #[derive(Deserialize)]
 pub(super) struct Removal {
     secrets: Option<SecretsOnRemoval>,
+    confirmed: Option<String>,
     wait: Option<bool>,
 }
 
@@ -51,9 +52,14 @@ pub(super) async fn remove(
     Path(app): Path<String>,
     query: Result<Query<Removal>, QueryRejection>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
-    let Query(Removal { secrets, wait }) = query?;
+    let Query(Removal {
+        secrets,
+        confirmed,
+        wait,
+    }) = query?;
     let app = AppName::new(app)?;
-    let operation = host.remove(&app, secrets, when_busy(wait)).await?;
+    let removal = request::Removal { secrets, confirmed };
+    let operation = host.remove(&app, removal, when_busy(wait)).await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 

@@ -52,18 +52,27 @@ impl Remove {
             (_, true) => Some(SecretsOnRemoval::Forget),
             _ => None,
         };
-        // Not the app's status: an engine may take a second to measure each container.
-        let (proposal, mut volumes) =
-            tokio::try_join!(client.plan_removal(&self.app, secrets), client.volumes())?;
-        volumes.retain(|volume| volume.app == self.app);
-        if !output.json && proposal.changes {
-            output.line(proposal.diff.render(output.paint.colour()).trim_end())?;
-        }
-        if !self.yes && !confirm(output, &format!("Remove {}?", self.app), "--yes")? {
-            output.remark("nothing was done");
-            return Err(Failure::Silent(1));
-        }
-        let started = client.remove(&self.app, secrets).await?;
+        let (started, volumes) = loop {
+            // Not the app's status: an engine may take a second to measure each container.
+            let (proposal, mut volumes) =
+                tokio::try_join!(client.plan_removal(&self.app, secrets), client.volumes())?;
+            volumes.retain(|volume| volume.app == self.app);
+            if !output.json && proposal.changes {
+                output.line(proposal.diff.render(output.paint.colour()).trim_end())?;
+            }
+            if !self.yes && !confirm(output, &format!("Remove {}?", self.app), "--yes")? {
+                output.remark("nothing was done");
+                return Err(Failure::Silent(1));
+            }
+            // Only what somebody looked at can have become another.
+            let confirmed = proposal.digest.as_deref().filter(|_| !self.yes);
+            match client.remove(&self.app, secrets, confirmed).await {
+                Err(error) if error.is_outdated() => {
+                    output.remark("something has changed meanwhile, so nothing was done yet\n");
+                }
+                started => break (started?, volumes),
+            }
+        };
         let ended = progress::see_through(context, &client, &started, self.detach).await?;
         if ended.is_none() {
             return Ok(());

@@ -5,7 +5,7 @@ use crate::stage::{Stage, app, name};
 use doprax_core::change::{Change, Changed, Position, Progress};
 use doprax_engine::{ByHand, Fault};
 use doprax_reconcile::report::{AppState, OperationState};
-use doprax_reconcile::request::{Control, SecretsOnRemoval, WhenBusy};
+use doprax_reconcile::request::{Control, Removal, SecretsOnRemoval, WhenBusy};
 use doprax_reconcile::{After, Told};
 use futures_util::{FutureExt as _, StreamExt as _};
 
@@ -173,7 +173,10 @@ fn what_waits_for_a_removal_keeps_the_secrets_that_it_gives() {
     stage.deploy(&Source::new("v1"));
     stage.fake.hold_act(1, Fault::Before);
     let removal = stage.ask(|host| async move {
-        let forget = Some(SecretsOnRemoval::Forget);
+        let forget = Removal {
+            secrets: Some(SecretsOnRemoval::Forget),
+            ..Removal::default()
+        };
         host.remove(&app(), forget, WhenBusy::Wait).await
     });
     let again = stage.begin_deploy(&Source::new("v2"));

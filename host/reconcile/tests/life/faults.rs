@@ -6,7 +6,7 @@ use crate::source::Source;
 use crate::stage::{Stage, app, name, try_each};
 use doprax_reconcile::Error;
 use doprax_reconcile::report::Event;
-use doprax_reconcile::request::WhenBusy;
+use doprax_reconcile::request::{Removal, WhenBusy};
 use doprax_store::{Faults, Refusal};
 use futures_util::StreamExt as _;
 use std::sync::Mutex;
@@ -160,7 +160,10 @@ fn an_end_that_cannot_be_written_holds_the_app_and_is_not_done_again_over_newer_
     let removal = stage.begin_remove().unwrap();
     hand.lock();
     await_stuck(&stage, &removal);
-    let held = stage.ask(|host| async move { host.remove(&app(), None, WhenBusy::Refuse).await });
+    let held = stage.ask(|host| async move {
+        host.remove(&app(), Removal::default(), WhenBusy::Refuse)
+            .await
+    });
     assert!(matches!(held, Err(Error::Busy { .. })), "{held:?}");
     hand.unlock();
     let ended = stage.events(&removal);

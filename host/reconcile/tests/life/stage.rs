@@ -10,7 +10,7 @@ use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_reconcile::report::{
     AppState, AppStatus, Event, Operation, OperationEvent, OperationState, Releases,
 };
-use doprax_reconcile::request::{Control, DeployRequest, Edit, Rollback, WhenBusy};
+use doprax_reconcile::request::{Control, DeployRequest, Edit, Removal, Rollback, WhenBusy};
 use doprax_reconcile::{Config, Error, Exec, Host, Predecessor};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,7 +235,11 @@ impl Stage {
     }
 
     pub(crate) fn begin_remove(&self) -> Begun {
-        self.ask(|host| async move { Ok(host.remove(&app(), None, WhenBusy::Wait).await?) })
+        self.ask(|host| async move {
+            Ok(host
+                .remove(&app(), Removal::default(), WhenBusy::Wait)
+                .await?)
+        })
     }
 
     /// Waits for the end of an operation. Returns all that was told of it.

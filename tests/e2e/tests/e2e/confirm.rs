@@ -39,6 +39,30 @@ fn a_change_between_plan_and_confirmation_is_shown_before_anything_is_done() {
 }
 
 #[test]
+fn a_removal_that_takes_something_else_by_now_is_shown_before_anything_is_done() {
+    let app = App::tiny("tiny", MANIFEST);
+    let Some(host) = deployed(&app) else { return };
+    let cli = host.cli();
+    let mut remove = Terminal::start(&cli, &["remove", "tiny"], 120, 40);
+    remove.wait_for("Remove tiny?");
+    assert!(!remove.shows("data"));
+    // Another volume, and so secrets that stay.
+    app.replace(
+        "doprax.yaml",
+        "  envs:",
+        "  volumes: [{ name: data, mount: /data }]\n  envs:",
+    );
+    cli.ok(["up", app.path(), "--yes"]);
+    remove.press("y\n");
+    remove.wait_for("something has changed meanwhile, so nothing was done yet");
+    remove.wait_for("data");
+    assert_eq!(cli.status("tiny")["release"], 2);
+    remove.press("y\n");
+    remove.wait_for("its volumes stay");
+    assert_eq!(remove.end(), 0);
+}
+
+#[test]
 fn a_change_while_a_deploy_waits_for_its_turn_ends_it() {
     let app = App::tiny("tiny", MANIFEST);
     let Some(host) = deployed(&app) else { return };

@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) enum Kind {
     /// A new release of main.
     NewMain,
-    /// The source of the release before, deployed again.
+    /// Back to the latest release that had the main before this one.
     Rollback,
     /// A release that never becomes ready: what serves has to stay.
     IllMain,

@@ -74,8 +74,9 @@ fn main() -> ExitCode {
     let mut host = Host::start_with(Setup::new(&engine).with_https());
     let mut subjects = SHAPES.map(Subject::new);
     let record = Arc::new(Record::default());
-    for subject in &subjects {
+    for subject in &mut subjects {
         host.cli().ok(["up", subject.path(), "--yes"]);
+        subject.released(current_release(&host, subject.name()));
         record.set_releases(subject.name(), vec![subject.serving()]);
     }
     let https = host.setup.https_port.unwrap();
@@ -150,20 +151,28 @@ fn deploy(
     number: usize,
 ) -> (Vec<serde_json::Value>, Result<(), String>) {
     let before = subject.serving();
-    let after = subject.edit(kind, number);
+    let (after, back) = subject.edit(kind, number);
     record.set_releases(subject.name(), vec![before, after]);
-    let up = host
-        .cli()
-        .command(["up", subject.path(), "--yes", "--json"])
-        .within(300)
-        .run();
+    let back = back.map(|release| release.to_string());
+    let asked = match &back {
+        Some(release) => ["rollback", subject.name(), release, "--yes", "--json"].to_vec(),
+        None => ["up", subject.path(), "--yes", "--json"].to_vec(),
+    };
+    let done = host.cli().command(asked).within(300).run();
     record.set_releases(subject.name(), vec![after]);
     let wanted = if kind.is_ill() { 1 } else { 0 };
-    let ended = match up.code == wanted {
-        true => Ok(()),
-        false => Err(format!("exit code {wanted} was expected\n{up}")),
-    };
-    (up.lines(), ended)
+    if done.code != wanted {
+        let wrong = format!("exit code {wanted} was expected\n{done}");
+        return (done.lines(), Err(wrong));
+    }
+    if !kind.is_ill() {
+        subject.released(current_release(host, subject.name()));
+    }
+    (done.lines(), Ok(()))
+}
+
+fn current_release(host: &Host, app: &str) -> u64 {
+    host.cli().status(app)["release"].as_u64().unwrap()
 }
 
 /// Set once the program is asked to end.

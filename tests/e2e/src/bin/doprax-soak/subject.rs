@@ -52,9 +52,11 @@ pub(crate) struct Subject {
     /// The front's configuration file as the app has it.
     config: String,
     content: Content,
-    /// The release that serves, and the one before it.
+    /// The main that serves, and the one before it.
     serving: usize,
     before: usize,
+    /// The app's releases by their numbers, and what each was made of.
+    releases: Vec<(u64, Content)>,
 }
 
 /// What of an app's folder changes.
@@ -96,6 +98,7 @@ impl Subject {
             content: Content::default(),
             serving: 0,
             before: 0,
+            releases: Vec::new(),
         };
         subject.write(subject.content);
         subject
@@ -110,19 +113,33 @@ impl Subject {
         self.app.path()
     }
 
-    /// The release that serves.
+    /// The main that serves.
     pub(crate) fn serving(&self) -> usize {
         self.serving
     }
 
-    /// Edits the folder for the change of this number. Returns the release that serves
-    /// after it.
-    pub(crate) fn edit(&mut self, kind: Kind, number: usize) -> usize {
+    /// Notes that the app's release of this number is made of what the folder has.
+    pub(crate) fn released(&mut self, number: u64) {
+        if self.releases.last().is_none_or(|(last, _)| *last < number) {
+            self.releases.push((number, self.content));
+        }
+    }
+
+    /// Edits the folder for the change of this number. Returns the main that serves after
+    /// it, and the release to which a rollback goes.
+    pub(crate) fn edit(&mut self, kind: Kind, number: usize) -> (usize, Option<u64>) {
         let mut content = self.content;
         let mut serves = self.serving;
+        let mut back = None;
         match kind {
             Kind::NewMain => serves = number,
-            Kind::Rollback => serves = self.before,
+            Kind::Rollback => {
+                let mut latest = self.releases.iter().rev();
+                let had = |content: &Content| matches!(content.release, Release::Well(main) if main == self.before);
+                let (release, then) = latest.find(|(_, then)| had(then)).unwrap();
+                serves = self.before;
+                (back, content) = (Some(*release), *then);
+            }
             Kind::IllMain => content.release = Release::Ill,
             Kind::Front => content.variable = number,
             Kind::Config => content.config = number,
@@ -138,7 +155,7 @@ impl Subject {
         if !kind.is_ill() {
             self.content = content;
         }
-        serves
+        (serves, back)
     }
 
     fn write(&self, content: Content) {
