@@ -1,7 +1,7 @@
 //! What `doprax serve` may be told about CAs, as typed.
 
 use crate::failure::{Failure, Result};
-use doprax_reconcile::acme::{Binding, Ca, Challenge, Hook, Limits, Policy, Secret};
+use doprax_reconcile::certificates::{Binding, Ca, Challenge, Hook, Limits, Policy, Secret};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -13,7 +13,7 @@
 //! * `tls` serves the certificate for the name a client asks for, if there is one;
 //! * `gate` lets through only requests whose framing has one reading (RFC 9112), and
 //!   measures a client's slowness;
-//! * `certificates` holds what is served for which name, in little memory (`served`);
+//! * `certificates` is what it asks for the certificate of a name;
 //! * `proxy` finds the backend, counts the request there, rewrites its head;
 //! * `upstream` connects, keeps and reuses connections to containers and speaks HTTP/1.1
 //!   there, `multiplexed` HTTP/2, which gRPC needs, both inside TLS where a container speaks
@@ -32,7 +32,6 @@ use tokio::time::{Instant, timeout_at};
 
 mod access;
 mod account;
-pub mod acme;
 mod backend;
 mod body;
 mod certificates;
@@ -45,11 +44,9 @@ mod gate;
 mod host;
 mod http2;
 mod interim;
-mod interner;
 mod limiter;
 pub mod limits;
 mod listen;
-mod local_ca;
 mod metrics;
 mod multiplexed;
 mod page;
@@ -57,7 +54,6 @@ mod prometheus;
 mod proxy;
 mod proxy_header;
 mod redirect;
-mod served;
 mod table;
 mod tls;
 mod tunnel;
@@ -71,12 +67,12 @@ pub use config::Config;
 pub use container_tls::ContainerTls;
 pub use error::Error;
 pub use limits::Limits;
-pub use local_ca::LocalCa;
 pub use metrics::{BUCKETS, Histogram, Metrics, REFUSALS, STATUSES, Traffic};
 pub use prometheus::CONTENT_TYPE as PROMETHEUS_CONTENT_TYPE;
-pub use served::ServedCertificate;
+pub use rustls::sign::CertifiedKey;
 
 use access::Records;
+use certificates::NoCertificates;
 use limiter::Limiter;
 use metrics::Counters;
 use table::Table;
@@ -84,15 +80,26 @@ use tls::Tls;
 use worker::{Ending, Listener, Shared, Worker};
 
 /// What an ingress begins with.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Start {
     /// Sockets that another process has passed on: those that listen on an address of
     /// the configuration are used, the others are closed.
     pub sockets: Vec<TcpListener>,
     /// The first routes.
     pub routes: Routes,
-    /// The certificates that are served; whoever obtains some puts them here.
-    pub certificates: Arc<Certificates>,
+    /// What is asked for certificates.
+    pub certificates: Arc<dyn Certificates>,
+}
+
+impl Default for Start {
+    /// No sockets, no routes, no certificates.
+    fn default() -> Self {
+        Self {
+            sockets: Vec::new(),
+            routes: Routes::default(),
+            certificates: Arc::new(NoCertificates),
+        }
+    }
 }
 
 /// For how long a drain waits.
@@ -199,11 +206,6 @@ impl Ingress {
     /// The same for HTTPS.
     pub fn https_addresses(&self) -> &[SocketAddr] {
         &self.https
-    }
-
-    /// The certificates that are served; whoever obtains some puts them here.
-    pub fn certificates(&self) -> &Arc<Certificates> {
-        &self.shared.certificates
     }
 
     /// How TLS is spoken with containers that speak nothing else.

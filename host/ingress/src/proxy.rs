@@ -263,7 +263,7 @@ impl Client {
             && shared.https_port.is_some()
             && !options.is_some_and(|options| options.keep_http)
             && !request.uri().path().starts_with(CHALLENGES)
-            && shared.certificates.find(host_name).is_some();
+            && shared.certificates.serves(host_name);
         if other.is_none() && !turns_secure {
             return None;
         }

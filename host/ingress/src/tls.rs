@@ -6,7 +6,6 @@
 
 use crate::certificates::Certificates;
 use crate::host::Host;
-use crate::served::ServedCertificate;
 use rustls::pki_types::ServerName;
 use rustls::server::{
     Acceptor, ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
@@ -35,7 +34,7 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// What the TLS connections of an ingress share.
 #[derive(Debug)]
 pub(crate) struct Tls {
-    certificates: Arc<Certificates>,
+    certificates: Arc<dyn Certificates>,
     serving: Arc<ServerConfig>,
     challenges: Arc<ServerConfig>,
 }
@@ -53,12 +52,12 @@ pub(crate) struct Secured {
 #[derive(Debug)]
 pub(crate) struct Shown {
     name: Box<str>,
-    certificate: Arc<ServedCertificate>,
+    certificate: Arc<CertifiedKey>,
 }
 
 impl Tls {
     /// Serves what is in `certificates` at the time of each handshake.
-    pub(crate) fn new(certificates: Arc<Certificates>) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(certificates: Arc<dyn Certificates>) -> Result<Self, rustls::Error> {
         let served = Served(Arc::clone(&certificates));
         let mut serving = builder()?
             .with_no_client_auth()
@@ -136,7 +135,8 @@ impl Shown {
     fn names(&self, host: &str) -> Option<bool> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let host = ServerName::try_from(host).ok()?;
-        let certificate = ParsedCertificate::try_from(self.certificate.leaf()).ok()?;
+        let certificate =
+            ParsedCertificate::try_from(self.certificate.end_entity_cert().ok()?).ok()?;
         Some(rustls::client::verify_server_name(&certificate, &host).is_ok())
     }
 }
@@ -162,18 +162,17 @@ fn is_challenge(hello: &ClientHello<'_>) -> bool {
 
 /// What is served to visitors.
 #[derive(Debug)]
-struct Served(Arc<Certificates>);
+struct Served(Arc<dyn Certificates>);
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let certificate = self.0.find(&name(&hello)?)?;
-        self.0.ready(&certificate).ok()
+        self.0.find(&name(&hello)?)
     }
 }
 
 /// What is served to a CA.
 #[derive(Debug)]
-struct Answers(Arc<Certificates>);
+struct Answers(Arc<dyn Certificates>);
 
 impl ResolvesServerCert for Answers {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

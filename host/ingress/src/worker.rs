@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) table: Table,
-    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) certificates: Arc<dyn Certificates>,
     /// The port at which visitors reach it by HTTPS, if they do.
     pub(crate) https_port: Option<u16>,
     pub(crate) config: Config,

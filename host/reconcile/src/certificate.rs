@@ -6,11 +6,11 @@
 
 use crate::{Error, Host};
 use async_trait::async_trait;
-use doprax_core::name::AppName;
-use doprax_ingress::LocalCa;
-use doprax_ingress::acme::{
-    CertificateStatus, Challenge, Issuer, Kind, Names, Secret, Vault, VaultError,
+use doprax_certificates::{
+    CertificateStatus, Challenge, Issuer, Kind, LocalCa, Names, Secret, Served, Vault, VaultError,
 };
+use doprax_core::name::AppName;
+use doprax_ingress::CertifiedKey;
 use doprax_store::{OwnedDomain, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct Certificates {
     issuer: Issuer,
+    served: Arc<Served>,
     /// Whether a wildcard for all free subdomains can be proven.
     wildcard: bool,
     wanted: Mutex<BTreeSet<Names>>,
@@ -28,11 +29,17 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// `written` is the vault's.
-    pub(crate) fn new(issuer: Issuer, challenges: &[Challenge], written: Arc<Notify>) -> Self {
+    /// `served` is the issuer's, and `written` the vault's.
+    pub(crate) fn new(
+        issuer: Issuer,
+        served: Arc<Served>,
+        challenges: &[Challenge],
+        written: Arc<Notify>,
+    ) -> Self {
         Self {
             written,
             issuer,
+            served,
             wildcard: challenges
                 .iter()
                 .any(|challenge| matches!(challenge, Challenge::Dns01(_))),
@@ -43,6 +50,11 @@ impl Certificates {
     /// Notified when something of a certificate was written down, or is wanted otherwise.
     pub(crate) fn written(&self) -> Arc<Notify> {
         Arc::clone(&self.written)
+    }
+
+    /// Whether a certificate is served for a host name.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        self.served.serves(name)
     }
 
     /// Asks no CA any more.
@@ -147,6 +159,28 @@ pub(crate) fn is_private(name: &str) -> bool {
     Names::new([name]).is_ok_and(|names| LocalCa::may_issue(&names))
 }
 
+/// What the ingress finds of certificates and of answers to CAs.
+#[derive(Debug)]
+pub(crate) struct Shown(pub(crate) Arc<Served>);
+
+impl doprax_ingress::Certificates for Shown {
+    fn serves(&self, name: &str) -> bool {
+        self.0.serves(name)
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.0.find(name)
+    }
+
+    fn http_answer(&self, token: &str) -> Option<Arc<str>> {
+        self.0.http_answer(token)
+    }
+
+    fn alpn_answer(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.0.alpn_answer(name)
+    }
+}
+
 /// Keeps in the store what certificates need.
 pub(crate) struct StoreVault {
     pub(crate) store: Store,
@@ -186,5 +220,41 @@ impl Vault for StoreVault {
         self.store.remove_vault_value(kind.as_str(), id).await?;
         self.written.notify_one();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_certificates::{Policy, SystemClock};
+    use doprax_ingress::Certificates as _;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn the_ingress_finds_what_is_issued_and_takes_it_for_no_answer_to_a_ca() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = Arc::<Notify>::default();
+        let vault = StoreVault {
+            store: Store::open(folder.path()).await.unwrap(),
+            written: Arc::clone(&written),
+        };
+        let served = Arc::<Served>::default();
+        let shown = Shown(Arc::clone(&served));
+        let (vault, clock) = (Arc::new(vault), Arc::new(SystemClock));
+        let issuer = Issuer::start(Policy::default(), vault, Arc::clone(&served), clock);
+        let issuer = issuer.await.unwrap();
+        let certificates = Certificates::new(issuer, served, &[], written);
+        let name = "shop.localhost";
+        assert!(!shown.serves(name) && shown.find(name).is_none());
+        certificates.want_only([Names::new([name]).unwrap()].into());
+        let issued = async {
+            while !shown.serves(name) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let issued = tokio::time::timeout(Duration::from_secs(60), issued);
+        issued.await.expect("it is issued");
+        assert!(certificates.serves(name) && shown.find(name).is_some());
+        assert!(shown.alpn_answer(name).is_none() && shown.http_answer(name).is_none());
     }
 }

@@ -1,8 +1,8 @@
 //! How a host is set up.
 
+use doprax_certificates::Policy;
 use doprax_core::name::Instance;
 use doprax_ingress::Limits;
-use doprax_ingress::acme::Policy;
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

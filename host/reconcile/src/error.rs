@@ -19,7 +19,7 @@ pub enum StartError {
     Plugins(#[from] doprax_plugin::Error),
     /// The certificates cannot be kept.
     #[error(transparent)]
-    Certificates(#[from] doprax_ingress::acme::Error),
+    Certificates(#[from] doprax_certificates::Error),
     /// The ingress cannot listen.
     #[error(transparent)]
     Ingress(#[from] doprax_ingress::Error),

@@ -1,7 +1,7 @@
 //! The host itself: what it is made of, how it starts and ends.
 
 use crate::access::Access;
-use crate::certificate::{Certificates, StoreVault};
+use crate::certificate::{Certificates, Shown, StoreVault};
 use crate::config::Config;
 use crate::error::{Error, StartError};
 use crate::events::{After, Events, Told};
@@ -15,10 +15,10 @@ use crate::request::{Control, DeployRequest, Edit, Removal, Rollback, Selection,
 use crate::retire::Retiring;
 use crate::routes::{self, RoutesByApp};
 use crate::seen::Seen;
+use doprax_certificates::{Issuer, SystemClock};
 use doprax_core::name::AppName;
 use doprax_core::secret::SecretName;
 use doprax_engine::{Docker, Engine, Facts};
-use doprax_ingress::acme::{Issuer, SystemClock};
 use doprax_ingress::{AccessLog, Ingress};
 use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_store::{AppRecord, Store};
@@ -163,7 +163,7 @@ impl Host {
         if let Some(observed) = &observed {
             seen.all(observed);
         }
-        let served = Arc::<doprax_ingress::Certificates>::default();
+        let served = Arc::<doprax_certificates::Served>::default();
         let certificates = if config.https.is_empty() {
             None
         } else {
@@ -178,7 +178,9 @@ impl Host {
                 Arc::new(SystemClock),
             );
             let challenges = &config.certificates.challenges;
-            Some(Certificates::new(issuer.await?, challenges, written))
+            let issuer = issuer.await?;
+            let served = Arc::clone(&served);
+            Some(Certificates::new(issuer, served, challenges, written))
         };
         let (sender, access) = tokio::sync::mpsc::channel(WAITING_RECORDS);
         let settings = doprax_ingress::Config {
@@ -196,7 +198,7 @@ impl Host {
         let start = doprax_ingress::Start {
             sockets,
             routes: routes::all(&config, &routes),
-            certificates: served,
+            certificates: Arc::new(Shown(served)),
         };
         let ingress = Ingress::start_with(settings, start)?;
         let host = Arc::new_cyclic(|this| Self {

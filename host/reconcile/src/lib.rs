@@ -49,8 +49,9 @@ pub mod report;
 pub mod request;
 
 pub use config::Config;
+pub use doprax_certificates as certificates;
 pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
-pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, acme, limits};
+pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, limits};
 pub use error::{Error, StartError};
 pub use events::{After, Told};
 pub use host::{Host, Predecessor, docker};

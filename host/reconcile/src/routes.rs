@@ -48,7 +48,8 @@ impl Host {
     /// Where an app can be reached.
     pub(crate) fn url(&self, app: &AppName) -> String {
         let host = self.free_name(app);
-        let has_certificate = self.ingress().certificates().find(&host).is_some();
+        let certificates = self.certificates_kept();
+        let has_certificate = certificates.is_some_and(|kept| kept.serves(&host));
         self.url_of(&host, has_certificate)
     }
 

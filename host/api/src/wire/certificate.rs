@@ -1,6 +1,6 @@
 //! Certificates and the host's own CA.
 
-use doprax_reconcile::acme::{self, Phase};
+use doprax_reconcile::certificates::{CertificateStatus, Phase};
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,8 +59,8 @@ pub struct LocalCa {
     pub certificate: String,
 }
 
-impl From<acme::CertificateStatus> for Certificate {
-    fn from(status: acme::CertificateStatus) -> Self {
+impl From<CertificateStatus> for Certificate {
+    fn from(status: CertificateStatus) -> Self {
         let seconds = |time: Option<SystemTime>| {
             let since = time?.duration_since(UNIX_EPOCH);
             Some(since.unwrap_or_default().as_secs())

@@ -1,14 +1,12 @@
 //! The ingress under measurement, in a process of its own.
 
-use crate::certificates::host;
+use crate::Proxy;
+use crate::certificates::{Served, host};
 use crate::peer::free_port;
 use crate::process::{Place, Process, command, processors};
-use crate::{Proxy, certificate_file};
 use doprax_core::name::AppName;
 use doprax_core::route::{Route, Routes, Target};
-use doprax_ingress::{AccessLog, Config, Ingress, ServedCertificate};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use doprax_ingress::{AccessLog, Config, Ingress, Start};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -63,9 +61,11 @@ pub(crate) fn serve(arguments: &[String]) {
     let plain = Ingress::start(config.clone()).unwrap();
     config.https = vec![([127, 0, 0, 1], https).into()];
     config.http.clear();
-    let secure = Ingress::start(config).unwrap();
-    let certificates = (0..names).map(|number| (host(number), certificate(folder, number)));
-    secure.certificates().serve(certificates);
+    let start = Start {
+        certificates: Arc::new(Served::read(folder, names)),
+        ..Start::default()
+    };
+    let secure = Ingress::start_with(config, start).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], origin));
     // Domains of one app, as the peers have one backend: connections to a container are
     // never shared between apps.
@@ -78,11 +78,4 @@ pub(crate) fn serve(arguments: &[String]) {
     loop {
         std::thread::park();
     }
-}
-
-fn certificate(folder: &Path, number: usize) -> Arc<ServedCertificate> {
-    let file = certificate_file(folder, number);
-    let key = PrivateKeyDer::from_pem_file(&file).unwrap();
-    let chain = [CertificateDer::from_pem_file(&file).unwrap()];
-    Arc::new(ServedCertificate::new(&chain, &key).unwrap())
 }

@@ -50,7 +50,7 @@ impl Site {
         rig.ingress.publish([(NAME.to_owned(), route)].into());
         let authority = Authority::new();
         let key = authority.issue(&[NAME]);
-        rig.ingress.certificates().serve([(NAME.to_owned(), key)]);
+        rig.certificates.serve(NAME, &key);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("root.pem"), &authority.root_pem).unwrap();
         Some(Self {

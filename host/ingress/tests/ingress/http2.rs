@@ -25,7 +25,7 @@ pub fn rig(
 ) -> (Rig, Authority) {
     let (rig, authority) = (Rig::of(target, configure), Authority::new());
     let key = authority.issue(&[NAME, "other.localhost"]);
-    rig.ingress.certificates().serve([(NAME.to_owned(), key)]);
+    rig.certificates.serve(NAME, &key);
     (rig, authority)
 }
 

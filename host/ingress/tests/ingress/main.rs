@@ -22,6 +22,7 @@ mod redirects;
 mod required;
 mod rig;
 mod seeing;
+mod served;
 mod stop;
 mod streams;
 mod tls;

@@ -1,6 +1,6 @@
 //! A certificate authority of the tests, and clients that trust it.
 
-use doprax_ingress::ServedCertificate;
+use doprax_ingress::CertifiedKey;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -39,7 +39,7 @@ impl Authority {
         }
     }
 
-    pub fn issue(&self, names: &[&str]) -> Arc<ServedCertificate> {
+    pub fn issue(&self, names: &[&str]) -> Arc<CertifiedKey> {
         let names = names.iter().map(|name| (*name).to_owned());
         let mut params = CertificateParams::new(names.collect::<Vec<_>>()).unwrap();
         params.not_before = OffsetDateTime::now_utc();
@@ -47,8 +47,8 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let chain = [certificate.der().clone()];
-        Arc::new(ServedCertificate::new(&chain, &key).unwrap())
+        let chain = vec![certificate.der().clone()];
+        Arc::new(CertifiedKey::from_der(chain, key, &ring::default_provider()).unwrap())
     }
 
     pub fn trusting(&self, versions: &[&'static SupportedProtocolVersion]) -> Visitor {

@@ -221,7 +221,7 @@ async fn a_name_with_a_certificate_is_asked_for_by_https() {
     let answer = client.send_request(request("GET", "/", empty())).await;
     assert_eq!(answer.unwrap().status(), 200);
     let key = authority.issue(&[NAME]);
-    rig.ingress.certificates().serve([(NAME.to_owned(), key)]);
+    rig.certificates.serve(NAME, &key);
     let answer = client.send_request(request("GET", "/a?b", empty())).await;
     let answer = answer.unwrap();
     assert_eq!(answer.status(), 308);

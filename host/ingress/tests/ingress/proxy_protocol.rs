@@ -74,8 +74,7 @@ async fn a_header_may_come_in_parts_and_before_tls() {
     let (authority, origin) = (Authority::new(), Origin::echo().await);
     let rig = rig(origin.target());
     let key = authority.issue(&["shop.localhost"]);
-    let certificates = rig.ingress.certificates();
-    certificates.serve([("shop.localhost".to_owned(), key)]);
+    rig.certificates.serve("shop.localhost", &key);
     let mut stream = TcpStream::connect(rig.https).await.unwrap();
     stream.set_nodelay(true).unwrap();
     for byte in HEADER {

@@ -17,8 +17,9 @@ fn location(answer: &str) -> Option<&str> {
 
 fn serve(rig: &Rig, authority: &Authority, names: &[&str]) {
     let key = authority.issue(names);
-    let certificates = names.iter().map(|name| ((*name).to_owned(), key.clone()));
-    rig.ingress.certificates().serve(certificates);
+    for name in names {
+        rig.certificates.serve(name, &key);
+    }
 }
 
 fn publish(rig: &Rig, target: &Target, name: &str, options: HostOptions) {
@@ -65,7 +66,7 @@ async fn http_is_served_until_a_certificate_is_there_and_then_sent_to_https() {
     );
     let answer = rig.get("other.localhost", "/", "").await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    rig.ingress.certificates().withdraw(NAME);
+    rig.certificates.withdraw(NAME);
     let answer = rig.get(NAME, "/", "").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }

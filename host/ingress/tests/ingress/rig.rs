@@ -1,9 +1,10 @@
 //! An ingress with one app in front of a real hyper server, and clients.
 
+use crate::served::Served;
 use bytes::Bytes;
 use doprax_core::name::AppName;
 use doprax_core::route::{Route, Routes, Target};
-use doprax_ingress::{Config, DrainLimits, Ingress, Limits};
+use doprax_ingress::{Config, DrainLimits, Ingress, Limits, Start};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
@@ -102,6 +103,7 @@ pub struct Rig {
     pub ingress: Ingress,
     pub address: SocketAddr,
     pub https: SocketAddr,
+    pub certificates: Arc<Served>,
 }
 
 impl Rig {
@@ -118,14 +120,20 @@ impl Rig {
         config.https = config.http.clone();
         config.threads = NonZeroUsize::new(2).unwrap();
         configure(&mut config);
-        let ingress = Ingress::start(config).unwrap();
-        ingress.publish(routes(target));
+        let certificates = Arc::<Served>::default();
+        let start = Start {
+            routes: routes(target),
+            certificates: Arc::clone(&certificates) as _,
+            ..Start::default()
+        };
+        let ingress = Ingress::start_with(config, start).unwrap();
         let address = ingress.addresses()[0];
         let https = ingress.https_addresses()[0];
         Self {
             ingress,
             address,
             https,
+            certificates,
         }
     }
 

@@ -4,14 +4,12 @@ use crate::pki::{Authority, BOTH, Visitor};
 use crate::rig::{Origin, PATIENCE, Rig, any, app, read_all, refused, soon, until};
 use bytes::Bytes;
 use doprax_core::route::Target;
-use doprax_ingress::ServedCertificate;
 use http_body_util::StreamBody;
 use hyper::Response;
 use hyper::body::Frame;
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,11 +17,6 @@ use tokio_rustls::client::TlsStream;
 
 const SHORT: Duration = Duration::from_millis(150);
 const NAME: &str = "shop.localhost";
-
-fn serve(rig: &Rig, name: &str, key: &Arc<ServedCertificate>) {
-    let certificate = (name.to_owned(), Arc::clone(key));
-    rig.ingress.certificates().serve([certificate]);
-}
 
 async fn ask(stream: &mut TlsStream<TcpStream>, host: &str) -> String {
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -42,7 +35,7 @@ fn alert(error: &io::Error) -> Option<AlertDescription> {
 async fn an_app_is_told_that_it_is_asked_by_https() {
     let (authority, origin) = (Authority::new(), Origin::echo().await);
     let rig = Rig::new(origin.target());
-    serve(&rig, NAME, &authority.issue(&[NAME]));
+    rig.certificates.serve(NAME, &authority.issue(&[NAME]));
     for (version, expected) in [
         (&rustls::version::TLS12, ProtocolVersion::TLSv1_2),
         (&rustls::version::TLS13, ProtocolVersion::TLSv1_3),
@@ -60,7 +53,7 @@ async fn an_app_is_told_that_it_is_asked_by_https() {
 async fn a_name_without_a_certificate_gets_an_alert_and_nobody_elses_certificate() {
     let authority = Authority::new();
     let rig = Rig::new(Target::Stopped);
-    serve(&rig, NAME, &authority.issue(&[NAME]));
+    rig.certificates.serve(NAME, &authority.issue(&[NAME]));
     let visitor = authority.trusting(BOTH);
     // An address is not sent as a name.
     for name in ["other.localhost", "a.shop.localhost", "127.0.0.1"] {
@@ -75,7 +68,7 @@ async fn a_connection_serves_the_hosts_of_its_certificate_and_no_others() {
     let (authority, origin) = (Authority::new(), Origin::echo().await);
     let rig = Rig::new(origin.target());
     let key = authority.issue(&["one.localhost", "*.two.localhost", NAME]);
-    serve(&rig, "one.localhost", &key);
+    rig.certificates.serve("one.localhost", &key);
     let visitor = authority.trusting(BOTH);
     for (host, status) in [
         ("shop.localhost", "200"),
@@ -100,14 +93,14 @@ async fn a_new_certificate_is_served_from_the_next_handshake_on() {
     let visitor = authority.trusting(BOTH);
     for _ in 0..2 {
         let key = authority.issue(&[NAME]);
-        serve(&rig, NAME, &key);
+        rig.certificates.serve(NAME, &key);
         // Resumed handshakes show no certificate.
         let visitor = authority.trusting(BOTH);
         let stream = visitor.connect(rig.https, NAME).await.unwrap();
         let shown = stream.get_ref().1.peer_certificates().unwrap().to_vec();
-        assert_eq!(shown, [key.leaf().clone()]);
+        assert_eq!(shown, [key.cert[0].clone()]);
     }
-    rig.ingress.certificates().withdraw(NAME);
+    rig.certificates.withdraw(NAME);
     assert!(visitor.connect(rig.https, NAME).await.is_err());
 }
 
@@ -115,7 +108,7 @@ async fn a_new_certificate_is_served_from_the_next_handshake_on() {
 async fn handshakes_are_resumed_whichever_thread_they_meet() {
     let (authority, origin) = (Authority::new(), Origin::echo().await);
     let rig = Rig::new(origin.target());
-    serve(&rig, NAME, &authority.issue(&[NAME]));
+    rig.certificates.serve(NAME, &authority.issue(&[NAME]));
     for version in BOTH {
         let visitor = authority.trusting(&[version]);
         let mut kinds = Vec::new();
@@ -135,9 +128,9 @@ async fn a_ca_that_checks_a_name_sees_its_answer_and_no_more() {
     let authority = Authority::new();
     let rig = Rig::new(Target::Stopped);
     let (served, answer) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
-    serve(&rig, NAME, &served);
-    let certificates = rig.ingress.certificates();
-    certificates.answer_alpn(NAME, Arc::new(answer.certified().unwrap()));
+    rig.certificates.serve(NAME, &served);
+    let certificates = &rig.certificates;
+    certificates.answer_alpn(NAME, &answer);
     let shown = |stream: &TlsStream<TcpStream>| {
         let connection = stream.get_ref().1;
         connection.peer_certificates().unwrap().to_vec()
@@ -145,13 +138,13 @@ async fn a_ca_that_checks_a_name_sees_its_answer_and_no_more() {
     let ca = authority.trusting(BOTH).speaking(&["acme-tls/1"]);
     let stream = ca.connect(rig.https, NAME).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"acme-tls/1"[..]));
-    assert_eq!(shown(&stream), [answer.leaf().clone()]);
+    assert_eq!(shown(&stream), [answer.cert[0].clone()]);
     assert_eq!(read_all(stream).await, "");
     let visitor = authority
         .trusting(BOTH)
         .speaking(&["acme-tls/1", "http/1.1"]);
     let stream = visitor.connect(rig.https, NAME).await.unwrap();
-    assert_eq!(shown(&stream), [served.leaf().clone()]);
+    assert_eq!(shown(&stream), [served.cert[0].clone()]);
     certificates.withdraw_alpn(NAME);
     assert!(ca.connect(rig.https, NAME).await.is_err());
 }
@@ -163,15 +156,13 @@ async fn a_ca_that_checks_a_name_by_http_is_answered_before_any_app() {
     let path = "/.well-known/acme-challenge/token-1";
     let asked = rig.get(NAME, path, "").await;
     assert!(asked.contains(&format!("GET {path}")), "the app: {asked}");
-    rig.ingress
-        .certificates()
-        .answer_http("token-1", "token-1.print");
+    rig.certificates.answer_http("token-1", "token-1.print");
     for host in [NAME, "not-yet-routed.localhost"] {
         let answer = rig.get(host, path, "").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(answer.ends_with("\r\n\r\ntoken-1.print"), "{answer}");
     }
-    rig.ingress.certificates().withdraw_http("token-1");
+    rig.certificates.withdraw_http("token-1");
     let asked = rig.get(NAME, path, "").await;
     assert!(asked.contains(&format!("GET {path}")), "the app: {asked}");
 }
@@ -201,7 +192,7 @@ async fn plain_http_where_tls_is_spoken_ends_with_an_alert() {
 async fn connections_are_limited_before_the_handshake() {
     let (authority, origin) = (Authority::new(), Origin::echo().await);
     let rig = Rig::with(origin.target(), |limits| limits.connections_per_client = 1);
-    serve(&rig, NAME, &authority.issue(&[NAME]));
+    rig.certificates.serve(NAME, &authority.issue(&[NAME]));
     let visitor = authority.trusting(BOTH);
     // Nothing was sent on it yet.
     let silent = TcpStream::connect(rig.https).await.unwrap();
@@ -229,7 +220,7 @@ async fn a_client_that_does_not_read_is_cut_inside_tls_too() {
         })
         .await;
         let rig = Rig::with(origin.target(), |limits| limits.stall_timeout = SHORT);
-        serve(&rig, NAME, &authority.issue(&[NAME]));
+        rig.certificates.serve(NAME, &authority.issue(&[NAME]));
         let visitor: Visitor = authority.trusting(BOTH);
         let mut stream = visitor.connect(rig.https, NAME).await.unwrap();
         stream

@@ -2,9 +2,9 @@
 //! with those that were told before.
 
 use crate::Host;
+use doprax_certificates::{Names, Phase};
 use doprax_core::change::Changed;
 use doprax_core::name::AppName;
-use doprax_ingress::acme::{Names, Phase};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
