@@ -34,8 +34,7 @@ use std::sync::Arc;
 const SENT: usize = 3;
 
 /// Sends `request` to the container at `address` and waits for the head of its
-/// response. What did not leave because the connection was gone is sent once more, and
-/// so is what the container has not looked at. `interim` is told what it says before its
+/// response. What the container has not looked at is sent once more. `interim` is told what it says before its
 /// answer.
 pub(crate) async fn send(
     local: &Arc<Local>,
@@ -52,7 +51,6 @@ pub(crate) async fn send(
     let mut sent = 0;
     loop {
         let (connection, share) = local.multiplexed.take(address, generation, tls);
-        let kept = connection.is_made();
         let sender = connection.sender(local, address, tls).await?;
         sent += 1;
         let head = match call.begin(sender.clone()) {
@@ -68,7 +66,7 @@ pub(crate) async fn send(
                 let answer = |stream| ContainerBody::Http2(Answer::new(stream, share, rest));
                 return Ok(head.map(answer));
             }
-            Err(broken) if sent < SENT && call.rewind(&broken, kept) => {}
+            Err(broken) if sent < SENT && call.rewind(&broken) => {}
             Err(broken) => return Err(Failure::Broken(broken.into())),
         }
     }

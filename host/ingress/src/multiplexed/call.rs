@@ -14,8 +14,6 @@ use std::task::{Context, Poll, ready};
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
-    #[error("the connection takes no requests")]
-    Unsent(#[source] h2::Error),
     #[error("the container gave up the request")]
     Stream(#[source] h2::Error),
     #[error("the body of the request broke off")]
@@ -54,7 +52,7 @@ impl Call {
         let whole = self.upload.is_empty();
         let (response, stream) = sender
             .send_request(request, whole)
-            .map_err(Broken::Unsent)?;
+            .map_err(Broken::Stream)?;
         if !whole {
             self.upload.begin(stream, &self.head.headers);
         }
@@ -105,10 +103,9 @@ impl Call {
     }
 
     /// Whether it may be sent once more after it `broke`, and all that was sent of it is
-    /// remembered: nobody has looked at it. The connection was `kept` from an earlier one.
-    pub(super) fn rewind(&mut self, broke: &Broken, kept: bool) -> bool {
+    /// remembered: nobody has looked at it.
+    pub(super) fn rewind(&mut self, broke: &Broken) -> bool {
         let unseen = match broke {
-            Broken::Unsent(_) => kept,
             // Who says something has looked at it, whatever comes after that.
             Broken::Stream(error) => !self.heard && is_refusal(error),
             Broken::Body(_) => false,

@@ -42,11 +42,6 @@ impl Connection {
         }
     }
 
-    /// Whether it was made.
-    pub(super) fn is_made(&self) -> bool {
-        self.sender.initialized()
-    }
-
     /// How many requests may share it. The container says so before it answers the first
     /// (RFC 9113 section 3.4); until then, as many as it allowed before.
     pub(super) fn allowed(&self) -> usize {

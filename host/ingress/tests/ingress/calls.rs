@@ -4,8 +4,11 @@ use crate::grpc::{call, status};
 use crate::interim::{ask, assert_echoed, client, echo, head, read, server};
 use crate::rig::{app, soon, until};
 use bytes::Bytes;
+use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 /// Whatever it had to say, before its answer has begun and after that.
@@ -147,6 +150,48 @@ async fn a_request_that_its_client_resets_does_not_pass_for_a_whole_one() {
         end,
         Err(Some(Reason::INTERNAL_ERROR | Reason::CANCEL))
     ));
+}
+
+/// The status of the answer to a call, and how often a container was asked that does so.
+async fn asked<F>(answer: F) -> (u16, usize)
+where
+    F: Fn(SendResponse<Bytes>) + Clone + Send + Sync + 'static,
+{
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let origin = server(move |_, respond| {
+        count.fetch_add(1, Ordering::SeqCst);
+        answer(respond);
+        async {}
+    })
+    .await;
+    let (_rig, mut client) = client(&origin).await;
+    let (_, answer) = ask(&mut client, false).await;
+    (
+        answer.unwrap().status().as_u16(),
+        asked.load(Ordering::SeqCst),
+    )
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_again_and_again_is_made_so_often_and_not_more() {
+    let refused = asked(|mut respond| respond.send_reset(Reason::REFUSED_STREAM));
+    assert_eq!(refused.await, (502, 3));
+    // That it was worked on cannot be ruled out.
+    let gave_up = asked(|mut respond| respond.send_reset(Reason::INTERNAL_ERROR));
+    assert_eq!(gave_up.await, (502, 1));
+}
+
+/// It is the ingress that takes no more of it.
+#[tokio::test]
+async fn a_call_whose_answer_has_too_large_a_head_is_not_made_again() {
+    let large = asked(|mut respond| {
+        let mut head = head(200);
+        let value = "a".repeat(17 * 1024).parse().unwrap();
+        head.headers_mut().insert("x-large", value);
+        respond.send_response(head, true).unwrap();
+    });
+    assert_eq!(large.await, (502, 1));
 }
 
 /// Sends as much as it is given room for, and counts it.
