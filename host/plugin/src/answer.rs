@@ -351,3 +351,6 @@ fn resources(resources: wit::Resources) -> Result<Resources, Reason> {
         disk: bytes(resources.disk)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

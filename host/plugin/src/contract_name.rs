@@ -47,3 +47,52 @@ pub(crate) fn signal(signal: wit::Signal) -> &'static str {
         Signal::Kill => "SIGKILL",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_the_engine_takes_them() {
+        use wit::Capability as C;
+        for (value, name) in [
+            (C::AuditWrite, "AUDIT_WRITE"),
+            (C::Chown, "CHOWN"),
+            (C::DacOverride, "DAC_OVERRIDE"),
+            (C::Fowner, "FOWNER"),
+            (C::Fsetid, "FSETID"),
+            (C::IpcLock, "IPC_LOCK"),
+            (C::Kill, "KILL"),
+            (C::NetBindService, "NET_BIND_SERVICE"),
+            (C::Setgid, "SETGID"),
+            (C::Setuid, "SETUID"),
+            (C::SysChroot, "SYS_CHROOT"),
+            (C::SysNice, "SYS_NICE"),
+        ] {
+            assert_eq!(capability(value), name);
+        }
+        use wit::UlimitKind as U;
+        for (value, name) in [
+            (U::Core, "core"),
+            (U::Memlock, "memlock"),
+            (U::Nofile, "nofile"),
+            (U::Nproc, "nproc"),
+            (U::Stack, "stack"),
+        ] {
+            assert_eq!(ulimit(value), name);
+        }
+        use wit::Signal as S;
+        for (value, name) in [
+            (S::Term, "SIGTERM"),
+            (S::Int, "SIGINT"),
+            (S::Quit, "SIGQUIT"),
+            (S::Hup, "SIGHUP"),
+            (S::Usr1, "SIGUSR1"),
+            (S::Usr2, "SIGUSR2"),
+            (S::Winch, "SIGWINCH"),
+            (S::Kill, "SIGKILL"),
+        ] {
+            assert_eq!(signal(value), name);
+        }
+    }
+}

@@ -98,3 +98,164 @@ fn repository(text: String) -> Result<String, Reason> {
         _ => Err(Reason::Image(text)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Changes what a plugin says about itself.
+    type Change = fn(&mut wit::Metadata);
+
+    fn metadata() -> wit::Metadata {
+        wit::Metadata {
+            id: "redis".to_owned(),
+            aliases: vec!["valkey".to_owned()],
+            title: "Redis".to_owned(),
+            summary: "A store.".to_owned(),
+            version: "1.2.3".to_owned(),
+            versions: vec!["8.0".to_owned(), "7".to_owned()],
+            settings: r#"{"type":"object"}"#.to_owned(),
+            links: vec![wit::Link {
+                title: "Image".to_owned(),
+                url: "https://hub.example/redis".to_owned(),
+            }],
+            icon: Some("<svg/>".to_owned()),
+            grants: wit::Grants {
+                images: vec!["docker.io/library/redis".to_owned()],
+                capabilities: vec![wit::Capability::SysNice],
+                ulimits: vec![wit::UlimitKind::Nofile],
+                exec: true,
+            },
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut wit::Metadata)) -> (String, Reason) {
+        let mut metadata = metadata();
+        change(&mut metadata);
+        match check(metadata) {
+            Err(wrong) => (wrong.at, wrong.reason),
+            Ok(metadata) => panic!("expected a refusal, got {metadata:?}"),
+        }
+    }
+
+    #[test]
+    fn all_that_a_plugin_says_about_itself_is_kept() {
+        let expected = Metadata {
+            id: "redis".to_owned(),
+            aliases: vec!["valkey".to_owned()],
+            title: "Redis".to_owned(),
+            summary: "A store.".to_owned(),
+            version: "1.2.3".to_owned(),
+            versions: vec!["8.0".to_owned(), "7".to_owned()],
+            settings: serde_json::json!({"type": "object"}),
+            links: vec![Link {
+                title: "Image".to_owned(),
+                url: "https://hub.example/redis".to_owned(),
+            }],
+            icon: Some("<svg/>".to_owned()),
+            grants: Grants {
+                images: vec!["docker.io/library/redis".to_owned()],
+                capabilities: vec!["SYS_NICE".to_owned()],
+                ulimits: vec!["nofile".to_owned()],
+                exec: true,
+            },
+        };
+        assert_eq!(check(metadata()).ok(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_where_it_is() {
+        let wrong: [(&str, Change); 7] = [
+            ("id", |m| m.id = "Not a label".to_owned()),
+            ("aliases[0]", |m| m.aliases = vec!["a=b".to_owned()]),
+            ("title", |m| m.title = "two\nlines".to_owned()),
+            ("summary", |m| m.summary = String::new()),
+            ("version", |m| m.version = "1 2".to_owned()),
+            ("versions[1]", |m| m.versions[1] = "a b".to_owned()),
+            ("links[0]", |m| m.links[0].title = String::new()),
+        ];
+        for (at, change) in wrong {
+            assert_eq!(refused(change).0, at);
+        }
+        let many: [(&str, Change); 6] = [
+            ("aliases", |m| m.aliases = vec!["a".to_owned(); 257]),
+            ("versions", |m| m.versions = vec!["1".to_owned(); 257]),
+            ("links", |m| m.links = vec![m.links[0].clone(); 257]),
+            ("grants.images", |m| {
+                m.grants.images = vec!["docker.io/library/a".to_owned(); 257]
+            }),
+            ("grants.capabilities", |m| {
+                m.grants.capabilities = vec![wit::Capability::Kill; 257];
+            }),
+            ("grants.ulimits", |m| {
+                m.grants.ulimits = vec![wit::UlimitKind::Core; 257]
+            }),
+        ];
+        for (at, change) in many {
+            assert_eq!(refused(change), (at.to_owned(), Reason::Many(256)));
+        }
+    }
+
+    #[test]
+    fn settings_are_the_schema_of_an_object() {
+        for settings in [
+            "",
+            "{}",
+            "[]",
+            r#"{"type":"string"}"#,
+            r#"{"type":["object"]}"#,
+        ] {
+            let refused = refused(|m| m.settings = settings.to_owned());
+            assert_eq!(
+                refused,
+                ("settings".to_owned(), Reason::Schema),
+                "{settings}"
+            );
+        }
+    }
+
+    #[test]
+    fn links_lead_to_https_alone() {
+        for url in [
+            "http://a.example",
+            "javascript:x",
+            "https://a b",
+            "https://a\"b",
+            "https://a<b",
+            "https://a>b",
+        ] {
+            let refused = refused(|m| m.links[0].url = url.to_owned());
+            assert_eq!(
+                refused,
+                ("links[0]".to_owned(), Reason::Address(url.to_owned()))
+            );
+        }
+    }
+
+    #[test]
+    fn an_icon_has_at_most_64_kib() {
+        let most = 64 * 1024;
+        let full = wit::Metadata {
+            icon: Some("x".repeat(most)),
+            ..metadata()
+        };
+        assert!(check(full).is_ok());
+        let refused = refused(|m| m.icon = Some("x".repeat(most + 1)));
+        assert_eq!(refused, ("icon".to_owned(), Reason::Long(most)));
+    }
+
+    #[test]
+    fn granted_images_are_repositories_in_full() {
+        for image in [
+            "redis",
+            "docker.io/redis",
+            "docker.io/library/redis:7",
+            "A",
+            "",
+        ] {
+            let refused = refused(|m| m.grants.images = vec![image.to_owned()]);
+            let reason = Reason::Image(image.to_owned());
+            assert_eq!(refused, ("grants.images[0]".to_owned(), reason));
+        }
+    }
+}
