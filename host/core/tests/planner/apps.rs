@@ -59,7 +59,12 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
         ulimits: Vec::new(),
         capabilities: Vec::new(),
         stop_signal: None,
-        stop_grace_ms: 10_000,
+        // None is what a container gets of which nothing is known.
+        stop_grace_ms: match stage {
+            Stage::Service => 20_000,
+            Stage::Main => 40_000,
+            Stage::Front => 5_000,
+        },
         outputs: BTreeMap::new(),
         init: None,
     }

@@ -54,12 +54,20 @@ fn text(plan: &Plan) -> String {
                 Act::CreateNetwork { subnet } => format!("network {subnet}"),
                 Act::CreateVolume { volume } => format!("volume {volume}"),
                 Act::CreateContainer { container, .. } => format!("create {container}"),
-                Act::ConnectContainer { container, .. } => format!("connect {container}"),
+                Act::ConnectContainer { container, aliases } => {
+                    format!("connect {container} as {}", aliases.join(", "))
+                }
                 Act::StartContainer { container } => format!("start {container}"),
                 Act::UpdateContainer { container, .. } => format!("limit {container}"),
-                Act::RestartContainer { container, .. } => format!("restart {container}"),
+                Act::RestartContainer {
+                    container,
+                    grace_ms,
+                } => format!("restart {container} within {grace_ms} ms"),
                 Act::RenameContainer { from, to } => format!("rename {from} to {to}"),
-                Act::StopContainer { container, .. } => format!("stop {container}"),
+                Act::StopContainer {
+                    container,
+                    grace_ms,
+                } => format!("stop {container} within {grace_ms} ms"),
                 Act::RemoveContainer { container } => format!("remove {container}"),
                 Act::RemoveNetwork => "remove the network".to_owned(),
             },
@@ -67,7 +75,9 @@ fn text(plan: &Plan) -> String {
             Step::Settle { container, ms, .. } => format!("settle {container} for {ms} ms"),
             Step::PublishRoute { container, port } => format!("route to {container}:{port}"),
             Step::RetireConnections => "retire connections".to_owned(),
-            Step::Reload { container, .. } => format!("reload {container}"),
+            Step::Reload {
+                container, command, ..
+            } => format!("reload {container} by {}", command.join(" ")),
             Step::Drain(_) => "drain".to_owned(),
         };
         text.push_str(&format!("{index:>2} {what} {:?}\n", planned.after));

@@ -67,3 +67,95 @@ pub(super) fn is_placeholder(name: &str, text: &str, is_secret: bool) -> bool {
             .any(|word| matches!(word, "USER" | "USERNAME" | "LOGIN"));
     holds_credential && PLACEHOLDERS.contains(&text.trim_matches(['<', '>']))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::is_credential;
+
+    #[test]
+    fn credentials_are_told_by_their_names() {
+        for name in [
+            "DB_PASSWORD",
+            "db_password",
+            "PASSWD",
+            "PASSPHRASE",
+            "CLIENT_SECRET_1",
+            "GITHUB_TOKEN",
+            "CREDENTIALS",
+            "APIKEY",
+            "PRIVATE_KEY_PEM",
+            "DB_PASS",
+            "PASS_1",
+            "DB_PW",
+            "DB_PWD",
+            "SENTRY_DSN",
+            "API_KEY",
+            "KEY",
+        ] {
+            assert!(is_name(name), "{name}");
+            assert!(is_credential(name, "x"), "{name}");
+        }
+        for name in [
+            "PWD",
+            "PASSWORD_FILE",
+            "API_KEY_FILE",
+            "PASSENGER_COUNT",
+            "COMPASS",
+            "KEYBOARD",
+            "MONKEY",
+            "KEY_ID",
+            "HOME",
+            "",
+        ] {
+            assert!(!is_name(name), "{name}");
+            assert!(!is_credential(name, "x"), "{name}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_told_by_a_password_in_a_url() {
+        for url in [
+            "redis://:pass@cache:6379",
+            "postgres://user:pass@db/app?a=b",
+            "https://a:b@c@d/",
+        ] {
+            assert!(is_url(url), "{url}");
+            assert!(is_credential("URL", url), "{url}");
+        }
+        for url in [
+            "https://example.com",
+            "https://user@example.com/",
+            "https://example.com:443/a:b@c",
+            "https://example.com?a:b@c",
+            "https://example.com#a:b@c",
+            "user:pass@example.com",
+            "",
+        ] {
+            assert!(!is_url(url), "{url}");
+            assert!(!is_credential("URL", url), "{url}");
+        }
+    }
+
+    #[test]
+    fn placeholders_stand_where_a_credential_belongs() {
+        for (name, text) in [
+            ("DB_PASSWORD", "CHANGEME"),
+            ("DB_PASSWORD", "<YOUR_PASSWORD>"),
+            ("db_user", "USERNAME"),
+            ("DB_USERNAME", "USER"),
+            ("LOGIN", "YOUR_USERNAME"),
+        ] {
+            assert!(is_placeholder(name, text, false), "{name}={text}");
+        }
+        assert!(is_placeholder("ANYTHING", "TOKEN", true));
+        for (name, text) in [
+            ("ANYTHING", "TOKEN"),
+            ("SUPERUSERS", "USER"),
+            ("DB_PASSWORD", "changeme"),
+            ("DB_PASSWORD", "hunter2"),
+        ] {
+            assert!(!is_placeholder(name, text, false), "{name}={text}");
+        }
+    }
+}
