@@ -8,13 +8,15 @@
 
 use doprax_core::blueprint::{Blueprint, Front, Note};
 use doprax_core::domain::{Domain, Domains, host_names};
-use doprax_core::name::{AppName, ServiceName};
+use doprax_core::name::{AppName, ServiceName, VolumeName};
+use doprax_core::neighbour::Known;
 use doprax_core::operation::{Operation, OperationKind, OperationState};
 use doprax_core::release::{Origin, Reason};
 use doprax_core::secret::SecretName;
 use doprax_core::spec::{AppSpec, DomainSpec, Drain, EnvValue, MainSpec, Protocol};
 use doprax_core::text::Template;
 use doprax_store::{Build, Claimed, Ending, EventRecord, NewRelease, OwnedDomain, Store};
+use ipnet::Ipv4Net;
 use sqlx::Connection as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -101,10 +103,18 @@ fn origin(reason: Reason) -> Origin {
 }
 
 async fn release(store: &Store) -> u64 {
+    release_of(store, BTreeSet::new()).await
+}
+
+async fn release_of(store: &Store, volumes: BTreeSet<VolumeName>) -> u64 {
+    let blueprint = Blueprint {
+        volumes,
+        ..blueprint()
+    };
     let new = NewRelease {
         manifest: &spec(),
         spec: &spec(),
-        blueprint: &blueprint(),
+        blueprint: &blueprint,
         source: &"a".repeat(64),
         created_ms: 1_700_000_000_000,
         notes: &["memlock is left out".to_owned()],
@@ -185,6 +195,93 @@ async fn an_app_and_its_release_are_there_after_opening_again() {
     store.remove_app(&shop(), None).await.unwrap();
     assert_eq!(store.app(&shop()).await.unwrap(), None);
     assert!(store.subnets().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_subnets_of_all_apps_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let subnets = ["10.200.0.0/23", "10.200.2.0/23"].map(|subnet| subnet.parse().unwrap());
+    let other = AppName::new("other").unwrap();
+    for (app, subnet) in [&shop(), &other].into_iter().zip(subnets) {
+        store.add_app(app, subnet).await.unwrap();
+    }
+    let known =
+        async || -> BTreeSet<Ipv4Net> { store.subnets().await.unwrap().into_iter().collect() };
+    assert_eq!(known().await, BTreeSet::from(subnets));
+    assert_eq!(store.app_names().await.unwrap(), [other.clone(), shop()]);
+    let moved = "10.200.4.0/23".parse().unwrap();
+    store.set_subnet(&other, moved).await.unwrap();
+    assert_eq!(known().await, BTreeSet::from([subnets[0], moved]));
+    // What runs is where its app is now.
+    release(&store).await;
+    store.set_subnet(&shop(), subnets[1]).await.unwrap();
+    let app = store.app(&shop()).await.unwrap().unwrap();
+    assert_eq!(app.subnet, subnets[1]);
+    assert_eq!(app.release.unwrap().blueprint.subnet, subnets[1]);
+}
+
+#[tokio::test]
+async fn a_volume_of_a_release_is_known_until_it_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let subnet = "10.200.0.0/23".parse().unwrap();
+    store.add_app(&shop(), subnet).await.unwrap();
+    let [data, uploads] = ["data", "uploads"].map(|name| VolumeName::new(name).unwrap());
+    let made = async || store.app(&shop()).await.unwrap().unwrap().made_volumes;
+    assert!(made().await.is_empty());
+    release_of(&store, BTreeSet::from([data.clone(), uploads.clone()])).await;
+    release_of(&store, BTreeSet::new()).await;
+    assert_eq!(
+        made().await,
+        BTreeSet::from([data.clone(), uploads.clone()])
+    );
+    store.forget_volume(&shop(), &data).await.unwrap();
+    assert_eq!(made().await, BTreeSet::from([uploads]));
+}
+
+#[tokio::test]
+async fn a_failure_is_known_until_something_succeeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let subnet = "10.200.0.0/23".parse().unwrap();
+    store.add_app(&shop(), subnet).await.unwrap();
+    let fail = async || {
+        let ending = Ending {
+            operation: &operation("op-1"),
+            state: OperationState::Failed,
+            ended_ms: 5,
+            events: &[],
+            error: Some(VALUE),
+        };
+        store.end_operation(&ending).await.unwrap();
+    };
+    let last_error = async || store.app(&shop()).await.unwrap().unwrap().last_error;
+    fail().await;
+    assert_eq!(last_error().await.as_deref(), Some(VALUE));
+    store.clear_last_error(&shop()).await.unwrap();
+    assert_eq!(last_error().await, None);
+    fail().await;
+    release(&store).await;
+    assert_eq!(last_error().await, None);
+}
+
+#[tokio::test]
+async fn what_proxies_believe_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let subnet = "10.200.0.0/23".parse().unwrap();
+    store.add_app(&shop(), subnet).await.unwrap();
+    assert_eq!(store.neighbours(&shop()).await.unwrap(), BTreeMap::new());
+    let known = BTreeMap::from([(ServiceName::main(), Known::default())]);
+    store.set_neighbours(&shop(), &known).await.unwrap();
+    let stopped = BTreeSet::from([ServiceName::main()]);
+    store.set_reloads(&shop(), &stopped).await.unwrap();
+    store.close().await;
+    let store = Store::open(folder.path()).await.unwrap();
+    assert_eq!(store.neighbours(&shop()).await.unwrap(), known);
+    let app = store.app_in_brief(&shop()).await.unwrap().unwrap();
+    assert_eq!((app.reloads, app.stopped), (stopped, BTreeSet::new()));
 }
 
 #[tokio::test]
@@ -567,6 +664,33 @@ async fn builds_and_files_are_kept_by_their_digest() {
         store.remove_source(digest, keep).await.unwrap();
     }
     assert_eq!([&kept, &new].map(is_there), [true, false]);
+}
+
+#[tokio::test]
+async fn the_archive_of_a_release_stays_while_the_release_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let subnet = "10.200.0.0/23".parse().unwrap();
+    store.add_app(&shop(), subnet).await.unwrap();
+    release(&store).await;
+    let path = store.source_path(&"a".repeat(64));
+    let foreign = folder.path().join("sources/notes.tar");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    for path in [&path, &foreign] {
+        let file = std::fs::File::create(path).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    let tidy = async || {
+        store.prune_sources(&[]).await.unwrap();
+        let digest = "a".repeat(64);
+        store.remove_source(&digest, &[]).await.unwrap();
+        path.exists()
+    };
+    assert!(tidy().await);
+    store.remove_app(&shop(), None).await.unwrap();
+    assert!(!tidy().await);
+    // What is no archive is not the store's to remove.
+    assert!(foreign.exists());
 }
 
 #[tokio::test]
