@@ -1,0 +1,366 @@
+//! Each bound of an answer from both sides, and what grants allow.
+
+use super::*;
+
+/// Changes an answer.
+type Change = fn(&mut wit::Service);
+/// Puts this many entries into a list of an answer.
+type Fill = fn(&mut wit::Service, usize);
+
+#[test]
+fn a_text_has_at_most_1024_parts_and_512_kib() {
+    let parts = |count| vec![wit::Part::MainPort; count];
+    accepted(|s| s.env = vec![entry("A", parts(1024))]);
+    let env = vec![entry("A", parts(1025))];
+    assert_eq!(refused(|s| s.env = env, "env[0]"), Reason::Many(1024));
+
+    let most = 512 * 1024;
+    let halves =
+        |first, second| [literal(&"x".repeat(first)), literal(&"x".repeat(second))].concat();
+    accepted(|s| s.env = vec![entry("A", halves(most / 2, most / 2))]);
+    let env = vec![entry("A", halves(most / 2, most / 2 + 1))];
+    assert_eq!(refused(|s| s.env = env, "env[0]"), Reason::Long(most));
+    let env = vec![entry("A", literal("a\0"))];
+    assert_eq!(refused(|s| s.env = env, "env[0]"), Reason::Control);
+    accepted(|s| s.env = vec![entry("A", literal("a\n\tb"))]);
+}
+
+#[test]
+fn no_list_has_more_than_256_entries() {
+    fn number(index: usize) -> String {
+        format!("n{index}")
+    }
+    fn file(index: usize) -> wit::File {
+        wit::File {
+            path: format!("/{index}"),
+            mode: 0,
+            content: Vec::new(),
+        }
+    }
+    fn mount(index: usize) -> wit::Mount {
+        wit::Mount {
+            name: "data".to_owned(),
+            path: format!("/{index}"),
+        }
+    }
+    fn port(number: u16) -> wit::PortEntry {
+        wit::PortEntry {
+            number,
+            role: "a".to_owned(),
+        }
+    }
+    fn output(index: usize) -> wit::Output {
+        wit::Output {
+            name: number(index),
+            value: Vec::new(),
+        }
+    }
+    let fill: [(&str, Fill); 9] = [
+        ("secrets", |s, n| {
+            s.secrets = (0..n).map(|i| random(&number(i), 8)).collect()
+        }),
+        ("env", |s, n| {
+            s.env = (0..n).map(|i| entry(&number(i), Vec::new())).collect()
+        }),
+        ("files", |s, n| s.files = (0..n).map(file).collect()),
+        ("volumes", |s, n| s.volumes = (0..n).map(mount).collect()),
+        ("probes", |s, n| s.probes = vec![probe(http("/")); n]),
+        ("outputs", |s, n| s.outputs = (0..n).map(output).collect()),
+        ("ports", |s, n| s.ports = (1..=n as u16).map(port).collect()),
+        ("capabilities", |s, n| {
+            s.capabilities = vec![wit::Capability::SysNice; n]
+        }),
+        ("notes", |s, n| s.notes = (0..n).map(number).collect()),
+    ];
+    for (at, fill) in fill {
+        accepted(|service| fill(service, 256));
+        assert_eq!(refused(|service| fill(service, 257), at), Reason::Many(256));
+    }
+    let ulimits = vec![limit(None, None); 257];
+    assert_eq!(
+        refused(|s| s.ulimits = ulimits, "ulimits"),
+        Reason::Many(256)
+    );
+}
+
+#[test]
+fn nothing_is_said_twice() {
+    let twice: [(&str, &str, Change); 6] = [
+        ("secrets", "service:db:a", |s| {
+            s.secrets = vec![random("a", 8), random("a", 9)]
+        }),
+        ("env", "A", |s| {
+            s.env = vec![entry("A", Vec::new()), entry("A", literal("x"))]
+        }),
+        ("files", "/a", |s| {
+            let file = wit::File {
+                path: "/a".to_owned(),
+                mode: 0,
+                content: Vec::new(),
+            };
+            s.files = vec![file; 2];
+        }),
+        ("volumes", "/a", |s| {
+            let mount = |name: &str| wit::Mount {
+                name: name.to_owned(),
+                path: "/a".to_owned(),
+            };
+            s.volumes = vec![mount("one"), mount("two")];
+        }),
+        ("outputs", "host", |s| {
+            let output = wit::Output {
+                name: "host".to_owned(),
+                value: Vec::new(),
+            };
+            s.outputs = vec![output; 2];
+        }),
+        ("ulimits", "nofile", |s| {
+            s.ulimits = vec![limit(None, None); 2]
+        }),
+    ];
+    for (at, what, change) in twice {
+        assert_eq!(refused(change, at), Reason::Twice(what.to_owned()));
+    }
+}
+
+#[test]
+fn a_file_has_a_path_and_a_mode_without_set_user_id() {
+    let file = |path: &str, mode| {
+        vec![wit::File {
+            path: path.to_owned(),
+            mode,
+            content: Vec::new(),
+        }]
+    };
+    assert_eq!(
+        accepted(|s| s.files = file("/a", 0o777)).files[0].mode,
+        0o777
+    );
+    let reason = refused(|s| s.files = file("/a", 0o1000), "files[0]");
+    assert_eq!(reason, outside(0o1000, 0, 0o777));
+    let reason = refused(|s| s.files = file("a", 0), "files[0]");
+    assert_eq!(reason, Reason::Path("a".to_owned()));
+}
+
+#[test]
+fn a_volume_has_a_path_and_a_name() {
+    let volume = |name: &str, path: &str| {
+        vec![wit::Mount {
+            name: name.to_owned(),
+            path: path.to_owned(),
+        }]
+    };
+    let reason = refused(|s| s.volumes = volume("data", "data"), "volumes[0]");
+    assert_eq!(reason, Reason::Path("data".to_owned()));
+    let reason = refused(|s| s.volumes = volume("a\nb", "/data"), "volumes[0]");
+    assert!(matches!(reason, Reason::Name(_)), "{reason}");
+}
+
+#[test]
+fn probes_are_bounded() {
+    let timed = |interval_ms, timeout_ms| {
+        vec![wit::Probe {
+            check: http("/"),
+            interval_ms,
+            timeout_ms,
+        }]
+    };
+    let hour = 3_600_000;
+    accepted(|s| s.probes = timed(hour, hour));
+    for wrong in [9, hour + 1] {
+        for probes in [timed(wrong, 10), timed(10, wrong)] {
+            let reason = refused(|s| s.probes = probes, "probes[0]");
+            assert_eq!(reason, outside(wrong.into(), 10, hour.into()));
+        }
+    }
+    let wrong = |check: wit::Check| refused(|s| s.probes = vec![probe(check)], "probes[0]");
+    accepted(|s| s.probes = vec![probe(tcp(1, Some("x".repeat(4096))))]);
+    assert_eq!(wrong(tcp(1, Some("x".repeat(4097)))), Reason::Long(4096));
+    assert_eq!(wrong(tcp(0, None)), outside(0, 1, 65_535));
+    let zero = wit::HttpCheck {
+        port: 0,
+        path: "/".to_owned(),
+    };
+    assert_eq!(wrong(wit::Check::Http(zero)), outside(0, 1, 65_535));
+    for path in ["ready", "/a b"] {
+        assert_eq!(wrong(http(path)), Reason::Path(path.to_owned()));
+    }
+    assert_eq!(wrong(http("/a\r\nHost: b")), Reason::Control);
+    assert_eq!(wrong(wit::Check::Log(String::new())), Reason::Empty);
+    let exec = wit::ExecCheck {
+        command: Vec::new(),
+        env: Vec::new(),
+    };
+    assert_eq!(wrong(wit::Check::Exec(exec)), Reason::Empty);
+}
+
+#[test]
+fn durations_and_sizes_are_bounded() {
+    type Set = fn(&mut wit::Service, u64);
+    let bounds: [(&str, u64, u64, Set); 3] = [
+        ("ready-timeout-ms", 1000, 3_600_000, |s, n| {
+            s.ready_timeout_ms = n as u32
+        }),
+        ("shm-size", 4096, 1 << 40, |s, n| s.shm_size = Some(n)),
+        ("resources", 4 << 20, 1 << 50, |s, n| {
+            s.resources.memory = Some(n)
+        }),
+    ];
+    let more: [(&str, u64, u64, Set); 3] = [
+        ("resources", 4 << 20, 1 << 50, |s, n| {
+            s.resources.disk = Some(n)
+        }),
+        ("resources", 1, 1_000_000, |s, n| {
+            s.resources.millicpus = Some(n as u32)
+        }),
+        ("ports[0]", 1, u16::MAX.into(), |s, n| {
+            // One above the highest is none any more.
+            let number = if n > u16::MAX.into() { 0 } else { n as u16 };
+            s.ports = vec![wit::PortEntry {
+                number,
+                role: "a".to_owned(),
+            }];
+        }),
+    ];
+    for (at, low, high, set) in bounds.into_iter().chain(more) {
+        accepted(|service| set(service, low));
+        accepted(|service| set(service, high));
+        for value in [low - 1, high + 1] {
+            let reason = refused(|service| set(service, value), at);
+            let value = if at == "ports[0]" { 0 } else { value };
+            assert_eq!(reason, outside(value, low, high));
+        }
+    }
+    let grace = |ms| move |service: &mut wit::Service| service.stop_grace_ms = ms;
+    assert_eq!(accepted(grace(3_600_000)).stop_grace_ms, 3_600_000);
+    let reason = refused(grace(3_600_001), "stop-grace-ms");
+    assert_eq!(reason, outside(3_600_001, 0, 3_600_000));
+}
+
+#[test]
+fn commands_and_notes_are_checked() {
+    assert_eq!(
+        refused(|s| s.entrypoint = Some(Vec::new()), "entrypoint"),
+        Reason::Empty
+    );
+    assert_eq!(
+        refused(|s| s.command = Some(Vec::new()), "command"),
+        Reason::Empty
+    );
+    let notes = vec!["a".to_owned(), "b\nc".to_owned()];
+    assert_eq!(refused(|s| s.notes = notes, "notes[1]"), Reason::Control);
+}
+
+#[test]
+fn a_secret_has_8_to_256_characters_and_a_name_of_its_service() {
+    for length in [8, 256] {
+        let service = accepted(|s| s.secrets = vec![random("a-0", length)]);
+        let name = SecretName::plugin(&name("db"), "a-0");
+        assert_eq!(service.secrets, [(name, SecretSource::Random { length })]);
+    }
+    for length in [7, 257] {
+        let reason = refused(|s| s.secrets = vec![random("a", length)], "secrets[0]");
+        assert_eq!(reason, outside(length.into(), 8, 256));
+    }
+    for name in ["", "A", "a_b", "a:b", "a.b"] {
+        let reason = refused(|s| s.secrets = vec![random(name, 8)], "secrets[0]");
+        assert_eq!(reason, Reason::Word(name.to_owned()));
+    }
+}
+
+#[test]
+fn limits_of_processes_are_numbers_of_the_engine() {
+    let most = i64::MAX as u64;
+    let service = accepted(|s| s.ulimits = vec![limit(Some(0), Some(most))]);
+    let Ulimit { soft, hard, .. } = service.ulimits[0];
+    assert_eq!((soft, hard), (0, i64::MAX));
+    for limit in [limit(Some(most + 1), None), limit(None, Some(most + 1))] {
+        let reason = refused(|s| s.ulimits = vec![limit], "ulimits[0]");
+        assert_eq!(reason, outside(most + 1, 0, most));
+    }
+}
+
+#[test]
+fn objections_are_checked() {
+    let one = |path: Vec<String>, message: &str, help: Option<&str>| {
+        let objection = wit::Diagnostic {
+            path,
+            message: message.to_owned(),
+            help: help.map(str::to_owned),
+        };
+        diagnostics(vec![objection]).map_err(|wrong| (wrong.at, wrong.reason))
+    };
+    let path = vec!["a".to_owned(); 256];
+    let expected = SettingDiagnostic {
+        path: path.clone(),
+        message: "no".to_owned(),
+        help: Some("try".to_owned()),
+    };
+    assert_eq!(one(path, "no", Some("try")), Ok(vec![expected]));
+    let at = "diagnostics[0]".to_owned();
+    let long = vec!["a".to_owned(); 257];
+    assert_eq!(one(long, "no", None), Err((at.clone(), Reason::Many(256))));
+    for (path, message, help) in [
+        ("a\n", "no", None),
+        ("a", "no\n", None),
+        ("a", "no", Some("\n")),
+    ] {
+        let found = one(vec![path.to_owned()], message, help);
+        assert_eq!(found, Err((at.clone(), Reason::Control)));
+    }
+    let none = diagnostics(Vec::new()).map_err(|wrong| (wrong.at, wrong.reason));
+    assert_eq!(none, Err(("diagnostics".to_owned(), Reason::Empty)));
+}
+
+#[test]
+fn what_goes_beyond_the_grants_is_refused() {
+    let beyond = |what: &str| Reason::NotGranted(what.to_owned());
+    let image = |image: &str| {
+        let image = image.to_owned();
+        move |service: &mut wit::Service| service.image = image
+    };
+    let reason = refused(image("redis/redis:7"), "image");
+    assert_eq!(reason, beyond("docker.io/redis/redis"));
+    let reason = refused(image("redis"), "image");
+    assert_eq!(reason, Reason::Image("redis".to_owned()));
+    let reason = refused(
+        |s| s.capabilities = vec![wit::Capability::IpcLock],
+        "capabilities[0]",
+    );
+    assert_eq!(reason, beyond("IPC_LOCK"));
+    let ulimit = wit::Ulimit {
+        kind: wit::UlimitKind::Core,
+        ..limit(None, None)
+    };
+    assert_eq!(
+        refused(|s| s.ulimits = vec![ulimit], "ulimits[0]"),
+        beyond("core")
+    );
+    let none = Grants {
+        exec: false,
+        ..grants()
+    };
+    let arguments = vec!["true".to_owned()];
+    let reason = granted_command(arguments.clone(), &none).unwrap_err();
+    assert_eq!(reason, beyond("to run commands"));
+    assert_eq!(granted_command(arguments.clone(), &grants()), Ok(arguments));
+}
+
+#[test]
+fn the_image_that_a_user_chose_needs_no_grant() {
+    let chosen = DescribeRequest {
+        image: Some("own.example/redis".to_owned()),
+        ..request()
+    };
+    let with = |image: &str| {
+        let image = image.to_owned();
+        let answer = wit::Service { image, ..answer() };
+        service(answer, &chosen, &grants()).map_err(|wrong| wrong.reason)
+    };
+    assert_eq!(
+        with("own.example/redis").unwrap().image,
+        "own.example/redis"
+    );
+    let other = Reason::NotGranted("own.example/other".to_owned());
+    assert_eq!(with("own.example/other:1").unwrap_err(), other);
+}
