@@ -1,17 +1,35 @@
 //! What is remembered about one request until it has ended, for metrics and log.
 
-use crate::access::AccessRecord;
+use crate::access::{AccessRecord, Records};
 use crate::metrics::{Counters, Shard};
-use crate::page::Page;
-use crate::worker::Local;
 use doprax_core::name::AppName;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// Where one thread settles its accounts.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    thread: usize,
+    /// Counts requests that are no app's.
+    others: Arc<Shard>,
+    records: Arc<Records>,
+}
+
+impl Ledger {
+    /// `others` are the thread's counts of requests that are no app's.
+    pub(crate) fn new(thread: usize, others: Arc<Shard>, records: Arc<Records>) -> Self {
+        Self {
+            thread,
+            others,
+            records,
+        }
+    }
+}
+
 /// A request, from its head until the end of its response, when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Account {
-    local: Arc<Local>,
+    ledger: Arc<Ledger>,
     start: Instant,
     /// Counts for the app, once it is known. The threads share none of these, nor
     /// their reference counts.
@@ -23,9 +41,9 @@ pub(crate) struct Account {
 
 impl Account {
     /// Begins with `record` if the request is to be recorded.
-    pub(crate) fn new(local: &Arc<Local>, record: Option<Box<AccessRecord>>) -> Self {
+    pub(crate) fn new(ledger: &Arc<Ledger>, record: Option<Box<AccessRecord>>) -> Self {
         Self {
-            local: Arc::clone(local),
+            ledger: Arc::clone(ledger),
             start: Instant::now(),
             shard: None,
             status: None,
@@ -41,7 +59,7 @@ impl Account {
 
     /// It is for this app.
     pub(crate) fn is_for(&mut self, app: &AppName, counters: &Counters) {
-        self.shard = Some(Arc::clone(counters.of(self.local.thread)));
+        self.shard = Some(Arc::clone(counters.of(self.ledger.thread)));
         if let Some(record) = &mut self.record {
             record.app = Some(app.clone());
         }
@@ -59,11 +77,11 @@ impl Account {
         self.status = Some(status);
     }
 
-    /// It is answered by the ingress itself.
-    pub(crate) fn paged(&mut self, page: &Page, id: &str) {
+    /// It is answered by the ingress itself, with a page of this id, and why.
+    pub(crate) fn paged(&mut self, id: &str, reason: impl FnOnce() -> String) {
         if let Some(record) = &mut self.record {
             record.request_id = Some(id.to_owned());
-            record.error = Some(page.reason());
+            record.error = Some(reason());
         }
     }
 
@@ -91,8 +109,7 @@ impl Account {
     }
 
     fn shard(&self) -> &Arc<Shard> {
-        let others = || self.local.shared.others.of(self.local.thread);
-        self.shard.as_ref().unwrap_or_else(others)
+        self.shard.as_ref().unwrap_or(&self.ledger.others)
     }
 }
 
@@ -115,7 +132,7 @@ impl Drop for Account {
             record.status = self.status;
             record.bytes = self.sent;
             record.duration = duration;
-            self.local.shared.records.give(*record);
+            self.ledger.records.give(*record);
         }
     }
 }

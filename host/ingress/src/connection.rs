@@ -5,12 +5,12 @@ use crate::fields::Origin;
 use crate::gate::{Facts, Gate};
 use crate::http2;
 use crate::limiter::{Admission, Refused};
+use crate::local::Local;
 use crate::proxy::Client;
 use crate::proxy_header::{self, Source};
 use crate::tls::{Secured, Shown, Tls};
 use crate::upstream::Own;
 use crate::wire::Wire;
-use crate::worker::Local;
 use http::{Request, Version};
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
@@ -180,7 +180,7 @@ impl Accepted {
         let trusted = trusted.iter().any(|net| net.contains(&address));
         Arc::new(Client {
             origin: Origin::new(address, trusted, shown.is_some()),
-            own: Own::new(&self.local),
+            own: Own::new(&self.local.upstream),
             local: self.local,
             wire,
             shown,

@@ -20,7 +20,9 @@
 //!   nothing else (`container_tls`);
 //! * `interim` is what a container says before its answer, on its way to the client;
 //! * `account` remembers a request until it has ended, for `metrics` and `access`;
-//! * `page` is what the ingress answers itself.
+//! * `page` is what the ingress answers itself;
+//! * `local` is what connections share: all that there are, and those of one thread. What
+//!   they are made of does not know it.
 
 use doprax_core::name::AppName;
 use doprax_core::route::Routes;
@@ -47,6 +49,7 @@ mod interim;
 mod limiter;
 pub mod limits;
 mod listen;
+mod local;
 mod metrics;
 mod multiplexed;
 mod page;
@@ -54,6 +57,7 @@ mod prometheus;
 mod proxy;
 mod proxy_header;
 mod redirect;
+mod stopping;
 mod table;
 mod tls;
 mod tunnel;
@@ -74,10 +78,11 @@ pub use rustls::sign::CertifiedKey;
 use access::Records;
 use certificates::NoCertificates;
 use limiter::Limiter;
+use local::Shared;
 use metrics::Counters;
 use table::Table;
 use tls::Tls;
-use worker::{Ending, Listener, Shared, Worker};
+use worker::{Ending, Listener, Worker};
 
 /// What an ingress begins with.
 #[derive(Debug)]
@@ -177,7 +182,7 @@ impl Ingress {
             certificates,
             https_port: bound.map(|bound| config.public_https_port.unwrap_or(bound)),
             limiter: Arc::new(Limiter::new(&config)),
-            records: Records::new(config.access_log.clone()),
+            records: Arc::new(Records::new(config.access_log.clone())),
             others: Arc::new(Counters::new(config.threads.get())),
             container_tls: ContainerTls::new().map_err(|source| Error::Tls { source })?,
             config,

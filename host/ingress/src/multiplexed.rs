@@ -22,8 +22,7 @@ pub(crate) use pool::Pool;
 use crate::backend::Flight;
 use crate::body::{ContainerBody, RequestBody};
 use crate::interim::Interim;
-use crate::upstream::{Failure, answered};
-use crate::worker::Local;
+use crate::upstream::{Failure, Upstream, answered};
 use call::Call;
 use http::{Request, Response};
 use std::future::poll_fn;
@@ -34,24 +33,25 @@ use std::sync::Arc;
 const SENT: usize = 3;
 
 /// Sends `request` to the container at `address` and waits for the head of its
-/// response. What the container has not looked at is sent once more. `interim` is told what it says before its
-/// answer.
+/// response. What the container has not looked at is sent once more. `interim` is told
+/// what it says before its answer.
 pub(crate) async fn send(
-    local: &Arc<Local>,
+    pool: &Pool,
+    upstream: &Upstream,
     flight: &Flight,
     address: SocketAddr,
     request: Request<RequestBody>,
     interim: Option<Arc<Interim>>,
 ) -> Result<Response<ContainerBody>, Failure> {
-    let limit = local.shared.config.limits.response_timeout;
+    let limit = upstream.response_timeout;
     let generation = flight.backend().generation.number;
     let tls = flight.backend().target.is_tls();
     let progress = request.body().progress();
     let mut call = Call::new(request, interim);
     let mut sent = 0;
     loop {
-        let (connection, share) = local.multiplexed.take(address, generation, tls);
-        let sender = connection.sender(local, address, tls).await?;
+        let (connection, share) = pool.take(address, generation, tls);
+        let sender = connection.sender(upstream, address, tls).await?;
         sent += 1;
         let head = match call.begin(sender.clone()) {
             Ok(mut response) => {

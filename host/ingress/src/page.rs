@@ -80,7 +80,7 @@ impl Page {
     }
 
     /// What went wrong, for the log.
-    pub(crate) fn reason(&self) -> String {
+    fn reason(&self) -> String {
         match &self.cause {
             Some(cause) => format!("{}: {cause}", self.title),
             None => self.title.clone(),
@@ -191,7 +191,7 @@ impl Page {
     /// The response, with an id of its own by which it is found in the log.
     pub(crate) fn response(self, format: Format, account: &mut Account) -> Response<ResponseBody> {
         let id = request_id();
-        account.paged(&self, &id);
+        account.paged(&id, || self.reason());
         tracing::debug!(
             id,
             status = self.status.as_u16(),

@@ -9,6 +9,7 @@ use crate::gate::{Facts, Refusal};
 use crate::host::Host;
 use crate::interim::Interim;
 use crate::limiter::Admission;
+use crate::local::Local;
 use crate::multiplexed;
 use crate::page::{Format, Page};
 use crate::redirect::Base;
@@ -17,7 +18,6 @@ use crate::tls::Shown;
 use crate::tunnel::{self, Quiet};
 use crate::upstream;
 use crate::wire::Wire;
-use crate::worker::Local;
 use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, STRICT_TRANSPORT_SECURITY,
@@ -138,7 +138,7 @@ impl Client {
                 ..self.record(request.version(), request.headers())
             })
         });
-        Account::new(&self.local, record)
+        Account::new(&self.local.ledger, record)
     }
 
     /// A record of a request of which no more is known.
@@ -176,7 +176,7 @@ impl Client {
                 ..self.record(Version::HTTP_2, &none)
             })
         });
-        Account::new(&self.local, record).answered(status.as_u16());
+        Account::new(&self.local.ledger, record).answered(status.as_u16());
     }
 
     fn route(
@@ -326,18 +326,17 @@ impl Client {
             };
             make_http2(&mut request, host, scheme);
             // Most requests are none, and should not have to find room for it.
-            Box::pin(multiplexed::send(
-                &self.local,
-                &flight,
-                address,
-                request,
-                interim,
-            ))
-            .await
+            let Local {
+                multiplexed: pool,
+                upstream,
+                ..
+            } = &*self.local;
+            let sent = multiplexed::send(pool, upstream, &flight, address, request, interim);
+            Box::pin(sent).await
         } else {
             let now = account.start();
-            let (local, own) = (&self.local, &self.own);
-            upstream::send(local, own, &flight, address, request, interim, now).await
+            let leaving = self.local.stopping.is_patient();
+            upstream::send(&self.own, &flight, address, request, interim, now, leaving).await
         };
         // The connection ends with the response unless the rest of the request can be read.
         *unread = progress

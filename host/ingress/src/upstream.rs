@@ -27,8 +27,9 @@ pub(crate) use stream::Stream;
 
 use crate::backend::Flight;
 use crate::body::{BoxError, ContainerBody, RequestBody};
+use crate::container_tls::ContainerTls;
 use crate::interim::Interim;
-use crate::worker::Local;
+use crate::limits::Limits;
 use exchange::Home;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
@@ -50,6 +51,29 @@ pub(crate) const RECENT: Duration = Duration::from_secs(1);
 /// again for itself). A container is near, and more would only pile up where a client reads
 /// slowly.
 const UNREAD_BYTES: u32 = 128 * 1024;
+
+/// What one thread asks containers by.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) pool: Pool,
+    pub(crate) tls: ContainerTls,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+impl Upstream {
+    /// Keeps no connection yet.
+    pub(crate) fn new(limits: &Limits, tls: ContainerTls) -> Self {
+        Self {
+            pool: Pool::default(),
+            tls,
+            connect_timeout: limits.connect_timeout,
+            response_timeout: limits.response_timeout,
+            idle_timeout: limits.upstream_idle_timeout,
+        }
+    }
+}
 
 /// Why a container gave no response.
 #[derive(Debug, thiserror::Error)]
@@ -86,24 +110,25 @@ impl Failure {
 
 /// Sends `request` to the container at `address` and waits for the head of its
 /// response. The exchange goes on with the rest. `interim` is told what the container says
-/// before its answer. `now` may be a moment ago.
+/// before its answer. `now` may be a moment ago. Of a thread that is
+/// `leaving`, no kept connection is used for what must not be sent twice.
 pub(crate) async fn send(
-    local: &Arc<Local>,
     own: &Own,
     flight: &Flight,
     address: SocketAddr,
     mut request: Request<RequestBody>,
     interim: Option<Arc<Interim>>,
     now: Instant,
+    leaving: bool,
 ) -> Result<Response<ContainerBody>, Failure> {
-    let limits = &local.shared.config.limits;
+    let upstream = own.upstream();
     let generation = flight.backend().generation;
     let tls = flight.backend().target.is_tls();
     let repeatable =
         request.method().is_idempotent() && matches!(request.body(), RequestBody::Empty);
     let age = if repeatable {
-        Some(limits.upstream_idle_timeout)
-    } else if now >= generation.settled && !local.stopping.is_patient() {
+        Some(upstream.idle_timeout)
+    } else if now >= generation.settled && !leaving {
         Some(RECENT)
     } else {
         // Nobody else is to use its connection either: it ends with the request, and
@@ -116,7 +141,7 @@ pub(crate) async fn send(
     };
 
     let home = Home {
-        local: Arc::clone(local),
+        upstream: Arc::clone(upstream),
         owner: own.owner(),
         address,
         generation,
@@ -130,10 +155,10 @@ pub(crate) async fn send(
             age,
             now,
         };
-        local.pool.take(own.owner(), fit)
+        upstream.pool.take(own.owner(), fit)
     });
     if let Some(mut link) = kept {
-        link.deadline.set(now + limits.response_timeout);
+        link.deadline.set(now + upstream.response_timeout);
         exchange.begin(link);
         match poll_fn(|cx| exchange.poll_answer(cx)).await? {
             Ok(head) => return Ok(head.map(|()| ContainerBody::Http1(exchange))),
@@ -142,9 +167,9 @@ pub(crate) async fn send(
         }
     }
     let stream = if tls {
-        Box::pin(dial_tls(local, address)).await?
+        Box::pin(dial_tls(upstream, address)).await?
     } else {
-        Stream::Plain(Box::pin(dial(address, limits.connect_timeout)).await?)
+        Stream::Plain(Box::pin(dial(address, upstream.connect_timeout)).await?)
     };
     exchange.begin(Link::new(stream));
     match poll_fn(|cx| exchange.poll_answer(cx)).await? {
@@ -162,14 +187,13 @@ pub(crate) async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStre
 }
 
 /// The same to one that speaks only TLS.
-async fn dial_tls(local: &Local, address: SocketAddr) -> Result<Stream, Failure> {
-    let shared = &local.shared;
+async fn dial_tls(upstream: &Upstream, address: SocketAddr) -> Result<Stream, Failure> {
     let dialled = async {
         let stream = connect(address).await.map_err(Failure::Connect)?;
-        let agreed = shared.container_tls.http1(stream).await;
+        let agreed = upstream.tls.http1(stream).await;
         agreed.map_err(Failure::Handshake)
     };
-    let stream = timeout(shared.config.limits.connect_timeout, dialled).await;
+    let stream = timeout(upstream.connect_timeout, dialled).await;
     let stream = stream.unwrap_or(Err(Failure::ConnectTimeout))?;
     Ok(Stream::Tls(Box::new(stream)))
 }

@@ -4,45 +4,23 @@
 //! for; then the listeners close, idle connections close, busy ones get the grace,
 //! and what is left is cut with the runtime.
 
-use crate::access::Records;
-use crate::certificates::Certificates;
-use crate::config::Config;
 use crate::connection::Accepted;
-use crate::container_tls::ContainerTls;
 use crate::error::Error;
-use crate::limiter::{Limiter, Refused};
+use crate::limiter::Refused;
 use crate::listen::BACKLOG;
-use crate::metrics::Counters;
-use crate::multiplexed;
-use crate::table::Table;
+use crate::local::{Local, Shared};
 use crate::tls::Tls;
-use crate::upstream::{Pool, RECENT};
+use crate::upstream::RECENT;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// Pause after an accept that failed because the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// What all threads share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) table: Table,
-    pub(crate) certificates: Arc<dyn Certificates>,
-    /// The port at which visitors reach it by HTTPS, if they do.
-    pub(crate) https_port: Option<u16>,
-    pub(crate) config: Config,
-    pub(crate) limiter: Arc<Limiter>,
-    pub(crate) records: Records,
-    /// Counts requests that are no app's.
-    pub(crate) others: Arc<Counters>,
-    pub(crate) container_tls: ContainerTls,
-}
 
 /// A socket to accept connections on.
 #[derive(Debug)]
@@ -50,19 +28,6 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     /// With what they are encrypted, if they are.
     pub(crate) tls: Option<Arc<Tls>>,
-}
-
-/// What the connections of one thread share.
-#[derive(Debug)]
-pub(crate) struct Local {
-    pub(crate) shared: Arc<Shared>,
-    /// The thread's number.
-    pub(crate) thread: usize,
-    pub(crate) pool: Pool,
-    pub(crate) multiplexed: multiplexed::Pool,
-    pub(crate) stopping: Stopping,
-    /// Connections and tunnels.
-    pub(crate) tasks: TaskTracker,
 }
 
 /// How a thread ends.
@@ -73,39 +38,6 @@ pub(crate) struct Ending {
     /// Whether idle connections wait for one more request, whose answer says that it is
     /// the last. To close one while its client is sending would fail a request.
     pub(crate) patient: bool,
-}
-
-/// Whether a thread is to stop.
-#[derive(Debug, Default)]
-pub(crate) struct Stopping {
-    set: AtomicBool,
-    patient: AtomicBool,
-    changed: Notify,
-}
-
-impl Stopping {
-    pub(crate) fn is_set(&self) -> bool {
-        self.set.load(Ordering::Acquire)
-    }
-
-    /// Waits until the thread is to stop.
-    pub(crate) async fn wait(&self) {
-        let changed = self.changed.notified();
-        if !self.is_set() {
-            changed.await;
-        }
-    }
-
-    /// Whether it is to stop, and each connection after one more answer.
-    pub(crate) fn is_patient(&self) -> bool {
-        self.patient.load(Ordering::Acquire)
-    }
-
-    fn set(&self, patient: bool) {
-        self.patient.store(patient, Ordering::Release);
-        self.set.store(true, Ordering::Release);
-        self.changed.notify_waiters();
-    }
 }
 
 /// A handle on a serving thread.
@@ -170,14 +102,7 @@ async fn serve(
     mut stop: watch::Receiver<Option<Ending>>,
 ) -> usize {
     let idle = shared.config.limits.upstream_idle_timeout;
-    let local = Arc::new(Local {
-        shared,
-        thread,
-        pool: Pool::default(),
-        multiplexed: multiplexed::Pool::default(),
-        stopping: Stopping::default(),
-        tasks: TaskTracker::new(),
-    });
+    let local = Arc::new(Local::new(shared, thread));
     tokio::spawn(sweep(Arc::clone(&local), idle));
     tokio::spawn(sweep_own(Arc::clone(&local)));
     let accepting = TaskTracker::new();
@@ -209,7 +134,7 @@ async fn serve(
 async fn sweep(local: Arc<Local>, idle: Duration) {
     loop {
         tokio::time::sleep(idle).await;
-        local.pool.sweep(idle);
+        local.upstream.pool.sweep(idle);
         local.multiplexed.sweep(idle);
     }
 }
@@ -217,7 +142,7 @@ async fn sweep(local: Arc<Local>, idle: Duration) {
 async fn sweep_own(local: Arc<Local>) {
     loop {
         tokio::time::sleep(RECENT).await;
-        local.pool.sweep_own(RECENT);
+        local.upstream.pool.sweep_own(RECENT);
     }
 }
 

@@ -1,7 +1,6 @@
 //! One connection, from the request that makes it.
 
-use crate::upstream::{Failure, Stream, dial};
-use crate::worker::Local;
+use crate::upstream::{Failure, Stream, Upstream, dial};
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
 use std::net::SocketAddr;
@@ -61,12 +60,12 @@ impl Connection {
     /// Makes the connection, or waits for the request that does.
     pub(super) async fn sender(
         &self,
-        local: &Local,
+        upstream: &Upstream,
         address: SocketAddr,
         tls: bool,
     ) -> Result<&SendRequest<Bytes>, Failure> {
-        let limit = local.shared.config.limits.connect_timeout;
-        let open = || self.open(local, address, tls, limit);
+        let limit = upstream.connect_timeout;
+        let open = || self.open(upstream, address, tls, limit);
         let made = self.sender.get_or_try_init(open);
         let made = timeout(limit, made).await;
         made.unwrap_or(Err(Failure::ConnectTimeout))
@@ -74,14 +73,14 @@ impl Connection {
 
     async fn open(
         &self,
-        local: &Local,
+        upstream: &Upstream,
         address: SocketAddr,
         tls: bool,
         limit: Duration,
     ) -> Result<SendRequest<Bytes>, Failure> {
         let stream = dial(address, limit).await?;
         let stream = if tls {
-            let agreed = local.shared.container_tls.http2(stream).await;
+            let agreed = upstream.tls.http2(stream).await;
             Stream::Tls(Box::new(agreed.map_err(Failure::Handshake)?))
         } else {
             Stream::Plain(stream)

@@ -4,18 +4,17 @@
 //! container that stops listening in the middle of an upload is heard out: the answer may
 //! be there.
 
-use super::Failure;
 use super::decode::Decoder;
 use super::head::{Head, Scanner};
 use super::patience::{Patience, WANTED, answered};
 use super::pool::{Link, Owner};
 use super::stream::{Receiving, Stream};
 use super::upload::Upload;
+use super::{Failure, Upstream};
 use crate::backend::Generation;
 use crate::body::{BoxError, RequestBody};
 use crate::gate::Deadline;
 use crate::interim::Interim;
-use crate::worker::Local;
 use bytes::{Bytes, BytesMut};
 use http::header::CONNECTION;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -71,7 +70,7 @@ impl Broken {
 /// Where a connection is kept once the exchange is over.
 #[derive(Debug)]
 pub(super) struct Home {
-    pub(super) local: Arc<Local>,
+    pub(super) upstream: Arc<Upstream>,
     /// For whom the request is.
     pub(super) owner: Owner,
     pub(super) address: SocketAddr,
@@ -119,11 +118,11 @@ impl Exchange {
         interim: Option<Arc<Interim>>,
     ) -> Self {
         let closes = request.headers().get(CONNECTION);
-        let limit = home.local.shared.config.limits.response_timeout;
+        let limit = home.upstream.response_timeout;
         let keeps = closes.is_none_or(|option| option != "close");
         let head_only = request.method() == Method::HEAD;
         let owned = head_only || !matches!(request.body(), RequestBody::Empty);
-        let (upload, mut fields) = Upload::new(request, &home.local.pool.writing);
+        let (upload, mut fields) = Upload::new(request, &home.upstream.pool.writing);
         fields.clear();
         Self {
             home,
@@ -294,7 +293,7 @@ impl Exchange {
             let (receiving, mut sending) = stream.split();
             self.socket = Socket::Half(receiving);
             let progress = upload.body.progress();
-            let limit = self.home.local.shared.config.limits.response_timeout;
+            let limit = self.home.upstream.response_timeout;
             tokio::spawn(async move {
                 let sent = poll_fn(|cx| upload.poll(cx, &mut sending));
                 let sent = answered(limit, progress, sent).await;
@@ -326,7 +325,7 @@ impl Exchange {
                 deadline,
                 owned: self.owned,
             };
-            let pool = &home.local.pool;
+            let pool = &home.upstream.pool;
             pool.put(home.owner, home.address, home.generation, link);
         }
     }
@@ -339,7 +338,7 @@ impl Exchange {
             if self.arrived.is_empty() && room <= HEAD_READ {
                 let mut room = self
                     .home
-                    .local
+                    .upstream
                     .pool
                     .reading
                     .with(LEAST_READ, 4 * LEAST_READ);

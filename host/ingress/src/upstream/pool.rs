@@ -4,11 +4,11 @@
 //! further request, and answer that one as well. So a connection that has carried a body
 //! is used again only for the client who sent it: nobody else can get such an answer.
 
+use super::Upstream;
 use super::room::Room;
 use super::stream::Stream;
 use crate::backend::Generation;
 use crate::gate::Deadline;
-use crate::worker::Local;
 use socket2::SockRef;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
@@ -50,26 +50,31 @@ pub(crate) struct Owner(u64);
 /// Held by a client's connection, with what is kept for it.
 #[derive(Debug)]
 pub(crate) struct Own {
-    local: Arc<Local>,
+    upstream: Arc<Upstream>,
     owner: Owner,
 }
 
 impl Own {
-    pub(crate) fn new(local: &Arc<Local>) -> Self {
+    /// For a client's connection that has just begun.
+    pub(crate) fn new(upstream: &Arc<Upstream>) -> Self {
         Self {
-            local: Arc::clone(local),
-            owner: local.pool.owner(),
+            upstream: Arc::clone(upstream),
+            owner: upstream.pool.owner(),
         }
     }
 
-    pub(crate) fn owner(&self) -> Owner {
+    pub(super) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    pub(super) fn owner(&self) -> Owner {
         self.owner
     }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        self.local.pool.forget(self.owner);
+        self.upstream.pool.forget(self.owner);
     }
 }
 
