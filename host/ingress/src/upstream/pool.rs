@@ -278,4 +278,29 @@ mod tests {
         pool.forget(one);
         assert!(pool.take(one, fit).is_none());
     }
+
+    #[tokio::test]
+    async fn a_connection_that_has_rested_for_too_long_is_not_handed_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::default();
+        let (owner, fit) = (pool.owner(), fit(&listener));
+        for owned in [false, true] {
+            let (link, _container) = connected(&listener).await;
+            let link = Link { owned, ..link };
+            pool.put(owner, fit.address, fit.generation, link);
+            let now = Instant::now() + fit.age;
+            assert!(pool.take(owner, Fit { now, ..fit }).is_none());
+            let now = now - Duration::from_secs(30);
+            let link = pool.take(owner, Fit { now, ..fit }).unwrap();
+            // Nor is it kept.
+            pool.put(owner, fit.address, fit.generation, link);
+            pool.sweep(fit.age);
+            pool.sweep_own(fit.age);
+            let link = pool.take(owner, fit).unwrap();
+            pool.put(owner, fit.address, fit.generation, link);
+            pool.sweep(Duration::ZERO);
+            pool.sweep_own(Duration::ZERO);
+            assert!(pool.take(owner, fit).is_none());
+        }
+    }
 }

@@ -65,13 +65,41 @@ async fn a_client_that_goes_resets_its_call_and_no_other() {
     .await;
 }
 
+/// Also while the container takes nothing of what the client has sent.
+#[tokio::test]
+async fn a_client_that_goes_resets_a_call_that_stands_still() {
+    const WINDOW: usize = 65_535;
+    let (began, mut begun) = mpsc::channel(1);
+    let (seen, mut resets) = mpsc::channel(1);
+    let origin = server(move |mut request, mut respond| {
+        let (began, seen) = (began.clone(), seen.clone());
+        async move {
+            let mut answer = respond.send_response(head(200), false).unwrap();
+            let mut arrived = 0;
+            while arrived < WINDOW {
+                let data = request.body_mut().data().await;
+                arrived += data.unwrap().unwrap().len();
+            }
+            began.send(()).await.unwrap();
+            let reset = poll_fn(|cx| answer.poll_reset(cx)).await;
+            seen.send(reset.unwrap()).await.unwrap();
+        }
+    })
+    .await;
+    let (_rig, mut client) = client(&origin).await;
+    let (response, mut body) = client.send_request(call("Put", ()), false).unwrap();
+    let long = Bytes::from(vec![0; 4 * WINDOW]);
+    body.send_data(long, false).unwrap();
+    let response = soon("the head", response).await.unwrap();
+    soon("a window of it", begun.recv()).await.unwrap();
+    drop((response, body));
+    assert_eq!(soon("the reset", resets.recv()).await, Some(Reason::CANCEL));
+}
+
 /// What a client sends after the answer is there, nobody takes.
 #[tokio::test]
 async fn a_whole_answer_ends_an_upload_that_the_container_does_not_want() {
-    let origin = server(|request, mut respond| async move {
-        if request.uri().path() == "/shop.Cart/Get" {
-            return echo(request, respond).await;
-        }
+    let origin = server(|_, mut respond| async move {
         let mut answer = respond.send_response(head(200), false).unwrap();
         answer.send_data(Bytes::from("no"), false).unwrap();
         answer.send_trailers(status("8")).unwrap();
@@ -89,9 +117,42 @@ async fn a_whole_answer_ends_an_upload_that_the_container_does_not_want() {
         rig.ingress.in_flight(&app()) == 0
     })
     .await;
-    let (_, answer) = ask(&mut client, false).await;
-    assert_echoed(answer).await;
-    assert_eq!(origin.accepted(), 1);
+    // The client hears of it.
+    let reset = poll_fn(|cx| body.poll_reset(cx));
+    let reset = soon("the reset", reset).await.unwrap();
+    assert_eq!(reset, Reason::NO_ERROR);
+}
+
+#[tokio::test]
+async fn a_whole_answer_ends_no_upload_that_the_container_wants() {
+    let (seen, mut arrived) = mpsc::channel(1);
+    let origin = server(move |mut request, mut respond| {
+        let seen = seen.clone();
+        async move {
+            respond.send_response(head(200), true).unwrap();
+            let body = read(request.body_mut()).await;
+            seen.send(body.map_err(|error| error.reason()))
+                .await
+                .unwrap();
+        }
+    })
+    .await;
+    let (rig, mut client) = client(&origin).await;
+    let (response, mut body) = client.send_request(call("Put", ()), false).unwrap();
+    assert!(
+        soon("the answer", response)
+            .await
+            .unwrap()
+            .body()
+            .is_end_stream()
+    );
+    until("nothing is in flight", || {
+        rig.ingress.in_flight(&app()) == 0
+    })
+    .await;
+    body.send_data(Bytes::from("body"), true).unwrap();
+    let arrived = soon("the body", arrived.recv()).await;
+    assert_eq!(arrived, Some(Ok(b"body".to_vec())));
 }
 
 /// There are clients that take a reset without an error for the end.
@@ -125,15 +186,13 @@ async fn an_answer_that_a_container_resets_does_not_pass_for_a_whole_one() {
     }
 }
 
-/// A body that breaks off at the client breaks off at the container.
+/// A body that breaks off at the client breaks off at the container, and as it did there.
 #[tokio::test]
 async fn a_request_that_its_client_resets_does_not_pass_for_a_whole_one() {
     let (seen, mut arrived) = mpsc::channel(1);
-    let origin = server(move |mut request, mut respond| {
+    let origin = server(move |mut request, _respond| {
         let seen = seen.clone();
         async move {
-            // So that what comes is nobody's but the task's that sends the rest.
-            let _answer = respond.send_response(head(200), false).unwrap();
             let body = read(request.body_mut()).await;
             seen.send(body.map_err(|error| error.reason()))
                 .await
@@ -141,15 +200,18 @@ async fn a_request_that_its_client_resets_does_not_pass_for_a_whole_one() {
         }
     })
     .await;
-    let (_rig, mut client) = client(&origin).await;
-    let (response, mut body) = client.send_request(call("Put", ()), false).unwrap();
-    let _response = soon("the head", response).await.unwrap();
-    body.send_reset(Reason::NO_ERROR);
-    let end = soon("the end", arrived.recv()).await.unwrap();
-    assert!(matches!(
-        end,
-        Err(Some(Reason::INTERNAL_ERROR | Reason::CANCEL))
-    ));
+    let (rig, mut client) = client(&origin).await;
+    for (said, expected) in [
+        (Reason::NO_ERROR, Reason::INTERNAL_ERROR),
+        (Reason::ENHANCE_YOUR_CALM, Reason::ENHANCE_YOUR_CALM),
+    ] {
+        let (_response, mut body) = client.send_request(call("Put", ()), false).unwrap();
+        until("it is in flight", || rig.ingress.in_flight(&app()) == 1).await;
+        body.send_reset(said);
+        let end = soon("the end", arrived.recv()).await;
+        assert_eq!(end, Some(Err(Some(expected))));
+        until("it has ended", || rig.ingress.in_flight(&app()) == 0).await;
+    }
 }
 
 /// The status of the answer to a call, and how often a container was asked that does so.
@@ -180,6 +242,43 @@ async fn a_call_that_is_refused_again_and_again_is_made_so_often_and_not_more() 
     // That it was worked on cannot be ruled out.
     let gave_up = asked(|mut respond| respond.send_reset(Reason::INTERNAL_ERROR));
     assert_eq!(gave_up.await, (502, 1));
+}
+
+/// More is remembered of none.
+#[tokio::test]
+async fn a_call_of_which_much_was_sent_is_not_made_again() {
+    const LONG: usize = 200 * 1024;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let origin = server(move |mut request, mut respond| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            read(request.body_mut()).await.unwrap();
+            respond.send_reset(Reason::REFUSED_STREAM);
+        }
+    })
+    .await;
+    let (_rig, mut client) = client(&origin).await;
+    let (response, mut body) = client.send_request(call("Put", ()), false).unwrap();
+    body.send_data(Bytes::from(vec![0; LONG]), true).unwrap();
+    let response = soon("the answer", response).await.unwrap();
+    assert_eq!(response.status(), 502);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_may_not_come_after_an_answer_does_not() {
+    let origin = server(|_, mut respond| async move {
+        let mut answer = respond.send_response(head(200), false).unwrap();
+        let mut trailers = status("0");
+        trailers.insert("set-cookie", "a=1".parse().unwrap());
+        answer.send_trailers(trailers).unwrap();
+    })
+    .await;
+    let (_rig, mut client) = client(&origin).await;
+    let (_, answer) = ask(&mut client, false).await;
+    let trailers = answer.unwrap().body_mut().trailers().await.unwrap();
+    assert_eq!(trailers, Some(status("0")));
 }
 
 /// It is the ingress that takes no more of it.

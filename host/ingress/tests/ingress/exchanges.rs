@@ -306,7 +306,8 @@ async fn what_may_not_come_after_a_body_does_not() {
 
 #[tokio::test]
 async fn interim_answers_are_passed_on() {
-    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nKeep-Alive: x\r\n\r\n";
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\
+        Keep-Alive: x\r\nContent-Length: 5\r\n\r\n";
     let answer = format!(
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n{hints}\
          HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

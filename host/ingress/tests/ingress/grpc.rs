@@ -205,12 +205,16 @@ async fn connections_that_a_container_closes_cost_no_call() {
     }
 }
 
-/// A connection on which a server waits for so many calls, says that it goes away and
-/// which of them was the last that it has looked at, and goes.
-async fn go_away(mut stream: TcpStream, calls: usize, last: u8) {
+/// A server says that it goes away, and which call was the last that it has looked at.
+pub fn goes_away(last: u8) -> Vec<u8> {
+    vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0]
+}
+
+/// A connection on which a server waits for so many calls, says something, and goes.
+async fn end(mut stream: TcpStream, calls: usize, says: Vec<u8>) {
     const PREFACE: usize = 24;
     const HEADERS: u8 = 1;
-    // SETTINGS without any, then GOAWAY without an error (RFC 9113 sections 6.5 and 6.8).
+    // SETTINGS without any (RFC 9113 section 6.5).
     stream
         .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
         .await
@@ -225,15 +229,14 @@ async fn go_away(mut stream: TcpStream, calls: usize, last: u8) {
         stream.read_exact(&mut payload).await.unwrap();
         seen += usize::from(head[3] == HEADERS);
     }
-    let frame = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0];
-    stream.write_all(&frame).await.unwrap();
+    stream.write_all(&says).await.unwrap();
     stream.shutdown().await.unwrap();
     // Reset, it would take back what it has said.
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 /// Its first connection ends like that, the others serve.
-pub async fn going_away_once<F, R>(calls: usize, last: u8, serve: F) -> Origin
+pub async fn ending_once<F, R>(calls: usize, says: Vec<u8>, serve: F) -> Origin
 where
     F: Fn(TcpStream) -> R + Send + Sync + 'static,
     R: Future<Output = ()> + Send + 'static,
@@ -241,7 +244,7 @@ where
     let first = Arc::new(AtomicBool::new(true));
     Origin::raw(move |stream| -> Pin<Box<dyn Future<Output = ()> + Send>> {
         if first.swap(false, Ordering::SeqCst) {
-            return Box::pin(go_away(stream, calls, last));
+            return Box::pin(end(stream, calls, says.clone()));
         }
         Box::pin(serve(stream))
     })
@@ -257,7 +260,7 @@ async fn serve_echo(stream: TcpStream) {
 
 #[tokio::test]
 async fn calls_that_a_container_has_not_looked_at_are_made_again_with_all_that_was_sent() {
-    let origin = going_away_once(2, 0, serve_echo).await;
+    let origin = ending_once(2, goes_away(0), serve_echo).await;
     let (rig, authority) = rig(origin.target(), |config| {
         config.threads = std::num::NonZeroUsize::MIN;
     });
@@ -283,12 +286,16 @@ async fn calls_that_a_container_has_not_looked_at_are_made_again_with_all_that_w
 
 #[tokio::test]
 async fn a_call_that_a_container_may_have_looked_at_is_not_made_again() {
-    let origin = going_away_once(1, 1, serve_echo).await;
-    let (rig, authority) = rig(origin.target(), |_| {});
-    let mut client = client(&rig, &authority).await;
-    let response = client.send_request(call("Get", message("a"))).await;
-    assert_eq!(response.unwrap().status(), 502);
-    assert_eq!(origin.accepted(), 1);
+    // A frame of data that is no call's breaks the connection (RFC 9113 section 6.1).
+    let nonsense = vec![0; 9];
+    for says in [goes_away(1), nonsense, Vec::new()] {
+        let origin = ending_once(1, says, serve_echo).await;
+        let (rig, authority) = rig(origin.target(), |_| {});
+        let mut client = client(&rig, &authority).await;
+        let response = client.send_request(call("Get", message("a"))).await;
+        assert_eq!(response.unwrap().status(), 502);
+        assert_eq!(origin.accepted(), 1);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a container that speaks HTTP/2 says before its answer.
 
-use crate::grpc::{call, going_away_once, status};
+use crate::grpc::{call, ending_once, goes_away, status};
 use crate::rig::{Origin, Rig, app, read_head, soon, until};
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -276,7 +276,7 @@ async fn a_call_that_was_refused_has_the_interim_answers_of_the_one_that_was_not
             }
         }
     };
-    let going_away = going_away_once(1, 0, |stream| {
+    let going_away = ending_once(1, goes_away(0), |stream| {
         serve(stream, |request, mut respond| async move {
             respond.send_informational(hint("</a>")).unwrap();
             echo(request, respond).await;

@@ -20,6 +20,7 @@ mod redirects;
 #[allow(dead_code, reason = "others use the rest")]
 #[path = "../../../../tests/required.rs"]
 mod required;
+mod reuse;
 mod rig;
 mod seeing;
 mod served;
