@@ -2,8 +2,10 @@
 
 use crate::source::Source;
 use crate::stage::{Stage, try_each};
-use doprax_reconcile::report::AppState;
+use doprax_core::observed::Observed;
+use doprax_reconcile::report::{AppState, Event};
 use doprax_reconcile::request::Control;
+use std::collections::BTreeSet;
 
 #[test]
 fn an_app_goes_through_its_life() {
@@ -105,6 +107,44 @@ fn a_deploy_that_cannot_work_leaves_what_was_there() {
         stage.await_whole(&before);
         stage.done(stage.begin_deploy(&Source::new("v3")));
         stage.await_whole(&before.answering("v3"));
+    });
+}
+
+#[test]
+fn the_way_back_is_a_part_of_the_deploy() {
+    let cases = failing().split_off(2);
+    let first = [false, true];
+    let cases: Vec<_> = cases
+        .iter()
+        .flat_map(|case| first.map(|first| (case, first)))
+        .collect();
+    try_each(&cases, |(case, first)| {
+        let stage = Stage::new();
+        if !first {
+            stage.deploy(&Source::new("v1"));
+        }
+        let before = stage.observe();
+        let id = stage.begin_deploy(&case.source).unwrap();
+        let events = stage.events(&id);
+        let mut events = events.iter().map(|event| &event.what);
+        assert!(events.any(|event| matches!(event, Event::GoingBack)));
+        // The steps back are its own, and not left to whoever looks next.
+        let back = events.find_map(|event| match event {
+            Event::Planned { steps } => Some(steps),
+            _ => None,
+        });
+        assert!(back.is_some_and(|steps| !steps.is_empty()), "{back:#?}");
+        let names = |observed: &Observed| -> BTreeSet<String> {
+            let copies = observed.containers.iter();
+            copies.map(|copy| copy.name.clone()).collect()
+        };
+        stage.until("what is there is what was there", || {
+            let after = stage.observe();
+            match names(&after) == names(&before) && after.network == before.network {
+                true => Ok(()),
+                false => Err(format!("{after:#?}")),
+            }
+        });
     });
 }
 

@@ -1,8 +1,9 @@
 //! What went wrong on the first day of use, and what visitors must never notice.
 
 use crate::source::Source;
-use crate::stage::{Begun, Stage, Visitors, name, try_each};
+use crate::stage::{Begun, Stage, Visitors, app, name, try_each};
 use doprax_reconcile::report::AppState;
+use ipnet::Ipv4Net;
 
 #[test]
 fn a_main_that_crashes_again_and_again_is_repaired() {
@@ -36,6 +37,27 @@ fn a_subnet_that_somebody_takes_after_a_deploy_that_failed_is_given_up() {
     stage.restart();
     stage.deploy(&Source::new("v1"));
     assert_ne!(stage.observe().network.unwrap().subnet, subnet);
+    assert_eq!(times_asked_for(&stage, subnet), 1);
+}
+
+/// How often the engine was asked for a network with this subnet.
+fn times_asked_for(stage: &Stage, subnet: Ipv4Net) -> usize {
+    let act = format!("create network {subnet}");
+    stage.acts().iter().filter(|asked| **asked == act).count()
+}
+
+#[test]
+fn a_subnet_that_somebody_takes_while_no_host_runs_is_not_asked_for_again() {
+    let mut stage = Stage::new();
+    let whole = stage.deploy(&Source::new("v1"));
+    let subnet = stage.observe().network.unwrap().subnet;
+    stage.kill();
+    stage.fake.lose_network(&app());
+    stage.fake.take_subnet(subnet);
+    stage.start();
+    stage.await_whole(&whole);
+    assert_ne!(stage.observe().network.unwrap().subnet, subnet);
+    assert_eq!(times_asked_for(&stage, subnet), 1);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod faults;
 mod first_day;
 mod kill;
 mod kind;
+mod owed;
 mod rollback;
 mod source;
 mod stage;
