@@ -213,13 +213,13 @@ fn secrets_are_named_by_who_asked_for_them() {
 }
 
 #[test]
-fn what_a_dockerfile_needs_is_taken_in_but_for_what_a_later_rule_leaves_out() {
+fn what_is_taken_in_stays_so_until_a_rule_leaves_it_out() {
     let file = |rules: &str| IgnoreFile::parse(rules, "Dockerfile", BTreeSet::new()).unwrap();
-    let with = |rules: &str| file(rules).taking_in("node_modules");
-    assert!(file("").excludes("node_modules/a"));
-    assert!(!with("").excludes("node_modules/a"));
-    assert!(with("").excludes("other/node_modules/a"));
-    assert!(with("node_modules").excludes("node_modules/a"));
+    let with = |rules: &str| file(rules).taking_in(".git");
+    assert!(file("").excludes(".git/a"));
+    assert!(!with("").excludes(".git/a"));
+    assert!(with("").excludes("other/.git/a"));
+    assert!(with(".git").excludes(".git/a"));
 }
 
 #[test]
