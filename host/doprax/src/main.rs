@@ -22,7 +22,6 @@ mod paint;
 mod plugins;
 mod progress;
 mod quickstart;
-mod regular;
 mod signals;
 mod since;
 mod source;

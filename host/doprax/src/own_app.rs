@@ -3,7 +3,6 @@
 //! What was typed is taken as it is wherever that makes sense. Only where an app's name
 //! is missing, or stands where a container of the folder's app is named, is it put in.
 
-use crate::source::{MANIFEST, read_manifest};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
@@ -11,6 +10,7 @@ use doprax_core::manifest::app_name_from_folder;
 use doprax_core::name::{AppName, MAIN};
 use doprax_core::text_file::TextFile;
 use doprax_core::yaml::{self, Kind, Node};
+use doprax_source::{MANIFEST, read_manifest};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;

@@ -2,7 +2,6 @@
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::source::{self, MANIFEST, Source, Tree, config_files, read_manifest};
 use crate::{plugins, units};
 use doprax_api::wire;
 use doprax_core::diagnostic::{self, Diagnostic, Severity};
@@ -10,6 +9,7 @@ use doprax_core::dockerfile::declared;
 use doprax_core::manifest::{self, Manifest, app_name_from_folder};
 use doprax_core::name::AppName;
 use doprax_plugin::{DescribeError, Plugins};
+use doprax_source::{MANIFEST, Source, Tree, config_files, read_manifest};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -108,11 +108,12 @@ fn look(folder: PathBuf, manifest: &Manifest, warnings: &mut Vec<Diagnostic>) ->
         manifest: Vec::new(),
         default_app: None,
     };
-    let found = source::Context::open(&source, manifest);
+    let found = doprax_source::Context::open(&source, manifest);
     let found = found.and_then(|build| Ok((build.tree(&source.folder, manifest)?, build)));
     let (tree, build) = match found {
         Ok(found) => found,
-        Err(mut failure) => {
+        Err(error) => {
+            let mut failure = Failure::from(error);
             let refused = failure.take_diagnostics();
             if refused.is_empty() {
                 let (message, help) = failure.texts();

@@ -5,14 +5,14 @@ use crate::context::Context;
 use crate::env_file;
 use crate::failure::{Failure, Result};
 use crate::plugins;
-use crate::source::{self, MANIFEST, Source, Tree, config_files, refused};
+use crate::source::refused;
 use doprax_api::client::Client;
-use doprax_api::wire::{DeployRequest, Proposal};
+use doprax_api::wire::{ConfigFile, DeployRequest, Proposal};
 use doprax_core::diagnostic;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
+use doprax_source::{MANIFEST, Source, Tree, commit, config_files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// Show what `up` would do
 ///
@@ -97,7 +97,7 @@ pub(super) async fn prepare(
             .map(|plugin| (plugin.id.as_str(), plugin.aliases.as_slice())),
     );
     let manifest = read_manifest(&source, &plugins)?;
-    let build = source::Context::open(&source, &manifest)?;
+    let build = doprax_source::Context::open(&source, &manifest)?;
     let files = config_files(&source.folder, &manifest).map_err(refused)?;
     let variables = variables(&manifest, &choices.env_file)?;
     let commit = commit(&source.folder);
@@ -110,7 +110,7 @@ pub(super) async fn prepare(
             .map_err(|error| Failure::new(format!("{MANIFEST} is not UTF-8")).because(&error))?,
         source: digest,
         dockerfile: build.text,
-        files,
+        files: files.into_iter().map(wire).collect(),
         variables,
         commit,
         pull: choices.pull,
@@ -162,6 +162,12 @@ fn read_manifest(source: &Source, plugins: &[KnownPlugin]) -> Result<Manifest> {
     manifest::parse(&source.manifest, &context).map_err(|error| refused(error.diagnostics))
 }
 
+/// A config file as it is sent.
+fn wire((path, file): (String, doprax_source::ConfigFile)) -> (String, ConfigFile) {
+    let doprax_source::ConfigFile { content, mode } = file;
+    (path, ConfigFile { content, mode })
+}
+
 /// Those variables of the command's environment, and of the files, that the manifest names.
 fn variables(manifest: &Manifest, files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
     let mut given = BTreeMap::new();
@@ -181,19 +187,4 @@ fn variables(manifest: &Manifest, files: &[PathBuf]) -> Result<BTreeMap<String, 
     Ok(names
         .filter_map(|name| Some((name.to_owned(), value(name)?)))
         .collect())
-}
-
-/// The Git commit that a folder is at, where it is at one and Git is there to ask.
-fn commit(folder: &Path) -> Option<String> {
-    let asked = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(["rev-parse", "--verify", "HEAD"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()
-        .filter(|asked| asked.status.success())?;
-    let name = String::from_utf8(asked.stdout).ok()?;
-    Some(name.trim().to_owned())
 }

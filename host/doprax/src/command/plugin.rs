@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::{plugins, regular, units};
+use crate::{plugins, units};
 use doprax_api::client::ClientError;
 use doprax_api::wire;
 use doprax_plugin::Limits;
@@ -120,7 +120,7 @@ impl Inspect {
 fn inspect_file(path: &Path) -> Result<wire::Plugin> {
     let limits = Limits::default();
     // One byte more than it takes is refused for its size.
-    let bytes = regular::read(path, limits.component_size as u64 + 1)
+    let bytes = doprax_source::regular::read(path, limits.component_size as u64 + 1)
         .map_err(|error| Failure::new(format!("cannot read {}", path.display())).because(&error))?;
     let info = doprax_plugin::inspect(path, &bytes, limits)
         .map_err(|error| Failure::from_error(&error))?;

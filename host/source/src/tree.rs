@@ -1,8 +1,6 @@
 //! The files, folders and links of a source, and the digest over them.
 
-use super::DOCKERIGNORE;
-use crate::failure::{Failure, Result};
-use crate::regular;
+use crate::{Error, Result, regular};
 use doprax_core::ignore_file::IgnoreFile;
 use doprax_core::source::{self, MAX_ENTRIES, SourceDigest};
 use sha2::{Digest as _, Sha256};
@@ -12,25 +10,27 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// The name of the file that says what is not sent.
+pub(crate) const DOCKERIGNORE: &str = ".dockerignore";
 /// Most bytes of a source, below what the host takes.
-const MAX_BYTES: u64 = (4 << 30) - (64 << 20);
+pub(crate) const MAX_BYTES: u64 = (4 << 30) - (64 << 20);
 /// Largest `.dockerignore` in bytes.
 const MAX_IGNORE_FILE: u64 = 4 << 20;
 
 /// What is sent of a source folder, in the order of the paths' bytes.
 #[derive(Debug, Clone)]
-pub(crate) struct Tree {
+pub struct Tree {
     /// The folder.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Entries by path below it, `/`-separated.
-    pub(super) entries: BTreeMap<String, Entry>,
+    pub(crate) entries: BTreeMap<String, Entry>,
     /// Bytes of all files.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
 }
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// A folder.
     Folder,
     /// A file.
@@ -52,7 +52,7 @@ pub(super) enum Entry {
 impl Tree {
     /// What there is in `folder` by these rules. The Dockerfile, at this path below it, is a
     /// file even where a link stands for it. Sockets, pipes and devices are passed over.
-    pub(super) fn walk(folder: &Path, dockerfile: &str, ignore: &IgnoreFile) -> Result<Self> {
+    pub(crate) fn walk(folder: &Path, dockerfile: &str, ignore: &IgnoreFile) -> Result<Self> {
         let mut tree = Self {
             folder: folder.to_owned(),
             entries: BTreeMap::new(),
@@ -61,8 +61,10 @@ impl Tree {
         let mut folders = vec![String::new()];
         while let Some(inside) = folders.pop() {
             let path = folder.join(&inside);
-            let failed =
-                |error| Failure::new(format!("cannot list {}", path.display())).because(&error);
+            let failed = |source| Error::List {
+                folder: path.clone(),
+                source,
+            };
             for entry in std::fs::read_dir(&path).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
                 tree.visit(&inside, &entry, dockerfile, ignore, &mut folders)?;
@@ -85,8 +87,10 @@ impl Tree {
         } else {
             format!("{inside}/{name}")
         };
-        let failed =
-            |error| Failure::new(format!("cannot read {}", entry.path().display())).because(&error);
+        let failed = |source| Error::Read {
+            path: entry.path(),
+            source,
+        };
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() && !ignore.excludes_all_below(&path) {
             folders.push(path.clone());
@@ -114,10 +118,7 @@ impl Tree {
 
     fn add(&mut self, path: String, entry: Entry) -> Result<()> {
         if path.len() > source::MAX_PATH {
-            return Err(Failure::new(format!(
-                "the path {path} is longer than {} bytes",
-                source::MAX_PATH
-            )));
+            return Err(Error::PathTooLong { path });
         }
         if let Entry::File { size, .. } = entry {
             self.bytes = self.bytes.saturating_add(size);
@@ -136,7 +137,7 @@ impl Tree {
     }
 
     /// Says what takes the room, so that it can be left out.
-    fn too_much(&self) -> Failure {
+    fn too_much(&self) -> Error {
         let mut by_top: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
         for (path, entry) in &self.entries {
             let top = by_top
@@ -151,23 +152,19 @@ impl Tree {
             .iter()
             .max_by_key(|(_, measure)| **measure)
             .map_or("", |(name, _)| name);
-        Failure::new(format!(
-            "the source in {} is too large: more than {MAX_ENTRIES} files or {} MiB",
-            self.folder.display(),
-            MAX_BYTES >> 20
-        ))
-        .help(format!(
-            "leave out what the build does not need in .dockerignore; {largest} takes the most"
-        ))
+        Error::TooMuch {
+            folder: self.folder.clone(),
+            largest: largest.to_owned(),
+        }
     }
 
     /// How many entries there are.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.entries.len()
     }
 
     /// The digest of what the entries are; reads every file.
-    pub(crate) fn digest(&self) -> Result<String> {
+    pub fn digest(&self) -> Result<String> {
         let mut digest = SourceDigest::new();
         let mut buffer = vec![0; 128 << 10];
         for (path, entry) in &self.entries {
@@ -189,7 +186,7 @@ impl Tree {
 
 /// The patterns that hold for `folder`: those made for its Dockerfile, else the usual. Unless
 /// they bring it back, `left_out` and what no build needs is left out too.
-pub(super) fn ignore_file(
+pub(crate) fn ignore_file(
     folder: &Path,
     dockerfile: &str,
     left_out: BTreeSet<String>,
@@ -199,25 +196,22 @@ pub(super) fn ignore_file(
         let path = folder.join(name);
         match regular::read(&path, MAX_IGNORE_FILE + 1) {
             Ok(bytes) if bytes.len() as u64 > MAX_IGNORE_FILE => {
-                return Err(Failure::new(format!("{} is too large", path.display()))
-                    .help("leave out whole folders instead of each of their files"));
+                return Err(Error::IgnoreFileTooLarge { path });
             }
             Ok(bytes) => {
                 text = bytes;
                 break;
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(Failure::new(format!("cannot read {}", path.display())).because(&error));
-            }
+            Err(source) => return Err(Error::Read { path, source }),
         }
     }
-    IgnoreFile::parse(&String::from_utf8_lossy(&text), dockerfile, left_out)
-        .map_err(|error| Failure::from_error(&error))
+    let text = String::from_utf8_lossy(&text);
+    Ok(IgnoreFile::parse(&text, dockerfile, left_out)?)
 }
 
 /// Path of the patterns that are made for one Dockerfile.
-pub(super) fn dockerfile_ignore(dockerfile: &str) -> String {
+pub(crate) fn dockerfile_ignore(dockerfile: &str) -> String {
     format!("{dockerfile}.dockerignore")
 }
 
@@ -230,14 +224,16 @@ fn file(metadata: &Metadata) -> Entry {
 }
 
 fn utf8(path: &Path, text: Result<String, std::ffi::OsString>) -> Result<String> {
-    text.map_err(|_| {
-        Failure::new(format!("the name {} is not UTF-8", path.display()))
-            .help("rename it, or leave it out in .dockerignore")
+    text.map_err(|_| Error::NameNotUtf8 {
+        path: path.to_owned(),
     })
 }
 
 fn sha256(path: &Path, buffer: &mut [u8]) -> Result<[u8; 32]> {
-    let failed = |error| Failure::new(format!("cannot read {}", path.display())).because(&error);
+    let failed = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = regular::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     loop {

@@ -1,7 +1,7 @@
 //! The archive of a source, made while it is sent.
 
-use super::tree::{Entry, Tree};
 use crate::regular;
+use crate::tree::{Entry, Tree};
 use bytes::Bytes;
 use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Write};
@@ -19,7 +19,7 @@ const PIECES: usize = 8;
 /// The pieces of the tar archive of `tree`, in constant memory; `sent` counts their
 /// bytes. The stream ends with an error if a file cannot be read, or is shorter than
 /// it was.
-pub(crate) fn pack(tree: Tree, sent: Arc<AtomicU64>) -> ReceiverStream<io::Result<Bytes>> {
+pub fn pack(tree: Tree, sent: Arc<AtomicU64>) -> ReceiverStream<io::Result<Bytes>> {
     let (sender, receiver) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || {
         let pieces = Pieces {

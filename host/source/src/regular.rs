@@ -12,7 +12,7 @@ use std::path::Path;
 struct NotRegular(&'static str);
 
 /// Opens the regular file that `path` leads to. Never waits for anybody.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
+pub fn open(path: &Path) -> io::Result<File> {
     // Looked at before it is opened: opening a device can do something.
     check(&path.metadata()?)?;
     let file = OpenOptions::new()
@@ -24,7 +24,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The first `limit` bytes of the regular file that `path` leads to.
-pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -3,7 +3,6 @@
 
 use crate::regular;
 use bytes::Bytes;
-use doprax_api::wire::ConfigFile;
 use doprax_core::diagnostic::{Diagnostic, Severity};
 use doprax_core::manifest::Manifest;
 use std::collections::BTreeMap;
@@ -13,6 +12,15 @@ use std::path::Path;
 
 /// Largest config file in bytes.
 const MAX: u64 = 1 << 20;
+
+/// A config file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// Its bytes.
+    pub content: Bytes,
+    /// Permission bits.
+    pub mode: u32,
+}
 
 /// Why a config file is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +56,7 @@ impl Refusal {
 
 /// The config files that `manifest` names, by path below `folder` (which has no link
 /// in it), or what is wrong with each that cannot be taken.
-pub(crate) fn config_files(
+pub fn config_files(
     folder: &Path,
     manifest: &Manifest,
 ) -> Result<BTreeMap<String, ConfigFile>, Vec<Diagnostic>> {
