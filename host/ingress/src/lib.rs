@@ -224,6 +224,12 @@ impl Ingress {
         self.shared.table.publish(routes);
     }
 
+    /// Replaces the routes of one app; those of others stay as they are, but for host names
+    /// that are this app's from now on.
+    pub fn publish_app(&self, app: &AppName, routes: Routes) {
+        self.shared.table.publish_app(app, routes);
+    }
+
     /// Sees to it that no request which begins after this call uses a connection to
     /// the app's container that was opened before it. For as long as `settling`, the
     /// container may close idle connections at any moment: a request that must not be

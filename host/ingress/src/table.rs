@@ -121,14 +121,41 @@ impl Table {
     pub(crate) fn publish(&self, routes: Routes) {
         let mut writer = self.writer();
         let old = self.hosts.load_full();
+        let mut hosts = Hosts::with_capacity(routes.len());
+        self.add(&mut writer, old.values(), &mut hosts, routes);
+        let routed: HashSet<&AppName> = hosts.values().map(|entry| &entry.backend.app).collect();
+        writer.counters.retain(|app, _| routed.contains(app));
+        self.replace(&mut writer, hosts);
+    }
+
+    /// Replaces the routes of one app, and takes from others what is its own from now on.
+    pub(crate) fn publish_app(&self, app: &AppName, routes: Routes) {
+        let mut writer = self.writer();
+        let mut hosts = Hosts::clone(&self.hosts.load());
+        let is_its = |_: &Arc<str>, entry: &mut Entry| entry.backend.app == *app;
+        let old: Vec<Entry> = hosts.extract_if(is_its).map(|(_, entry)| entry).collect();
+        if routes.is_empty() {
+            writer.counters.remove(app);
+        }
+        self.add(&mut writer, old.iter(), &mut hosts, routes);
+        self.replace(&mut writer, hosts);
+    }
+
+    /// Adds routes to `hosts`; those that lead where `old` ones did share their backends.
+    fn add<'a>(
+        &self,
+        writer: &mut Writer,
+        old: impl Iterator<Item = &'a Entry>,
+        hosts: &mut Hosts,
+        routes: Routes,
+    ) {
         let mut backends: HashMap<AppName, Vec<Arc<Backend>>> = HashMap::new();
-        for Entry { backend, .. } in old.values() {
+        for Entry { backend, .. } in old {
             let known = backends.entry(backend.app.clone()).or_default();
             if !known.iter().any(|other| Arc::ptr_eq(other, backend)) {
                 known.push(Arc::clone(backend));
             }
         }
-        let mut hosts = Hosts::with_capacity(routes.len());
         let mut shared: Vec<(HostOptions, Option<Arc<Options>>)> = Vec::new();
         for (name, route) in routes {
             let Route {
@@ -158,9 +185,6 @@ impl Table {
             };
             hosts.insert(Arc::from(name), Entry { backend, options });
         }
-        let routed: HashSet<&AppName> = hosts.values().map(|entry| &entry.backend.app).collect();
-        writer.counters.retain(|app, _| routed.contains(app));
-        self.replace(&mut writer, hosts);
     }
 
     /// What was counted for each app that has a route.
@@ -364,6 +388,39 @@ mod tests {
         let other = find(&table, "a.example").unwrap();
         assert!(std::ptr::eq(flight.backend(), other.backend()));
         assert_eq!(table.backends(&app("a")).len(), 1);
+    }
+
+    #[test]
+    fn the_routes_of_one_app_are_replaced_and_no_others() {
+        let table = Table::new(1);
+        table.publish(routes(&[
+            ("a.localhost", "a", address(1)),
+            ("old.example", "a", address(1)),
+            ("b.localhost", "b", address(2)),
+        ]));
+        let (of_a, of_b) = (table.backends(&app("a")), table.backends(&app("b")));
+        table.publish_app(
+            &app("a"),
+            routes(&[
+                ("a.localhost", "a", address(1)),
+                ("new.example", "a", address(3)),
+            ]),
+        );
+        assert!(find(&table, "old.example").is_none());
+        let new = find(&table, "new.example").unwrap();
+        assert_eq!(new.backend().target, address(3));
+        // What stays where it was keeps its connections.
+        let same = find(&table, "a.localhost").unwrap();
+        assert!(std::ptr::eq(same.backend(), &*of_a[0]));
+        let other = find(&table, "b.localhost").unwrap();
+        assert!(std::ptr::eq(other.backend(), &*of_b[0]));
+        assert_eq!(table.traffic().len(), 2);
+        drop((new, same, other));
+
+        table.publish_app(&app("a"), Routes::new());
+        assert!(find(&table, "a.localhost").is_none());
+        assert!(find(&table, "b.localhost").is_some());
+        assert_eq!(table.traffic().len(), 1);
     }
 
     #[test]

@@ -1,14 +1,11 @@
 //! The access log: the latest requests, kept in memory, and those that follow.
 
-use crate::certificate::Certificates;
-use crate::{Error, Host};
 use doprax_core::name::AppName;
 use doprax_ingress::AccessRecord;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::wrappers::BroadcastStream;
 
@@ -28,7 +25,7 @@ const GATHERING: Duration = Duration::from_millis(20);
 
 /// The latest requests, and whoever wants to hear of more.
 #[derive(Debug)]
-pub(crate) struct Access {
+pub(crate) struct AccessRecords {
     latest: Mutex<Latest>,
     live: broadcast::Sender<Arc<AccessRecord>>,
     /// Those who want to see all there is, and are told when they do.
@@ -72,7 +69,7 @@ fn is_for(record: &AccessRecord, app: Option<&AppName>) -> bool {
     app.is_none() || record.app.as_ref() == app
 }
 
-impl Access {
+impl AccessRecords {
     /// Keeps what comes by the channel, until its sender is gone.
     pub(crate) fn of(records: mpsc::Receiver<AccessRecord>) -> Arc<Self> {
         let (readers, waiting) = mpsc::unbounded_channel();
@@ -121,6 +118,32 @@ impl Access {
         }
     }
 
+    /// The latest requests for an app, or else all, those for no app among them; `tail` of
+    /// them at most, followed by those that come until the stream is dropped.
+    pub(crate) async fn records(
+        &self,
+        app: Option<&AppName>,
+        tail: Option<usize>,
+        follow: bool,
+    ) -> BoxStream<'static, Arc<AccessRecord>> {
+        self.caught_up().await;
+        let (mut latest, live) = self.read(app);
+        if let Some(tail) = tail {
+            latest.drain(..latest.len().saturating_sub(tail));
+        }
+        let latest = stream::iter(latest);
+        if !follow {
+            return latest.boxed();
+        }
+        let app = app.cloned();
+        let live = BroadcastStream::new(live).filter_map(move |record| {
+            // Whoever is too slow misses what there was no room for.
+            let found = record.ok().filter(|record| is_for(record, app.as_ref()));
+            async move { found }
+        });
+        latest.chain(live).boxed()
+    }
+
     fn add(&self, record: AccessRecord) {
         let record = Arc::new(record);
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,67 +164,6 @@ impl Access {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock, so that nothing is missed or seen twice.
         (latest.read(app), self.live.subscribe())
-    }
-}
-
-impl Host {
-    /// The latest requests for an app, or else all, those for no app among them; `tail` of
-    /// them at most, followed by those that come until the stream is dropped.
-    pub async fn access(
-        &self,
-        app: Option<&AppName>,
-        tail: Option<usize>,
-        follow: bool,
-    ) -> Result<BoxStream<'static, Arc<AccessRecord>>, Error> {
-        if let Some(app) = app {
-            self.record(app).await?;
-        }
-        self.access_kept().caught_up().await;
-        let (mut latest, live) = self.access_kept().read(app);
-        if let Some(tail) = tail {
-            latest.drain(..latest.len().saturating_sub(tail));
-        }
-        let latest = stream::iter(latest);
-        if !follow {
-            return Ok(latest.boxed());
-        }
-        let app = app.cloned();
-        let live = BroadcastStream::new(live).filter_map(move |record| {
-            // Whoever is too slow misses what there was no room for.
-            let found = record.ok().filter(|record| is_for(record, app.as_ref()));
-            async move { found }
-        });
-        Ok(latest.chain(live).boxed())
-    }
-
-    /// What is counted, as Prometheus reads it (text format 0.0.4).
-    pub fn metrics(&self) -> String {
-        let mut text = self.ingress().metrics().to_prometheus();
-        if let Some(certificates) = self.certificates_kept() {
-            expiries(&mut text, certificates);
-        }
-        text
-    }
-}
-
-fn expiries(text: &mut String, certificates: &Certificates) {
-    let name = "doprax_certificate_expiry_timestamp_seconds";
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "# HELP {name} Until when a certificate is valid.");
-    let _ = writeln!(text, "# TYPE {name} gauge");
-    for status in certificates.status() {
-        let end = status
-            .not_after
-            .and_then(|end| end.duration_since(UNIX_EPOCH).ok());
-        if let Some(end) = end {
-            // Host names need no escapes.
-            let _ = writeln!(
-                text,
-                "{name}{{names=\"{}\"}} {}",
-                status.names,
-                end.as_secs()
-            );
-        }
     }
 }
 

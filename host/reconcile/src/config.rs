@@ -1,7 +1,7 @@
 //! How a host is set up.
 
 use doprax_certificates::Policy;
-use doprax_core::name::Instance;
+use doprax_core::name::{AppName, Instance};
 use doprax_ingress::Limits;
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, SocketAddr};
@@ -51,4 +51,17 @@ pub struct Config {
     pub allow_metadata: bool,
     /// How often desired and observed are compared where no hint calls for it.
     pub interval: Duration,
+}
+
+impl Config {
+    /// The host name that every app has of its own.
+    pub(crate) fn free_name(&self, app: &AppName) -> String {
+        format!("{app}.{}", self.base_domain)
+    }
+
+    /// The host name by which visitors know an app: the first of its domains, which is
+    /// `domain`, else the free one.
+    pub(crate) fn host_name(&self, app: &AppName, domain: Option<&str>) -> String {
+        domain.map_or_else(|| self.free_name(app), str::to_owned)
+    }
 }

@@ -1,13 +1,18 @@
 //! What keeps a host from working well, each with its remedy.
 
+use crate::network::guard::Guard;
+use crate::network::machine;
+use crate::network::subnet::shadowing;
 use crate::report::{Finding, Level};
-use crate::subnet::shadowing;
-use crate::{Error, Host, machine};
+use crate::{Config, Error};
 use doprax_core::subnet::{DEFAULT_IN_PARTS, choose, overlap};
 use doprax_core::unit::format_bytes;
-use doprax_store::AppRecord;
+use doprax_engine::Engine;
+use doprax_ingress::Ingress;
+use doprax_store::{AppRecord, Store};
 use ipnet::Ipv4Net;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The oldest API that the host is tested with: Engine 20.10.
 const OLDEST_API: (u32, u32) = (1, 41);
@@ -33,9 +38,18 @@ fn finding(level: Level, subject: &str, text: String, remedy: &str) -> Finding {
     }
 }
 
-impl Host {
+/// Looks at everything that the host depends on.
+pub(crate) struct Doctor {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) ingress: Arc<Ingress>,
+}
+
+impl Doctor {
     /// Looks at everything that the host depends on.
-    pub async fn doctor(&self) -> Vec<Finding> {
+    pub(crate) async fn look(&self) -> Vec<Finding> {
         let mut findings = self.look_at_engine().await;
         findings.extend(self.look_at_build_cache().await);
         findings.push(self.look_at_pool().await);
@@ -47,7 +61,7 @@ impl Host {
     }
 
     async fn look_at_engine(&self) -> Vec<Finding> {
-        let facts = match self.engine().facts().await {
+        let facts = match self.engine.facts().await {
             Ok(facts) => facts,
             Err(error) => {
                 let text = Error::from(error).chain();
@@ -135,9 +149,9 @@ impl Host {
 
     /// Nothing where the engine does not say; that it is away is said elsewhere.
     async fn look_at_build_cache(&self) -> Option<Finding> {
-        let bytes = self.engine().build_cache().await.ok()?;
+        let bytes = self.engine.build_cache().await.ok()?;
         let size = format_bytes(bytes >> 20 << 20);
-        let bound = self.config().build_cache;
+        let bound = self.config.build_cache;
         if bytes > bound.unwrap_or(LARGE_CACHE).saturating_mul(2) {
             return Some(finding(
                 Level::Warning,
@@ -154,13 +168,13 @@ impl Host {
     }
 
     async fn look_at_pool(&self) -> Finding {
-        let pool = &self.config().pool;
+        let pool = &self.config.pool;
         let pools = pool
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", ");
-        let own = match self.store().subnets().await {
+        let own = match self.store.subnets().await {
             Ok(own) => own,
             Err(error) => {
                 return finding(
@@ -221,9 +235,9 @@ impl Host {
     }
 
     async fn conflicts(&self) -> Result<Vec<(String, String)>, Error> {
-        let records = self.store().apps().await?;
-        let observed = self.engine().observe_all().await?;
-        let networks = self.engine().subnets().await?;
+        let records = self.store.apps().await?;
+        let observed = self.engine.observe_all().await?;
+        let networks = self.engine.subnets().await?;
         let routes = machine::routes();
         let mut conflicts = Vec::new();
         for AppRecord { name, subnet, .. } in &records {
@@ -254,7 +268,7 @@ impl Host {
 
     fn look_at_guard(&self) -> Finding {
         let subject = "isolation";
-        if self.config().allow_metadata {
+        if self.config.allow_metadata {
             let text = "containers may reach this machine's services and 169.254.169.254";
             return good(subject, format!("{text} (--allow-metadata)"));
         }
@@ -276,7 +290,7 @@ impl Host {
 
     fn look_at_ingress(&self) -> Finding {
         let addresses: Vec<String> = self
-            .ingress()
+            .ingress
             .addresses()
             .iter()
             .map(SocketAddr::to_string)
@@ -285,7 +299,7 @@ impl Host {
     }
 
     async fn look_at_names(&self) -> Finding {
-        let host = format!("doctor.{}", self.config().base_domain);
+        let host = format!("doctor.{}", self.config.base_domain);
         match tokio::net::lookup_host((host.as_str(), 80)).await {
             Ok(mut found) => match found.next() {
                 Some(address) => good("names", format!("{host} leads to {}", address.ip())),

@@ -8,10 +8,9 @@
 //! Assumes: nobody needs what is told after a crash. A reader that comes back to a later
 //! host is told that there is a gap, and asks how things are.
 
-mod certificates;
 mod known;
 
-use crate::journal::now_ms;
+use crate::clock::now_ms;
 use doprax_core::change::{Change, Changed, Position};
 use doprax_core::name::AppName;
 use futures_util::stream::{self, BoxStream, StreamExt as _};

@@ -1,4 +1,4 @@
-//! Looking at what serves, whether it goes on doing so.
+//! What is known of the health of what serves.
 //!
 //! Flow: the loop that keeps apps says what runs; each container is tried at its own
 //! steady pace, one that fails more often; after a few failures in a row it is unhealthy,
@@ -8,30 +8,21 @@
 //! is left alone.
 //! Assumes: what is lost with the host's memory is found again within a few tries.
 
-use crate::host::App;
-use crate::journal::now_ms;
-use crate::ready::subject_of;
+use crate::Config;
+use crate::clock::now_ms;
+use crate::observe::serving;
+use crate::ready::host_of;
 use crate::report::Unhealthy;
-use crate::{Error, Host};
 use doprax_core::blueprint::Container;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
-use doprax_core::plan::Act;
 use doprax_core::probe::{STEADY_MS, Verdict};
 use doprax_core::status::Trouble;
-use doprax_engine::Material;
 use doprax_store::AppRecord;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
-
-/// Tries at the same time.
-const TRIES_AT_ONCE: usize = 32;
-
-/// How often it is looked which tries are due.
-const TICK: Duration = Duration::from_millis(500);
 
 /// Pause before one that failed is tried again, where its own is not shorter.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -39,13 +30,10 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Failures in a row that make a container unhealthy.
 const FAILURES: u32 = 3;
 
-/// How long a restart may take beside the container's own time to end.
-const LONGEST_TRY: Duration = Duration::from_secs(60);
-
 /// What is known of the health of every container that serves.
 pub(crate) struct Health {
+    config: Arc<Config>,
     watched: Mutex<HashMap<AppName, BTreeMap<ServiceName, Watched>>>,
-    tries: Arc<Semaphore>,
 }
 
 /// A container that is looked at.
@@ -61,27 +49,78 @@ struct Watched {
 }
 
 /// What a try needs to know.
-struct Watch {
+pub(crate) struct Watch {
     /// What it shall be, without what no probe needs.
-    spec: Arc<Container>,
+    pub(crate) spec: Arc<Container>,
     /// Digest of what decides about its health.
     digest: u64,
     /// The host that requests name.
-    host: String,
+    pub(crate) host: String,
     /// As it was last seen.
-    found: ObservedContainer,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            watched: Mutex::default(),
-            tries: Arc::new(Semaphore::new(TRIES_AT_ONCE)),
-        }
-    }
+    pub(crate) found: ObservedContainer,
 }
 
 impl Health {
+    /// Of a host on which nothing runs yet.
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            watched: Mutex::default(),
+        }
+    }
+
+    /// Has the containers of an app that run looked at from now on, and no others.
+    pub(crate) fn watch(&self, record: &AppRecord, observed: &Observed) {
+        let mut all = self.lock();
+        let Some(release) = &record.release else {
+            all.remove(&record.name);
+            return;
+        };
+        let services = all.entry(record.name.clone()).or_default();
+        let serving = serving(&self.config.instance, &record.name, observed);
+        let mut kept = BTreeMap::new();
+        for spec in release.blueprint.containers.values() {
+            let Some(found) = serving.get(spec.name.as_str()) else {
+                continue;
+            };
+            let checked = !spec.probes.is_empty() || found.healthcheck.is_some();
+            if found.state != State::Running || !checked {
+                continue;
+            }
+            let before = services.remove(&spec.name);
+            let digest = digest(spec);
+            let known = before
+                .as_ref()
+                .filter(|before| before.subject.digest == digest)
+                .map(|before| Arc::clone(&before.subject.spec));
+            let subject = Arc::new(Watch {
+                spec: known.unwrap_or_else(|| Arc::new(without_content(spec))),
+                digest,
+                host: host_of(&self.config, &release.blueprint, spec),
+                found: (*found).clone(),
+            });
+            let watched = match before {
+                Some(before) if before.subject.is_same(&subject) => Watched { subject, ..before },
+                _ => Watched {
+                    due: Instant::now() + first_pause(spec, digest),
+                    subject,
+                    under_way: false,
+                    passed: false,
+                    failures: 0,
+                    first_failure_ms: 0,
+                    reason: String::new(),
+                },
+            };
+            kept.insert(spec.name.clone(), watched);
+        }
+        *services = kept;
+    }
+
+    /// Has no container of an app looked at.
+    pub(crate) fn unwatch(&self, app: &AppName) {
+        self.lock().remove(app);
+    }
+
     /// Why a container is unhealthy, if it is.
     pub(crate) fn of(&self, app: &AppName, service: &ServiceName) -> Option<Unhealthy> {
         let watched = self.lock();
@@ -112,7 +151,7 @@ impl Health {
     }
 
     /// What is due, and under way from now on.
-    fn take_due(&self, now: Instant) -> Vec<(AppName, Arc<Watch>)> {
+    pub(crate) fn take_due(&self, now: Instant) -> Vec<(AppName, Arc<Watch>)> {
         let mut due = Vec::new();
         for (app, services) in self.lock().iter_mut() {
             for watched in services.values_mut() {
@@ -126,7 +165,7 @@ impl Health {
     }
 
     /// Puts a try off to the next round.
-    fn put_off(&self, app: &AppName, service: &ServiceName) {
+    pub(crate) fn put_off(&self, app: &AppName, service: &ServiceName) {
         if let Some(watched) = self
             .lock()
             .get_mut(app)
@@ -138,7 +177,7 @@ impl Health {
     }
 
     /// Takes down what came of a try. Returns whether the container is to be restarted.
-    fn take_down(&self, app: &AppName, subject: &Watch, verdict: Verdict) -> bool {
+    pub(crate) fn take_down(&self, app: &AppName, subject: &Watch, verdict: Verdict) -> bool {
         let spec = &subject.spec;
         let mut watched = self.lock();
         let Some(watched) = watched.get_mut(app).and_then(|all| all.get_mut(&spec.name)) else {
@@ -178,150 +217,6 @@ impl Watch {
     fn is_same(&self, other: &Self) -> bool {
         let run = |watch: &Self| (watch.digest, watch.found.started_ms);
         run(self) == run(other) && self.found.id == other.found.id
-    }
-}
-
-impl Host {
-    /// Has the containers of an app that run looked at from now on, and no others.
-    pub(crate) fn watch(&self, record: &AppRecord, observed: &Observed) {
-        let mut all = self.health.lock();
-        let Some(release) = &record.release else {
-            all.remove(&record.name);
-            return;
-        };
-        let services = all.entry(record.name.clone()).or_default();
-        let serving = self.serving(&record.name, observed);
-        let mut kept = BTreeMap::new();
-        for spec in release.blueprint.containers.values() {
-            let Some(found) = serving.get(spec.name.as_str()) else {
-                continue;
-            };
-            let checked = !spec.probes.is_empty() || found.healthcheck.is_some();
-            if found.state != State::Running || !checked {
-                continue;
-            }
-            let before = services.remove(&spec.name);
-            let digest = digest(spec);
-            let known = before
-                .as_ref()
-                .filter(|before| before.subject.digest == digest)
-                .map(|before| Arc::clone(&before.subject.spec));
-            let subject = Arc::new(Watch {
-                spec: known.unwrap_or_else(|| Arc::new(without_content(spec))),
-                digest,
-                host: self.host_of(&release.blueprint, spec),
-                found: (*found).clone(),
-            });
-            let watched = match before {
-                Some(before) if before.subject.is_same(&subject) => Watched { subject, ..before },
-                _ => Watched {
-                    due: Instant::now() + first_pause(spec, digest),
-                    subject,
-                    under_way: false,
-                    passed: false,
-                    failures: 0,
-                    first_failure_ms: 0,
-                    reason: String::new(),
-                },
-            };
-            kept.insert(spec.name.clone(), watched);
-        }
-        *services = kept;
-    }
-
-    /// Has no container of an app looked at.
-    pub(crate) fn unwatch(&self, app: &AppName) {
-        self.health.lock().remove(app);
-    }
-
-    /// Looks at what serves until the host ends.
-    pub(crate) async fn keep_looking(self: Arc<Self>) {
-        let ending = self.ending().clone();
-        let look = async {
-            let mut ticks = tokio::time::interval(TICK);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                for (app, subject) in self.health.take_due(Instant::now()) {
-                    let Ok(turn) = Arc::clone(&self.health.tries).acquire_owned().await else {
-                        return;
-                    };
-                    let host = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        let tried = host.try_health(&app, &subject);
-                        if !matches!(tokio::time::timeout(LONGEST_TRY, tried).await, Ok(Ok(()))) {
-                            host.health.put_off(&app, &subject.spec.name);
-                        }
-                        drop(turn);
-                    });
-                }
-            }
-        };
-        ending.run_until_cancelled(look).await;
-    }
-
-    async fn try_health(&self, name: &AppName, subject: &Watch) -> Result<(), Error> {
-        let app = self.app(name);
-        let Watch {
-            spec, host, found, ..
-        } = subject;
-        if app.operation().is_some() {
-            self.health.put_off(name, &spec.name);
-            return Ok(());
-        }
-        let material = self.probe_material(name, spec).await?;
-        let tried = subject_of(found, host.clone(), false);
-        let verdict = self
-            .judge(&material, spec, found, tried.as_ref(), true)
-            .await;
-        let was = self.health.of(name, &spec.name).is_some();
-        if self.health.take_down(name, subject, verdict) {
-            self.restart_unhealthy(name, &app, spec).await?;
-        }
-        // Whoever watches hears of it at once.
-        if self.health.of(name, &spec.name).is_some() != was && app.operation().is_none() {
-            self.look_after(name).await?;
-        }
-        Ok(())
-    }
-
-    /// The secrets that a container's probes name.
-    async fn probe_material(&self, app: &AppName, spec: &Container) -> Result<Material, Error> {
-        let mut material = Material::default();
-        if spec.probes.iter().any(|probe| probe.check.needs_secrets())
-            && let Some(record) = self.store().app_in_brief(app).await?
-            && let Some(release) = record.release
-        {
-            let revisions = &release.blueprint.revisions;
-            material.secrets = self.store().secrets_at(app, revisions).await?;
-        }
-        Ok(material)
-    }
-
-    /// Restarts a container that does not serve, unless something else works on its app:
-    /// then with the next failure.
-    async fn restart_unhealthy(
-        &self,
-        name: &AppName,
-        app: &App,
-        spec: &Container,
-    ) -> Result<(), Error> {
-        let Ok(_work) = app.work.try_lock() else {
-            return Ok(());
-        };
-        if app.operation().is_some() {
-            return Ok(());
-        }
-        let reason = self.health.of(name, &spec.name).map(|found| found.reason);
-        tracing::warn!(app = %name, container = %spec.name, reason, "restarting what is unhealthy");
-        let act = Act::RestartContainer {
-            container: self.config().instance.container(name, &spec.name),
-            grace_ms: spec.stop_grace_ms,
-        };
-        self.engine()
-            .apply(name, &act, &Material::default(), &(Arc::new(|_| {}) as _))
-            .await?;
-        Ok(())
     }
 }
 

@@ -9,18 +9,22 @@
 //! knows to have ended, or could follow with something newer, is not done again by the
 //! next host.
 
+mod intent;
+mod running;
+
+use crate::clock::now_ms;
 use crate::events::Events;
 use crate::report::{Event, Operation, OperationEvent, OperationState};
-use doprax_core::change::{Changed, Progress};
+use doprax_core::change::Changed;
 use doprax_store::{Ending, EventRecord, Store};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+
+pub(crate) use intent::Intent;
+pub(crate) use running::RunningOperation;
 
 /// How many events of one operation are kept; a build may print without end.
 const MAX_EVENTS: usize = 20_000;
@@ -32,37 +36,12 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(250);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_millis() as i64)
-}
-
 /// The operations under way.
 #[derive(Default)]
 pub(crate) struct Journal {
     /// Told of them too.
     events: Arc<Events>,
     live: Mutex<HashMap<String, Arc<RunningOperation>>>,
-}
-
-/// An operation under way.
-pub(crate) struct RunningOperation {
-    operation: Operation,
-    /// Told of it too.
-    stream: Arc<Events>,
-    /// The steps that it planned last, for people.
-    steps: Mutex<Vec<String>>,
-    /// Number of the first event that this host adds.
-    first: u64,
-    events: Mutex<Vec<OperationEvent>>,
-    /// Set when the end is being written down: nothing comes after it.
-    sealed: AtomicBool,
-    /// Cancelled when a person wants it to end early.
-    cancelled: CancellationToken,
-    /// Number of the latest event.
-    latest: watch::Sender<u64>,
 }
 
 impl Journal {
@@ -89,18 +68,11 @@ impl Journal {
         let written = events.last().map_or(0, |event| event.number);
         let gap = if resumed { MAX_EVENTS as u64 } else { 0 };
         self.tell(&operation, |_| {});
-        let live = Arc::new(RunningOperation {
-            operation,
-            stream: Arc::clone(&self.events),
-            steps: Mutex::default(),
-            first: written + gap + 1,
-            events: Mutex::new(events),
-            sealed: AtomicBool::new(false),
-            cancelled: CancellationToken::new(),
-            latest: watch::Sender::new(written),
-        });
+        let first = written + gap + 1;
+        let live = RunningOperation::new(operation, Arc::clone(&self.events), events, first);
+        let live = Arc::new(live);
         self.lock()
-            .insert(live.operation.id.clone(), Arc::clone(&live));
+            .insert(live.operation().id.clone(), Arc::clone(&live));
         tokio::spawn(write_events(store.clone(), Arc::clone(&live), written));
         Ok(live)
     }
@@ -122,7 +94,7 @@ impl Journal {
             let mut events = live.after(0);
             events.push(end.clone());
             let ending = Ending {
-                operation: &live.operation,
+                operation: live.operation(),
                 state,
                 ended_ms: now_ms(),
                 events: &records(&events),
@@ -132,9 +104,9 @@ impl Journal {
                 return end;
             };
             let reason = crate::error::chain(&error);
-            let (app, id) = (&live.operation.app, &live.operation.id);
+            let (app, id) = (&live.operation().app, &live.operation().id);
             tracing::error!(%app, operation = id, error = reason, "its end was not written down; trying again");
-            live.sealed.store(false, Ordering::Relaxed);
+            live.unseal();
             if !told {
                 told = true;
                 live.emit(Event::Note {
@@ -179,7 +151,7 @@ impl Journal {
 
     /// Tells of an operation that has waited and begins.
     pub(crate) fn begin(&self, live: &RunningOperation, started_ms: i64) {
-        self.tell(&live.operation, |operation| {
+        self.tell(live.operation(), |operation| {
             operation.state = OperationState::Running;
             operation.started_ms = started_ms;
         });
@@ -193,12 +165,12 @@ impl Journal {
         state: OperationState,
     ) {
         // First in the stream: whoever has followed it to its end finds it there.
-        self.tell(&live.operation, |operation| {
+        self.tell(live.operation(), |operation| {
             operation.state = state;
             operation.ended_ms = Some(end.time_ms);
         });
         live.tell(end);
-        self.lock().remove(&live.operation.id);
+        self.lock().remove(&live.operation().id);
     }
 
     fn tell(&self, operation: &Operation, change: impl FnOnce(&mut Operation)) {
@@ -212,7 +184,7 @@ impl Journal {
     /// Asks an operation under way to end early. Returns whether there is such a one.
     pub(crate) fn cancel(&self, id: &str) -> bool {
         let live = self.lock().get(id).cloned();
-        live.inspect(|live| live.cancelled.cancel()).is_some()
+        live.inspect(|live| live.cancelled().cancel()).is_some()
     }
 
     /// The events of an operation after the given number: those that were, then those
@@ -227,7 +199,7 @@ impl Journal {
         let Some(live) = live else {
             return Ok(stream::iter(read_events(store, id, after).await?).boxed());
         };
-        let latest = live.latest.subscribe();
+        let latest = live.subscribe();
         Ok(stream::unfold(
             (live, latest, after),
             |(live, mut latest, after)| async move {
@@ -250,105 +222,6 @@ impl Journal {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<RunningOperation>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl RunningOperation {
-    /// The operation.
-    pub(crate) fn operation(&self) -> &Operation {
-        &self.operation
-    }
-
-    /// Cancelled when a person wants it to end early.
-    pub(crate) fn cancelled(&self) -> &CancellationToken {
-        &self.cancelled
-    }
-
-    /// Adds an event.
-    pub(crate) fn emit(&self, what: Event) {
-        self.stream_progress(&what);
-        let events = self.lock();
-        if events.len() < MAX_EVENTS && !self.sealed.load(Ordering::Relaxed) {
-            let event = self.next(&events, what);
-            self.add(events, event);
-        }
-    }
-
-    /// Tells of what the host itself does; not what builds, containers and probes say.
-    fn stream_progress(&self, what: &Event) {
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        let step = |step: &usize| steps.get(*step).cloned().unwrap_or_default();
-        let progress = match what {
-            Event::Planned { steps: planned } => {
-                steps.clone_from(planned);
-                return;
-            }
-            Event::StepStarted { step: index } => Progress::StepStarted { step: step(index) },
-            Event::StepDone { step: index, ms } => Progress::StepDone {
-                step: step(index),
-                ms: *ms,
-            },
-            Event::StepFailed { step: index, .. } => Progress::StepFailed { step: step(index) },
-            Event::GoingBack => Progress::GoingBack,
-            Event::Build { .. }
-            | Event::Pull { .. }
-            | Event::Waiting { .. }
-            | Event::Note { .. }
-            | Event::Done { .. }
-            | Event::Failed { .. } => return,
-        };
-        let Operation { id, app, .. } = &self.operation;
-        let operation = id.clone();
-        let what = Changed::Progress {
-            operation,
-            progress,
-        };
-        self.stream.tell(Some(app), what);
-    }
-
-    /// Takes no more events. Returns the last one, which nobody has seen yet.
-    fn seal(&self, what: Event) -> OperationEvent {
-        let events = self.lock();
-        self.sealed.store(true, Ordering::Relaxed);
-        self.next(&events, what)
-    }
-
-    /// Adds the last event.
-    fn tell(&self, end: OperationEvent) {
-        self.add(self.lock(), end);
-    }
-
-    fn next(&self, events: &[OperationEvent], what: Event) -> OperationEvent {
-        let next = events.last().map_or(1, |event| event.number + 1);
-        OperationEvent {
-            number: next.max(self.first),
-            time_ms: now_ms(),
-            what,
-        }
-    }
-
-    fn add(&self, mut events: MutexGuard<'_, Vec<OperationEvent>>, event: OperationEvent) {
-        let number = event.number;
-        events.push(event);
-        drop(events);
-        self.latest.send_replace(number);
-    }
-
-    fn after(&self, number: u64) -> Vec<OperationEvent> {
-        let events = self.lock();
-        let start = events.partition_point(|event| event.number <= number);
-        events[start..].to_vec()
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(
-            self.lock().last().map(|event| &event.what),
-            Some(Event::Done { .. } | Event::Failed { .. })
-        )
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<OperationEvent>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -386,12 +259,12 @@ fn parse(record: &str) -> Option<OperationEvent> {
 
 /// Writes new events until the operation has ended.
 async fn write_events(store: Store, live: Arc<RunningOperation>, mut written: u64) {
-    let mut latest = live.latest.subscribe();
+    let mut latest = live.subscribe();
     while !live.has_ended() {
         let events = live.after(written);
         if let Some(last) = events.last() {
             match store
-                .add_events(&live.operation.id, &records(&events))
+                .add_events(&live.operation().id, &records(&events))
                 .await
             {
                 Ok(()) => written = last.number,

@@ -1,4 +1,4 @@
-//! The host: takes wishes, plans, applies, and keeps what runs as it should be.
+//! The host: takes requests, plans, applies, and keeps what runs as it should be.
 //!
 //! ```text
 //! request ─propose→ blueprint ─execute→ engine ─ready→ routes ─publish→ ingress
@@ -6,53 +6,57 @@
 //!
 //! Owns the order of things: what is journaled before what, who may work on an app,
 //! and when the ingress learns of it. Knows neither HTTP APIs nor terminals.
+//!
+//! [`Host`] holds the parts; [`start`] makes them, each of those that were made before it.
 
 mod access;
+mod apps;
 mod certificate;
+mod clock;
 mod config;
-mod control;
+mod container;
 mod deploy;
 mod doctor;
-mod domain;
-mod edit;
+mod domains;
 mod error;
 mod events;
-mod execute;
-mod fresh;
-mod guard;
 mod health;
 mod host;
 mod journal;
 mod keep;
 mod logs;
-mod machine;
-mod neighbour;
-mod probe;
+mod metrics;
+mod network;
+mod observe;
+mod operations;
 mod propose;
-mod queue;
 mod ready;
-mod release;
-mod remove;
-mod retire;
-mod rollback;
+mod record;
+mod releases;
+mod repairs;
 mod routes;
-mod secret;
-mod seen;
+mod run;
 mod source;
+mod start;
 mod status;
-mod subnet;
+mod takeover;
 mod variable;
 mod volume;
-mod why;
+mod volumes;
 
 pub mod report;
 pub mod request;
 
 pub use config::Config;
+pub use domains::AppDomains;
 pub use doprax_certificates as certificates;
 pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
 pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, limits};
 pub use error::{Error, StartError};
 pub use events::{After, Told};
-pub use host::{Host, Predecessor, docker};
+pub use host::{Host, docker};
 pub use logs::LogLine;
+pub use operations::Operations;
+pub use status::Statuses;
+pub use takeover::Predecessor;
+pub use volumes::Volumes;

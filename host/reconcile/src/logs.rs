@@ -1,10 +1,13 @@
 //! Logs of an app's containers, line by line.
 
-use crate::{Error, Host};
+use crate::Error;
+use crate::observe::Observer;
+use crate::record::{check_selection, record};
 use bytes::BytesMut;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::ObservedContainer;
-use doprax_engine::{LogRequest, Output};
+use doprax_engine::{Engine, LogRequest, Output};
+use doprax_store::Store;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,98 +38,101 @@ pub struct LogLine {
     pub text: String,
 }
 
-impl Host {
-    /// The log of one container, or those of all containers of an app: as they come
-    /// when followed, else in the order of time. Where none of the app's deploys has
-    /// succeeded and nothing of it runs: what the containers of the last one printed.
-    pub async fn logs(
-        &self,
-        app: &AppName,
-        container: Option<&ServiceName>,
-        request: LogRequest,
-    ) -> Result<BoxStream<'static, LogLine>, Error> {
-        let record = self.record(app).await?;
-        let observed = self.look_at(app).await?;
-        let mut found = observed.containers;
-        if found.is_empty()
-            && record.release.is_none()
-            && let Some(kept) = self.failed_logs(app).await?
-        {
-            return Ok(stream::iter(selected(kept, container, request)).boxed());
+/// The log of one container, or those of all containers of an app: as they come
+/// when followed, else in the order of time. Where none of the app's deploys has
+/// succeeded and nothing of it runs: what the containers of the last one printed.
+pub(crate) async fn read(
+    store: &Store,
+    engine: &dyn Engine,
+    observer: &Observer,
+    app: &AppName,
+    container: Option<&ServiceName>,
+    request: LogRequest,
+) -> Result<BoxStream<'static, LogLine>, Error> {
+    let record = record(store, app).await?;
+    let observed = observer.look_at(app).await?;
+    let mut found = observed.containers;
+    if found.is_empty()
+        && record.release.is_none()
+        && let Some(kept) = failed(store, app).await?
+    {
+        return Ok(stream::iter(selected(kept, container, request)).boxed());
+    }
+    if let Some(container) = container {
+        found.retain(|candidate| candidate.service == *container);
+        if found.is_empty() {
+            check_selection(&record, Some(container))?;
         }
-        if let Some(container) = container {
-            found.retain(|candidate| candidate.service == *container);
-            if found.is_empty() {
-                self.check_selection(&record, Some(container))?;
+    }
+    let mut streams = Vec::new();
+    for found in found {
+        let request = LogRequest {
+            timestamps: true,
+            ..request
+        };
+        let output = engine.logs(&found.name, request).await?;
+        streams.push(lines(found.service, output));
+    }
+    if request.follow {
+        return Ok(stream::select_all(streams).boxed());
+    }
+    let mut all = Vec::new();
+    for stream in streams {
+        all.extend(stream.collect::<Vec<_>>().await);
+    }
+    all.sort_by(|a, b| a.time.cmp(&b.time));
+    Ok(stream::iter(all).boxed())
+}
+
+/// Keeps what these containers printed, before they are removed because a deploy
+/// failed.
+pub(crate) async fn keep_failed(
+    store: &Store,
+    engine: &dyn Engine,
+    app: &AppName,
+    containers: &[ObservedContainer],
+) {
+    let request = LogRequest {
+        tail: Some(KEPT_LINES),
+        timestamps: true,
+        ..LogRequest::default()
+    };
+    let mut kept = Vec::new();
+    let mut bytes = 0;
+    for found in containers {
+        // What cannot be read any more is not missed for a second time.
+        let Ok(output) = engine.logs(&found.name, request).await else {
+            continue;
+        };
+        let mut printed = lines(found.service.clone(), output);
+        while let Some(line) = printed.next().await {
+            bytes += line.text.len();
+            if bytes > KEPT_BYTES {
+                break;
             }
+            kept.push(line);
         }
-        let mut streams = Vec::new();
-        for found in found {
-            let request = LogRequest {
-                timestamps: true,
-                ..request
-            };
-            let output = self.engine().logs(&found.name, request).await?;
-            streams.push(lines(found.service, output));
-        }
-        if request.follow {
-            return Ok(stream::select_all(streams).boxed());
-        }
-        let mut all = Vec::new();
-        for stream in streams {
-            all.extend(stream.collect::<Vec<_>>().await);
-        }
-        all.sort_by(|a, b| a.time.cmp(&b.time));
-        Ok(stream::iter(all).boxed())
+    }
+    kept.sort_by(|a, b| a.time.cmp(&b.time));
+    let value = serde_json::to_vec(&kept).expect("a line has only string keys");
+    let written = store.set_vault_value(FAILED, app.as_str(), &value);
+    if let Err(error) = written.await {
+        tracing::warn!(%app, %error, "the log of a failed deploy was not kept");
     }
 }
 
-impl Host {
-    /// Keeps what these containers printed, before they are removed because a deploy
-    /// failed.
-    pub(crate) async fn keep_failed_logs(&self, app: &AppName, containers: &[ObservedContainer]) {
-        let request = LogRequest {
-            tail: Some(KEPT_LINES),
-            timestamps: true,
-            ..LogRequest::default()
-        };
-        let mut kept = Vec::new();
-        let mut bytes = 0;
-        for found in containers {
-            // What cannot be read any more is not missed for a second time.
-            let Ok(output) = self.engine().logs(&found.name, request).await else {
-                continue;
-            };
-            let mut printed = lines(found.service.clone(), output);
-            while let Some(line) = printed.next().await {
-                bytes += line.text.len();
-                if bytes > KEPT_BYTES {
-                    break;
-                }
-                kept.push(line);
-            }
-        }
-        kept.sort_by(|a, b| a.time.cmp(&b.time));
-        let value = serde_json::to_vec(&kept).expect("a line has only string keys");
-        let written = self.store().set_vault_value(FAILED, app.as_str(), &value);
-        if let Err(error) = written.await {
-            tracing::warn!(%app, %error, "the log of a failed deploy was not kept");
-        }
+/// Forgets what was kept of a deploy that failed.
+pub(crate) async fn forget_failed(store: &Store, app: &AppName) {
+    let removed = store.remove_vault_value(FAILED, app.as_str());
+    if let Err(error) = removed.await {
+        tracing::warn!(%app, %error, "the log of a failed deploy was not removed");
     }
+}
 
-    /// Forgets what was kept of a deploy that failed.
-    pub(crate) async fn forget_failed_logs(&self, app: &AppName) {
-        let removed = self.store().remove_vault_value(FAILED, app.as_str());
-        if let Err(error) = removed.await {
-            tracing::warn!(%app, %error, "the log of a failed deploy was not removed");
-        }
-    }
-
-    async fn failed_logs(&self, app: &AppName) -> Result<Option<Vec<LogLine>>, Error> {
-        let value = self.store().vault_value(FAILED, app.as_str()).await?;
-        // One of another version is as good as none.
-        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
-    }
+async fn failed(store: &Store, app: &AppName) -> Result<Option<Vec<LogLine>>, Error> {
+    let value = store.vault_value(FAILED, app.as_str()).await?;
+    // One of another version is as good as none.
+    Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
 }
 
 /// The wanted part of what was kept.

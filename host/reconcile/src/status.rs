@@ -1,11 +1,18 @@
 //! How apps are.
 
-use crate::journal::now_ms;
+use crate::apps::Apps;
+use crate::clock::now_ms;
+use crate::container;
+use crate::events::Events;
+use crate::health::Health;
+use crate::observe::{Observer, Sight, serving};
+use crate::ready::why::{Broken, why};
+use crate::record::record;
+use crate::repairs::Repairs;
 use crate::report::{AppStatus, AppSummary, ContainerStatus};
-use crate::seen::Sight;
-use crate::volume::{lacking, volumes_of};
-use crate::why::Broken;
-use crate::{Config, Error, Host};
+use crate::routes::RouteTable;
+use crate::volume::{lacking, refuse_gone, volumes_of};
+use crate::{Config, Error};
 use doprax_core::blueprint::Container;
 use doprax_core::cause::Cause;
 use doprax_core::merge::merge;
@@ -13,10 +20,11 @@ use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
 use doprax_core::status::{ContainerState, Facts, Status, Trouble, status};
 use doprax_core::text::Part;
-use doprax_engine::{Exec, ExecSession};
-use doprax_store::AppRecord;
+use doprax_engine::Engine;
+use doprax_store::{AppRecord, Store};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What stands for a value that is not shown.
 const MASK: &str = "••••";
@@ -62,11 +70,24 @@ pub(crate) fn of(
     })
 }
 
-impl Host {
+/// Says how apps are, and sees to it that visitors and watchers are told the same.
+pub struct Statuses {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) apps: Arc<Apps>,
+    pub(crate) repairs: Arc<Repairs>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) routes: Arc<RouteTable>,
+    pub(crate) events: Arc<Events>,
+}
+
+impl Statuses {
     /// One line about every app. While the engine is away: as they were last seen.
-    pub async fn apps(&self) -> Result<Vec<AppSummary>, Error> {
-        let records = self.store().apps().await?;
-        let sight = self.sight_of(&records).await?;
+    pub async fn list(&self) -> Result<Vec<AppSummary>, Error> {
+        let records = self.store.apps().await?;
+        let sight = self.observer.sight_of(&records).await?;
         Ok(records
             .iter()
             .map(|record| {
@@ -77,12 +98,12 @@ impl Host {
     }
 
     /// All about one app. While the engine is away: as it was last seen.
-    pub async fn status(&self, app: &AppName) -> Result<AppStatus, Error> {
-        let record = self.record(app).await?;
+    pub async fn of(&self, app: &AppName) -> Result<AppStatus, Error> {
+        let record = record(&self.store, app).await?;
         let Sight {
             known: observed,
             away_since_ms,
-        } = self.sight(&record).await?;
+        } = self.observer.sight(&record).await?;
         let status = self.how_it_is(&record, observed.as_ref());
         let blueprint = record.release.as_ref().map(|release| &release.blueprint);
         let mut wanted: Vec<&Container> = blueprint
@@ -91,7 +112,7 @@ impl Host {
             .collect();
         wanted.sort_by_key(|container| (!container.name.is_main(), container.stage));
         let observed = observed.unwrap_or_default();
-        let copies = self.serving(app, &observed);
+        let copies = serving(&self.config.instance, app, &observed);
         let containers = join_all(wanted.into_iter().map(|spec| {
             let state = &status.containers[&spec.name];
             let copy = copies.get(spec.name.as_str()).copied();
@@ -99,7 +120,9 @@ impl Host {
         }))
         .await;
         let gone = blueprint
-            .and_then(|blueprint| self.refuse_gone(&record, blueprint, &observed, None).err())
+            .and_then(|blueprint| {
+                refuse_gone(&self.config.instance, &record, blueprint, &observed, None).err()
+            })
             .map(|error| format!("{error}: {}", error.help().unwrap_or_default()));
         let noted = blueprint
             .into_iter()
@@ -119,55 +142,53 @@ impl Host {
             released_ms: record.release.as_ref().map(|release| release.created_ms),
             containers,
             volumes: volumes_of(app, Some(&record), &observed),
-            operation: self.app(app).operation(),
-            waiting: self.app(app).queue.waiting(),
+            operation: self.apps.operation(app),
+            waiting: self.apps.of(app).queue.waiting(),
             notes: gone
                 .into_iter()
                 .chain(noted)
                 .chain(record.notes.iter().cloned())
                 .collect(),
             last_error: record.last_error,
-            repair: self.upkeep.failed_repair(app),
+            repair: self.repairs.failed(app),
         })
+    }
+
+    /// Tells visitors and watchers how an app is now.
+    pub(crate) async fn refresh(&self, name: &AppName) -> Result<(), Error> {
+        let Some(record) = self.store.app_in_brief(name).await? else {
+            self.routes.remove(name);
+            self.events.app_is_gone(name);
+            return Ok(());
+        };
+        let observed = self.observer.of(&record).await?;
+        self.tell(&record, &observed, false);
+        Ok(())
+    }
+
+    /// Tells visitors and watchers how an app is of which this exists. `busy` says whether an operation is under way that is not at its end.
+    pub(crate) fn tell(&self, record: &AppRecord, observed: &Observed, busy: bool) {
+        let circumstances = self.circumstances(&record.name, busy);
+        let status = of(&self.config, record, Some(observed), &circumstances);
+        let release = record.release.as_ref().map(|release| release.number);
+        self.events.app_is(&record.name, release, &status);
+        self.routes.set_target(&record.name, status.target);
     }
 
     /// How an app is of which this exists.
     fn how_it_is(&self, record: &AppRecord, observed: Option<&Observed>) -> Status {
-        let busy = self.app(&record.name).operation().is_some();
+        let busy = self.apps.operation(&record.name).is_some();
         let circumstances = self.circumstances(&record.name, busy);
-        of(self.config(), record, observed, &circumstances)
+        of(&self.config, record, observed, &circumstances)
     }
 
     /// What is known of an app beside its record and what exists of it.
-    pub(crate) fn circumstances(&self, app: &AppName, busy: bool) -> Circumstances {
+    fn circumstances(&self, app: &AppName, busy: bool) -> Circumstances {
         Circumstances {
             busy,
-            repair_failed: self.upkeep.failed_repair(app).is_some(),
+            repair_failed: self.repairs.failed(app).is_some(),
             troubles: self.health.troubles(app),
         }
-    }
-
-    /// Starts a command in a container.
-    pub async fn exec(
-        &self,
-        app: &AppName,
-        container: &ServiceName,
-        exec: &Exec,
-    ) -> Result<ExecSession, Error> {
-        let record = self.record(app).await?;
-        self.check_selection(&record, Some(container))?;
-        let name = self.config().instance.container(app, container);
-        Ok(self.engine().exec(&name, exec).await?)
-    }
-
-    /// Tells a command's terminal its new size.
-    pub async fn exec_resize(&self, id: &str, columns: u16, rows: u16) -> Result<(), Error> {
-        Ok(self.engine().exec_resize(id, columns, rows).await?)
-    }
-
-    /// The exit code of an ended command.
-    pub async fn exec_exit_code(&self, id: &str) -> Result<i64, Error> {
-        Ok(self.engine().exec_exit_code(id).await?)
     }
 
     fn summary(
@@ -184,25 +205,10 @@ impl Host {
                 .release
                 .as_ref()
                 .is_none_or(|release| release.blueprint.front.is_some())
-                .then(|| self.url(&record.name)),
+                .then(|| self.routes.url(&record.name)),
             running: (status.running, status.wanted),
             engine_away_ms,
         }
-    }
-
-    /// The copy of each container that has its name.
-    pub(crate) fn serving<'a>(
-        &self,
-        app: &AppName,
-        observed: &'a Observed,
-    ) -> BTreeMap<&'a str, &'a ObservedContainer> {
-        let instance = &self.config().instance;
-        observed
-            .containers
-            .iter()
-            .filter(|copy| copy.name == instance.container(app, &copy.service))
-            .map(|copy| (copy.service.as_str(), copy))
-            .collect()
     }
 
     /// Why a container of the app does not work, where that is known.
@@ -218,7 +224,7 @@ impl Host {
             ContainerState::Unhealthy(_) => false,
             state => state.exit().map(|_| true)?,
         };
-        let looked = self.engine().examine(&found.name).await.unwrap_or_default();
+        let looked = self.engine.examine(&found.name).await.unwrap_or_default();
         let broken = Broken {
             spec,
             found,
@@ -227,7 +233,7 @@ impl Host {
             log,
             secrets: &BTreeMap::new(),
         };
-        self.why(app, &broken).await
+        why(self.engine.as_ref(), app, &broken).await
     }
 
     async fn container(
@@ -260,14 +266,15 @@ impl Host {
         let mut cause = None;
         if let (Some(copy), false) = (copy, away) {
             if running.is_some() {
-                let usage = self.engine().usage(&copy.name).await;
+                let usage = self.engine.usage(&copy.name).await;
                 memory = usage.ok().map(|usage| usage.memory);
             }
             if !matches!(
                 state,
                 ContainerState::Running | ContainerState::Starting | ContainerState::Stopped
             ) {
-                last_lines = self.last_lines(&copy.name, LAST_LINES).await;
+                last_lines =
+                    container::last_lines(self.engine.as_ref(), &copy.name, LAST_LINES).await;
                 cause = self.cause(app, spec, state, copy, &last_lines).await;
             }
         }

@@ -22,12 +22,17 @@ type Answer<T> = Result<Json<T>, Problem>;
 
 pub(super) async fn list(State(host): State<Arc<Host>>) -> Answer<Vec<AppSummary>> {
     Ok(Json(
-        host.apps().await?.into_iter().map(Into::into).collect(),
+        host.apps()
+            .list()
+            .await?
+            .into_iter()
+            .map(Into::into)
+            .collect(),
     ))
 }
 
 pub(super) async fn status(State(host): State<Arc<Host>>, Path(app): Path<String>) -> Answer<App> {
-    Ok(Json(host.status(&AppName::new(app)?).await?.into()))
+    Ok(Json(host.apps().of(&AppName::new(app)?).await?.into()))
 }
 
 #[derive(Deserialize)]
@@ -59,7 +64,10 @@ pub(super) async fn remove(
     }) = query?;
     let app = AppName::new(app)?;
     let removal = request::Removal { secrets, confirmed };
-    let operation = host.remove(&app, removal, when_busy(wait)).await?;
+    let operation = host
+        .operations()
+        .remove(&app, removal, when_busy(wait))
+        .await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 
@@ -77,7 +85,9 @@ pub(super) async fn control(
     let Path((app, control)) = path?;
     let Query(Selected { container, wait }) = selected?;
     let app = AppName::new(app)?;
-    let begun = host.control(&app, container, control, when_busy(wait));
+    let begun = host
+        .operations()
+        .control(&app, container, control, when_busy(wait));
     let operation = begun.await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
@@ -165,7 +175,10 @@ pub(super) async fn edit(
     let Json(edit) = body?;
     let Query(turn) = turn?;
     let app = AppName::new(app)?;
-    let operation = host.edit(&app, edit.into(), turn.when_busy()).await?;
+    let operation = host
+        .operations()
+        .edit(&app, edit.into(), turn.when_busy())
+        .await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 
@@ -188,7 +201,12 @@ pub(super) async fn set_variables(
 
 pub(super) async fn volumes(State(host): State<Arc<Host>>) -> Answer<Vec<Volume>> {
     Ok(Json(
-        host.volumes().await?.into_iter().map(Into::into).collect(),
+        host.volumes()
+            .list()
+            .await?
+            .into_iter()
+            .map(Into::into)
+            .collect(),
     ))
 }
 
@@ -196,7 +214,8 @@ pub(super) async fn check_volume(
     State(host): State<Arc<Host>>,
     Path((app, volume)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    host.check_volume(&AppName::new(app)?, &VolumeName::new(volume)?)
+    host.volumes()
+        .check(&AppName::new(app)?, &VolumeName::new(volume)?)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -205,7 +224,8 @@ pub(super) async fn remove_volume(
     State(host): State<Arc<Host>>,
     Path((app, volume)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    host.remove_volume(&AppName::new(app)?, &VolumeName::new(volume)?)
+    host.volumes()
+        .remove(&AppName::new(app)?, &VolumeName::new(volume)?)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -214,7 +234,8 @@ pub(super) async fn recreate_volume(
     State(host): State<Arc<Host>>,
     Path((app, volume)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    host.recreate_volume(&AppName::new(app)?, &VolumeName::new(volume)?)
+    host.volumes()
+        .recreate(&AppName::new(app)?, &VolumeName::new(volume)?)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

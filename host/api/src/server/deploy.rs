@@ -33,7 +33,10 @@ pub(super) async fn deploy(
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     let Query(turn) = turn?;
     let Json(request) = body?;
-    let operation = host.deploy(request.into(), turn.when_busy()).await?;
+    let operation = host
+        .operations()
+        .deploy(request.into(), turn.when_busy())
+        .await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }
 

@@ -16,14 +16,16 @@ use std::sync::Arc;
 type Answer<T> = Result<Json<T>, Problem>;
 
 pub(super) async fn all(State(host): State<Arc<Host>>) -> Answer<Vec<Domain>> {
-    Ok(answer(host.domains(None).await?))
+    Ok(answer(host.domains().list(None).await?))
 }
 
 pub(super) async fn of_app(
     State(host): State<Arc<Host>>,
     Path(app): Path<String>,
 ) -> Answer<Vec<Domain>> {
-    Ok(answer(host.domains(Some(&AppName::new(app)?)).await?))
+    Ok(answer(
+        host.domains().list(Some(&AppName::new(app)?)).await?,
+    ))
 }
 
 pub(super) async fn add(
@@ -33,7 +35,7 @@ pub(super) async fn add(
 ) -> Answer<Vec<Domain>> {
     let Json(NewDomain { name, www, hsts }) = body?;
     let spec = DomainSpec { www, hsts };
-    let added = host.add_domain(&AppName::new(app)?, &name, spec).await?;
+    let added = host.domains().add(&AppName::new(app)?, &name, spec).await?;
     Ok(answer(added))
 }
 
@@ -41,7 +43,7 @@ pub(super) async fn remove(
     State(host): State<Arc<Host>>,
     Path((app, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    host.remove_domain(&AppName::new(app)?, &name).await?;
+    host.domains().remove(&AppName::new(app)?, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -57,7 +59,7 @@ pub(super) async fn verify(
 ) -> Answer<Vec<Verification>> {
     let Query(Wanted { name }) = wanted?;
     let app = AppName::new(app)?;
-    let verified = host.verify_domains(&app, name.as_deref()).await?;
+    let verified = host.domains().verify(&app, name.as_deref()).await?;
     Ok(Json(verified.into_iter().map(Into::into).collect()))
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn one(
     State(host): State<Arc<Host>>,
     Path(id): Path<String>,
 ) -> Result<Json<Operation>, Problem> {
-    Ok(Json(host.operation(&id).await?))
+    Ok(Json(host.operations().one(&id).await?))
 }
 
 #[derive(Deserialize)]
@@ -51,14 +51,14 @@ pub(super) async fn list(
     query: Result<Query<OfApp>, QueryRejection>,
 ) -> Result<Json<Vec<Operation>>, Problem> {
     let Query(OfApp { app }) = query?;
-    Ok(Json(host.operations(app.as_ref()).await?))
+    Ok(Json(host.operations().list(app.as_ref()).await?))
 }
 
 pub(super) async fn cancel(
     State(host): State<Arc<Host>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    host.cancel(&id).await?;
+    host.operations().cancel(&id).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -74,5 +74,5 @@ pub(super) async fn events(
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(After { after }) = query?;
-    Ok(ndjson(host.operation_events(&id, after).await?))
+    Ok(ndjson(host.operations().events(&id, after).await?))
 }

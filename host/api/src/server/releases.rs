@@ -59,7 +59,9 @@ pub(super) async fn roll_back(
     let Json(rollback) = body?;
     let Query(turn) = turn?;
     let app = AppName::new(app)?;
-    let begun = host.roll_back(&app, rollback.into(), turn.when_busy());
+    let begun = host
+        .operations()
+        .roll_back(&app, rollback.into(), turn.when_busy());
     let operation = begun.await?;
     Ok((StatusCode::ACCEPTED, Json(Started { operation })))
 }

@@ -176,8 +176,8 @@ fn a_volume_that_has_vanished_is_not_made_anew_unasked() {
     }
     stage.restart();
     held(&stage);
-    let made =
-        stage.ask(|host| async move { host.recreate_volume(&app(), &volume("redis-data")).await });
+    let made = stage
+        .ask(|host| async move { host.volumes().recreate(&app(), &volume("redis-data")).await });
     made.unwrap();
     stage.await_whole(&whole);
 }

@@ -132,7 +132,7 @@ fn what_waits_is_told_and_a_reader_is_not_fooled_by_another_host() {
     stage.await_held();
     stage.ask(|host| {
         let third = third.clone();
-        async move { host.cancel(&third).await.unwrap() }
+        async move { host.operations().cancel(&third).await.unwrap() }
     });
     let withdrawn = (third.clone(), OperationState::Cancelled);
     let changes = await_told(
@@ -177,7 +177,9 @@ fn what_waits_for_a_removal_keeps_the_secrets_that_it_gives() {
             secrets: Some(SecretsOnRemoval::Forget),
             ..Removal::default()
         };
-        host.remove(&app(), forget, WhenBusy::Wait).await
+        host.operations()
+            .remove(&app(), forget, WhenBusy::Wait)
+            .await
     });
     let again = stage.begin_deploy(&Source::new("v2"));
     stage.await_held();

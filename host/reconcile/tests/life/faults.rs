@@ -46,7 +46,7 @@ impl Hand {
 /// Waits until an operation has ended, or waits for room to write that down.
 fn await_stuck(stage: &Stage, id: &str) {
     stage.ask(|host| async move {
-        let mut events = host.operation_events(id, 0).await.unwrap();
+        let mut events = host.operations().events(id, 0).await.unwrap();
         while let Some(event) = events.next().await {
             if matches!(&event.what, Event::Note { text } if text.contains("is held until")) {
                 return;
@@ -161,7 +161,8 @@ fn an_end_that_cannot_be_written_holds_the_app_and_is_not_done_again_over_newer_
     hand.lock();
     await_stuck(&stage, &removal);
     let held = stage.ask(|host| async move {
-        host.remove(&app(), Removal::default(), WhenBusy::Refuse)
+        host.operations()
+            .remove(&app(), Removal::default(), WhenBusy::Refuse)
             .await
     });
     assert!(matches!(held, Err(Error::Busy { .. })), "{held:?}");

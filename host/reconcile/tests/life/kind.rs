@@ -176,9 +176,9 @@ pub(crate) const KINDS: [Kind; 12] = [
             Some(before)
         },
         begin: |stage| {
-            stage.spawn(
-                |host| async move { host.recreate_volume(&app(), &volume("redis-data")).await },
-            );
+            stage.spawn(|host| async move {
+                host.volumes().recreate(&app(), &volume("redis-data")).await
+            });
             None
         },
         reached: |stage, before| stage.await_whole(before.unwrap()),

@@ -198,7 +198,7 @@ impl Stage {
         self.ask(|host| async move {
             let archive = source.archive();
             host.receive_source(&request.source, &*archive).await?;
-            Ok(host.deploy(request, WhenBusy::Wait).await?)
+            Ok(host.operations().deploy(request, WhenBusy::Wait).await?)
         })
     }
 
@@ -209,13 +209,18 @@ impl Stage {
             reset: None,
             actor: None,
         };
-        self.ask(|host| async move { Ok(host.edit(&app(), edit, WhenBusy::Wait).await?) })
+        self.ask(
+            |host| async move { Ok(host.operations().edit(&app(), edit, WhenBusy::Wait).await?) },
+        )
     }
 
     pub(crate) fn begin_control(&self, control: Control) -> Begun {
-        self.ask(
-            |host| async move { Ok(host.control(&app(), None, control, WhenBusy::Wait).await?) },
-        )
+        self.ask(|host| async move {
+            Ok(host
+                .operations()
+                .control(&app(), None, control, WhenBusy::Wait)
+                .await?)
+        })
     }
 
     /// Begins to bring a release back.
@@ -226,7 +231,12 @@ impl Stage {
             confirmed: None,
             actor: None,
         };
-        self.ask(|host| async move { Ok(host.roll_back(&app(), rollback, WhenBusy::Wait).await?) })
+        self.ask(|host| async move {
+            Ok(host
+                .operations()
+                .roll_back(&app(), rollback, WhenBusy::Wait)
+                .await?)
+        })
     }
 
     /// The releases that are kept, and what came to none.
@@ -237,6 +247,7 @@ impl Stage {
     pub(crate) fn begin_remove(&self) -> Begun {
         self.ask(|host| async move {
             Ok(host
+                .operations()
                 .remove(&app(), Removal::default(), WhenBusy::Wait)
                 .await?)
         })
@@ -245,7 +256,7 @@ impl Stage {
     /// Waits for the end of an operation. Returns all that was told of it.
     pub(crate) fn events(&self, id: &str) -> Vec<OperationEvent> {
         self.ask(|host| async move {
-            let events = host.operation_events(id, 0).await.unwrap();
+            let events = host.operations().events(id, 0).await.unwrap();
             events.collect().await
         })
     }
@@ -273,11 +284,11 @@ impl Stage {
     }
 
     pub(crate) fn operation(&self, id: &str) -> Operation {
-        self.ask(|host| async move { host.operation(id).await.unwrap() })
+        self.ask(|host| async move { host.operations().one(id).await.unwrap() })
     }
 
     pub(crate) fn status(&self) -> Result<AppStatus, String> {
-        let status = self.ask(|host| async move { host.status(&app()).await });
+        let status = self.ask(|host| async move { host.apps().of(&app()).await });
         status.map_err(|error| error.chain())
     }
 
@@ -358,7 +369,8 @@ impl Stage {
                 return wrong(&format!("{variable} of {container} is {found:?}"));
             }
         }
-        let operations = self.ask(|host| async move { host.operations(None).await.unwrap() });
+        let operations =
+            self.ask(|host| async move { host.operations().list(None).await.unwrap() });
         match operations.iter().find(|it| it.state.is_open()) {
             Some(operation) => wrong(&format!("{operation:?} goes on")),
             None => Ok(()),

@@ -18,7 +18,8 @@ fn a_second_operation_on_an_app_begins_when_the_first_has_ended() {
     let third = stage.begin_control(Control::Stop);
     let fourth = stage.begin_control(Control::Start);
     let refused = stage.ask(|host| async move {
-        host.control(&app(), None, Control::Stop, WhenBusy::Refuse)
+        host.operations()
+            .control(&app(), None, Control::Stop, WhenBusy::Refuse)
             .await
     });
     match refused {
@@ -26,7 +27,7 @@ fn a_second_operation_on_an_app_begins_when_the_first_has_ended() {
         other => panic!("{other:?}"),
     }
     let removed =
-        stage.ask(|host| async move { host.remove_volume(&app(), &volume("static")).await });
+        stage.ask(|host| async move { host.volumes().remove(&app(), &volume("static")).await });
     assert!(matches!(removed, Err(Error::Busy { .. })), "{removed:?}");
     for id in [first, second, third, fourth] {
         stage.done(id);
@@ -70,11 +71,11 @@ fn a_host_that_is_killed_during_operations_on_many_apps_ends_them_all() {
         stage.events(&id);
         assert_eq!(stage.operation(&id).state, OperationState::Done);
     }
-    let apps = stage.ask(|host| async move { host.apps().await.unwrap() });
+    let apps = stage.ask(|host| async move { host.apps().list().await.unwrap() });
     assert_eq!(apps.len(), names.len());
     let mut subnets = BTreeSet::new();
     for name in &names {
-        let status = stage.ask(|host| async move { host.status(name).await.unwrap() });
+        let status = stage.ask(|host| async move { host.apps().of(name).await.unwrap() });
         assert_eq!(status.summary.state, AppState::Running, "{status:#?}");
         assert!(subnets.insert(status.subnet.clone()), "{status:#?}");
     }

@@ -1,0 +1,128 @@
+//! What is found out about a container that does not serve.
+
+use super::Prober;
+use super::why::{Broken, why};
+use crate::Error;
+use crate::container::{find, last_lines};
+use crate::run::Run;
+use doprax_core::blueprint::Container;
+use doprax_core::observed::{ObservedContainer, State};
+use std::time::Duration;
+
+/// Lines of the log that tell why.
+const LAST_LINES: u32 = 20;
+
+/// What was found out about a container that does not serve.
+struct Finding {
+    /// What was seen of it, and why as far as that is known.
+    reason: String,
+    /// What to do about it, where that is known.
+    help: Option<String>,
+    /// Whether its process ended.
+    ended: bool,
+    /// Its last lines.
+    log: Vec<String>,
+}
+
+impl Prober {
+    pub(super) async fn not_settled(
+        &self,
+        run: &Run,
+        spec: &Container,
+        container: &str,
+        reason: String,
+    ) -> Error {
+        let Finding {
+            reason, help, log, ..
+        } = self.look_into(run, spec, container, reason, false).await;
+        Error::NotSettled {
+            container: spec.name.clone(),
+            reason,
+            help,
+            log,
+        }
+    }
+
+    pub(super) async fn not_ready(
+        &self,
+        run: &Run,
+        spec: &Container,
+        container: &str,
+        timed_out: Option<Duration>,
+        reason: String,
+        out_of_memory: bool,
+    ) -> Error {
+        let Finding {
+            reason,
+            help,
+            ended,
+            log,
+        } = self
+            .look_into(run, spec, container, reason, out_of_memory)
+            .await;
+        Error::NotReady {
+            container: spec.name.clone(),
+            seconds: timed_out.map(|limit| limit.as_secs()),
+            ended,
+            reason,
+            help,
+            log,
+        }
+    }
+
+    /// Finds out why a container does not serve of which `reason` was seen.
+    async fn look_into(
+        &self,
+        run: &Run,
+        spec: &Container,
+        container: &str,
+        reason: String,
+        out_of_memory: bool,
+    ) -> Finding {
+        let mut finding = Finding {
+            reason,
+            help: None,
+            ended: false,
+            log: last_lines(self.engine.as_ref(), container, LAST_LINES).await,
+        };
+        let Ok(found) = find(self.engine.as_ref(), container).await else {
+            return finding;
+        };
+        let looked = self.engine.examine(container).await.unwrap_or_default();
+        let found = ObservedContainer {
+            out_of_memory: out_of_memory || found.out_of_memory,
+            exit_code: found.exit_code.or(looked.exit_code),
+            ..found
+        };
+        // That its process ended says more than what a probe saw of that.
+        if let Some(crash) = crash(&found) {
+            (finding.ended, finding.reason) = (true, crash);
+        }
+        let broken = Broken {
+            spec,
+            found: &found,
+            looked: &looked,
+            ended: finding.ended,
+            log: &finding.log,
+            secrets: &run.material.secrets,
+        };
+        if let Some(cause) = why(self.engine.as_ref(), &run.app, &broken).await {
+            finding.reason = format!("{} ({})", cause.text, finding.reason);
+            finding.help = Some(cause.help);
+        }
+        finding
+    }
+}
+
+/// How a container's process ended, if it does not run steadily.
+pub(super) fn crash(found: &ObservedContainer) -> Option<String> {
+    let times = match found.restarts {
+        0 if found.state == State::Running => return None,
+        0 | 1 => String::new(),
+        restarts => format!(", {restarts} times"),
+    };
+    Some(match found.exit_code {
+        Some(code) => format!("its process ended with exit code {code}{times}"),
+        None => format!("its process ended{times}"),
+    })
+}

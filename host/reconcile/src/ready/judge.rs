@@ -1,0 +1,173 @@
+//! Whether a container serves, by what its probes, its plugin and its image say.
+
+use super::Prober;
+use super::probe::{Subject, TLS};
+use crate::clock::now_ms;
+use doprax_core::blueprint::Container;
+use doprax_core::observed::{Healthcheck, ObservedContainer, State};
+use doprax_core::probe::{Check, Observation, Probe, Verdict};
+use doprax_engine::Material;
+use futures_util::future::join_all;
+use std::time::Duration;
+
+/// How long a container without probes must have run: one that has nothing to do or
+/// cannot work mostly ends sooner.
+const STEADY_MS: i64 = 3_000;
+
+/// The same for one that has crashed: the time after which the engine, too, takes it for
+/// one that runs.
+const STEADY_AFTER_CRASH_MS: i64 = 10_000;
+
+/// How long one with probes that has crashed must have run.
+const UP_AFTER_CRASH_MS: i64 = 3_000;
+
+impl Prober {
+    /// Whether a container serves by what its probes say; `subject` is there while it
+    /// runs. On one that is `steady`, as it served before, this costs as little as it can.
+    pub(crate) async fn judge(
+        &self,
+        material: &Material,
+        spec: &Container,
+        found: &ObservedContainer,
+        subject: Option<&Subject<'_>>,
+        steady: bool,
+    ) -> Verdict {
+        let Some(subject) = subject else {
+            return Verdict::Waiting(match found.state {
+                State::Exited(code) => format!("its process ended with exit code {code}"),
+                State::Restarting => "its process ended and is started again".to_owned(),
+                _ => "it is not running yet".to_owned(),
+            });
+        };
+        let up_ms = found.started_ms.map_or(0, |started| now_ms() - started);
+        let least_ms = match (spec.probes.is_empty(), found.restarts) {
+            _ if steady => 0,
+            (true, 0) => STEADY_MS,
+            (true, _) => STEADY_AFTER_CRASH_MS,
+            (false, 0) => 0,
+            (false, _) => UP_AFTER_CRASH_MS,
+        };
+        if up_ms < least_ms {
+            return Verdict::Waiting("it has just started".to_owned());
+        }
+        let tries = spec
+            .probes
+            .iter()
+            .map(|probe| self.try_probe(probe, subject, material, steady));
+        let observations = join_all(tries).await;
+        if let (true, Some(plugin)) = (spec.judged, &spec.plugin) {
+            return match self.plugins.judge(plugin, &spec.name, &observations) {
+                Ok(verdict) => verdict,
+                Err(error) => Verdict::Failed(format!("its plugin failed: {error}")),
+            };
+        }
+        let mut seen = observations.iter().zip(&spec.probes);
+        if subject.is_front
+            && let Some(port) = seen.clone().find_map(tls_port)
+        {
+            return Verdict::Failed(format!(
+                "port {port} speaks TLS, and requests of visitors are sent to it in HTTP; write \
+                 `protocol: https` beside its port in doprax.yaml, or have it serve HTTP too and \
+                 set `port` to where it does: the ingress sees to TLS"
+            ));
+        }
+        let failed = seen.find(|(seen, _)| !seen.passed);
+        if let Some((seen, probe)) = failed {
+            return Verdict::Waiting(failure(&probe.check, seen));
+        }
+        match image_check(spec, found) {
+            Some(check) => self.judge_by_image(check, subject, steady).await,
+            None => Verdict::Ready,
+        }
+    }
+
+    /// Whether a container passes the check that its image declares. The engine tries it
+    /// at the image's interval, which may be long: until it has passed, the host does.
+    async fn judge_by_image(
+        &self,
+        check: &Healthcheck,
+        subject: &Subject<'_>,
+        steady: bool,
+    ) -> Verdict {
+        let seen = match check.passes {
+            Some(true) => return Verdict::Ready,
+            Some(false) if steady => Observation {
+                passed: false,
+                status: None,
+                output: check.output.clone(),
+            },
+            None if steady => return Verdict::Ready,
+            _ => {
+                let limit = Duration::from_millis(check.timeout_ms);
+                self.try_command(subject.container, &check.command, limit)
+                    .await
+            }
+        };
+        if seen.passed {
+            return Verdict::Ready;
+        }
+        let last = seen.output.lines().rfind(|line| !line.trim().is_empty());
+        let last: String = last.unwrap_or_default().chars().take(200).collect();
+        let text = match seen.status {
+            Some(code) => format!("the HEALTHCHECK of its image ended with {code}: {last}"),
+            None => format!("the HEALTHCHECK of its image fails: {last}"),
+        };
+        Verdict::Waiting(text)
+    }
+}
+
+/// The port that was found to speak TLS, if one was.
+fn tls_port((seen, probe): (&Observation, &Probe)) -> Option<u16> {
+    match probe.check {
+        Check::Serves { port, .. } if seen.passed && seen.output == TLS => Some(port),
+        _ => None,
+    }
+}
+
+/// What the probes of a container are tried on, while it runs.
+pub(crate) fn subject_of(
+    found: &ObservedContainer,
+    host: String,
+    is_front: bool,
+) -> Option<Subject<'_>> {
+    let address = found.address.filter(|_| found.state == State::Running)?;
+    Some(Subject {
+        container: &found.name,
+        address,
+        host,
+        is_front,
+        started_ms: found.started_ms,
+    })
+}
+
+/// The check that a container's image declares, where nobody says more than that a port
+/// answers.
+pub(super) fn image_check<'a>(
+    spec: &Container,
+    found: &'a ObservedContainer,
+) -> Option<&'a Healthcheck> {
+    let bare = spec.probes.iter().all(|probe| probe.check.is_bare());
+    found.healthcheck.as_ref().filter(|_| bare && !spec.judged)
+}
+
+/// What a failed probe saw, in one line.
+fn failure(check: &Check, seen: &Observation) -> String {
+    let what = match check {
+        Check::Tcp { port, .. } => format!("probe TCP port {port}"),
+        Check::Serves { port, .. } => format!("port {port}"),
+        Check::Http { port, path, .. } => format!("probe GET {path} on port {port}"),
+        Check::Exec { command, .. } => {
+            format!(
+                "probe command {}",
+                command.first().map_or("", String::as_str)
+            )
+        }
+        Check::Log { contains } => format!("probe for {contains:?} in the log"),
+    };
+    let first = seen.output.lines().next().unwrap_or_default();
+    let first: String = first.chars().take(200).collect();
+    match seen.status {
+        Some(status) => format!("{what} answered {status}: {first}"),
+        None => format!("{what}: {first}"),
+    }
+}

@@ -1,0 +1,112 @@
+//! Repairs: those under way, and those that failed, which are tried again later and later.
+
+use crate::clock::now_ms;
+use crate::report::FailedRepair;
+use doprax_core::name::AppName;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Pause before a repair that failed is tried again; doubled with each failure.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+
+/// What is known of the repairs of every app.
+#[derive(Default)]
+pub(crate) struct Repairs {
+    under_way: Mutex<HashMap<AppName, Repair>>,
+    failed: Mutex<BackOff>,
+}
+
+/// A repair under way.
+#[derive(Clone)]
+pub(crate) struct Repair {
+    /// The containers, by the engine's names, that it makes or starts.
+    pub(crate) revives: BTreeSet<String>,
+    /// Unix time in milliseconds of its beginning.
+    pub(crate) began_ms: i64,
+    /// Ends its waits.
+    pub(crate) given_up: CancellationToken,
+}
+
+/// Repairs that failed: how often in a row, with what, and when the next is due.
+#[derive(Default)]
+struct BackOff(BTreeMap<AppName, (u32, FailedRepair)>);
+
+impl Repairs {
+    /// The repair under way on an app.
+    pub(crate) fn under_way(&self, app: &AppName) -> Option<Repair> {
+        self.lock().get(app).cloned()
+    }
+
+    /// A repair begins.
+    pub(crate) fn begin(&self, app: &AppName, repair: Repair) {
+        self.lock().insert(app.clone(), repair);
+    }
+
+    /// It has ended.
+    pub(crate) fn end(&self, app: &AppName) {
+        self.lock().remove(app);
+    }
+
+    /// Ends the waits of a repair under way.
+    pub(crate) fn give_up(&self, app: &AppName) {
+        if let Some(repair) = self.under_way(app) {
+            repair.given_up.cancel();
+        }
+    }
+
+    /// Whether a repair may be tried.
+    pub(crate) fn is_due(&self, app: &AppName) -> bool {
+        self.back_off().is_due(app)
+    }
+
+    /// Forgets that a repair failed: the app is as it should be, or has been put right by
+    /// somebody else.
+    pub(crate) fn succeeded(&self, app: &AppName) {
+        self.back_off().succeeded(app);
+    }
+
+    /// Has the next try wait longer.
+    pub(crate) fn has_failed(&self, app: &AppName, error: String) {
+        self.back_off().failed(app.clone(), error);
+    }
+
+    /// The latest repair of an app, if it failed.
+    pub(crate) fn failed(&self, app: &AppName) -> Option<FailedRepair> {
+        let back_off = self.back_off();
+        back_off.0.get(app).map(|(_, failed)| failed.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AppName, Repair>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn back_off(&self) -> MutexGuard<'_, BackOff> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BackOff {
+    fn is_due(&self, app: &AppName) -> bool {
+        let last = self.0.get(app);
+        last.is_none_or(|(_, failed)| failed.next_try_ms <= now_ms())
+    }
+
+    fn succeeded(&mut self, app: &AppName) {
+        self.0.remove(app);
+    }
+
+    fn failed(&mut self, app: AppName, error: String) {
+        let failures = self.0.get(&app).map_or(0, |(failures, _)| *failures);
+        let pause = FIRST_BACK_OFF
+            .saturating_mul(1 << failures.min(10))
+            .min(LONGEST_BACK_OFF);
+        let next_try_ms = now_ms() + pause.as_millis() as i64;
+        let failed = FailedRepair { error, next_try_ms };
+        self.0.insert(app, (failures + 1, failed));
+    }
+}
