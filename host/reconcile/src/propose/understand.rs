@@ -96,7 +96,7 @@ impl Proposer {
                 record.and_then(|record| record.manifest.as_ref()),
                 record.and_then(|record| record.spec.as_ref()),
             ),
-            &known_plugins(&plugins),
+            &known_plugins(plugins),
             &files.collect(),
             |service, plugin, asked| match plugins.describe(plugin, asked) {
                 Ok(description) => Ok(Ok(description)),

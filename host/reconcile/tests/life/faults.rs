@@ -6,7 +6,7 @@ use crate::source::Source;
 use crate::stage::{Stage, app, name, try_each};
 use doprax_reconcile::Error;
 use doprax_reconcile::report::Event;
-use doprax_reconcile::request::{Removal, WhenBusy};
+use doprax_reconcile::request::{DeployRequest, WhenBusy};
 use doprax_store::{Faults, Refusal};
 use futures_util::StreamExt as _;
 use std::sync::Mutex;
@@ -160,10 +160,17 @@ fn an_end_that_cannot_be_written_holds_the_app_and_is_not_done_again_over_newer_
     let removal = stage.begin_remove().unwrap();
     hand.lock();
     await_stuck(&stage, &removal);
+    // A removal would be refused for another reason where only its end is missing.
     let held = stage.ask(|host| async move {
-        host.operations()
-            .remove(&app(), Removal::default(), WhenBusy::Refuse)
-            .await
+        let next = Source::new("v2");
+        let request = DeployRequest {
+            default_app: Some(app()),
+            ..next.request()
+        };
+        let archive = next.archive();
+        host.receive_source(&request.source, &*archive).await?;
+        let operations = host.operations();
+        operations.deploy(request, WhenBusy::Refuse).await
     });
     assert!(matches!(held, Err(Error::Busy { .. })), "{held:?}");
     hand.unlock();
