@@ -152,3 +152,29 @@ fn config(limits: &Limits) -> Config {
         .generate_address_map(false);
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_of_what_is_printed_are_kept() {
+        let mut state = State {
+            limits: StoreLimitsBuilder::new().build(),
+            output: VecDeque::new(),
+            output_size: 4,
+        };
+        for (printed, kept) in [
+            ("", ""),
+            ("ab", "ab"),
+            ("cd", "abcd"),
+            ("e", "bcde"),
+            ("123456", "3456"),
+            ("7", "4567"),
+            (" \n", "67"),
+        ] {
+            state.keep_output(printed.as_bytes());
+            assert_eq!(state.output(), kept);
+        }
+    }
+}

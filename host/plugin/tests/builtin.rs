@@ -4,8 +4,9 @@ use doprax_core::name::ServiceName;
 use doprax_core::probe::{Observation, Verdict};
 use doprax_core::secret::SecretName;
 use doprax_core::service::{AppContext, DescribeRequest};
-use doprax_plugin::{BUILTIN, DescribeError, Error, Limits, Plugins};
+use doprax_plugin::{BUILTIN, DescribeError, Error, Limits, Plugins, Source, inspect};
 use serde_json::json;
+use std::path::Path;
 use std::sync::LazyLock;
 
 /// One set of plugins for all tests; compiling them takes a while without
@@ -102,6 +103,57 @@ fn redis_end_to_end() {
         observed("-LOADING Redis is loading"),
         Verdict::Waiting(_)
     ));
+}
+
+#[test]
+fn a_plugin_that_does_not_judge_goes_by_whether_all_probes_passed() {
+    let info = PLUGINS.known().find(|info| !info.judges);
+    let info = info.expect("one that does not judge");
+    let name = ServiceName::new("one").expect("a label");
+    let judged = |passed: &[bool]| {
+        let observed = |(number, passed): (usize, &bool)| Observation {
+            passed: *passed,
+            status: None,
+            output: format!("probe {number}"),
+        };
+        let observations: Vec<_> = passed.iter().enumerate().map(observed).collect();
+        let verdict = PLUGINS.judge(&info.id, &name, &observations);
+        verdict.expect("judged")
+    };
+    assert_eq!(judged(&[]), Verdict::Ready);
+    assert_eq!(judged(&[true, true]), Verdict::Ready);
+    let waiting = |text: &str| Verdict::Waiting(text.to_owned());
+    assert_eq!(judged(&[true, false, false]), waiting("probe 1"));
+    assert_eq!(judged(&[false]), waiting("probe 0"));
+}
+
+#[test]
+fn a_plugin_is_found_by_each_of_its_names() {
+    for info in PLUGINS.known() {
+        for name in info.names() {
+            assert_eq!(PLUGINS.info(name).expect("known"), info);
+        }
+    }
+    assert!(PLUGINS.info("redsi").is_err());
+    let names: Vec<&str> = PLUGINS.names().collect();
+    assert!(
+        names.is_sorted() && names.contains(&"postgresql"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_file_is_inspected_as_what_is_built_in() {
+    let (name, bytes) = BUILTIN[0];
+    let file = Path::new("/tmp/plugin.wasm");
+    let inspected = inspect(file, bytes, Limits::default()).expect("a plugin");
+    assert_eq!(inspected.source, Source::File(file.to_owned()));
+    let mut known = PLUGINS.info(name).expect("built in").clone();
+    assert_eq!(known.source, Source::BuiltIn);
+    assert_eq!((known.size, known.digest.len()), (bytes.len(), 64));
+    assert!(!known.imports.is_empty());
+    known.source = inspected.source.clone();
+    assert_eq!(inspected, known);
 }
 
 #[test]

@@ -369,6 +369,18 @@ fn compiled_code_is_loaded_only_from_a_folder_of_ours() {
     let second = open().expect("loaded");
     assert!(first.known().eq(second.known()));
 
+    // It is read, and not made anew: what is written there is what is known.
+    let facts = files
+        .iter()
+        .find(|file| file.extension().is_some_and(|e| e == "json"));
+    let facts = facts.expect("facts are kept");
+    let kept = fs::read_to_string(facts).expect("text");
+    fs::write(facts, kept.replace("Misbehaves.", "Was read.")).expect("written");
+    let read = open().expect("loaded");
+    assert!(read.known().all(|info| info.summary == "Was read."));
+    drop(read);
+    fs::write(facts, kept).expect("written");
+
     // The code is mapped while it is in use.
     drop((first, second));
 

@@ -141,3 +141,59 @@ pub(crate) fn or_full(folder: &Path, error: Error) -> Error {
 pub(crate) fn doing(action: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |source| Error::Query { action, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    fn folder(kind: ErrorKind) -> Error {
+        Error::Folder {
+            folder: PathBuf::new(),
+            source: kind.into(),
+        }
+    }
+
+    fn key(kind: ErrorKind) -> Error {
+        Error::Key {
+            path: PathBuf::new(),
+            source: kind.into(),
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_troubles() {
+        assert!(folder(ErrorKind::StorageFull).is_full());
+        assert!(key(ErrorKind::StorageFull).is_full());
+        assert!(!folder(ErrorKind::PermissionDenied).is_full());
+        assert!(!key(ErrorKind::NotFound).is_full());
+        let query = doing("read")(sqlx::Error::RowNotFound);
+        assert!(!query.is_full());
+    }
+
+    #[test]
+    fn an_error_is_that_of_a_full_disk_only_where_there_is_no_room() {
+        let here = tempfile::tempdir().unwrap();
+        let error = or_full(here.path(), folder(ErrorKind::StorageFull));
+        assert!(matches!(error, Error::Full { .. }), "{error:?}");
+        assert!(error.is_full());
+        let error = or_full(here.path(), folder(ErrorKind::PermissionDenied));
+        assert!(matches!(error, Error::Folder { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn only_newer_hosts_write_what_is_newer() {
+        let document = Error::NewerDocument {
+            what: String::new(),
+            text: String::new(),
+        };
+        let newer = Error::Newer {
+            folder: PathBuf::new(),
+            found: 2,
+            known: 1,
+        };
+        assert!(newer.is_newer() && document.is_newer());
+        assert!(!folder(ErrorKind::NotFound).is_newer());
+        assert!(!newer.is_full() && !document.is_full());
+    }
+}

@@ -160,7 +160,11 @@ mod tests {
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        std::fs::write(&path, b"short").unwrap();
-        assert!(Seal::open(&path).is_err());
+        for length in [0, KEY_LENGTH - 1, KEY_LENGTH + 1, 2 * KEY_LENGTH] {
+            std::fs::write(&path, vec![7; length]).unwrap();
+            assert!(Seal::open(&path).is_err(), "{length}");
+            // What is no key may be the only copy of one.
+            assert_eq!(std::fs::read(&path).unwrap().len(), length);
+        }
     }
 }

@@ -691,6 +691,42 @@ async fn the_archive_of_a_release_stays_while_the_release_does() {
     assert!(!tidy().await);
     // What is no archive is not the store's to remove.
     assert!(foreign.exists());
+    // What cannot be removed is said.
+    std::fs::create_dir(&path).unwrap();
+    let refused = store.remove_source(&"a".repeat(64), &[]).await;
+    let error = refused.unwrap_err();
+    assert!(
+        matches!(error, doprax_store::Error::Folder { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_image_has_the_name_of_the_first_source_that_gave_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    for (source, image) in [("b", "sha256:1"), ("a", "sha256:1"), ("c", "sha256:2")] {
+        let build = Build {
+            image: image.to_owned(),
+            ports: Vec::new(),
+            bases: BTreeMap::new(),
+        };
+        store.put_build(&shop(), source, &build).await.unwrap();
+    }
+    let first = async |image: &str| store.first_source(&shop(), image).await.unwrap();
+    assert_eq!(first("sha256:1").await.as_deref(), Some("b"));
+    assert_eq!(first("sha256:2").await.as_deref(), Some("c"));
+    assert_eq!(first("sha256:3").await, None);
+}
+
+#[tokio::test]
+async fn a_closed_store_answers_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let other = store.clone();
+    store.close().await;
+    assert!(other.apps().await.is_err());
+    assert!(other.put_blob("d", b"x").await.is_err());
 }
 
 #[tokio::test]
