@@ -148,4 +148,22 @@ mod tests {
             assert_eq!(scanner.follow(body), Err(Refusal::Chunk), "{text:?}");
         }
     }
+
+    #[test]
+    fn what_comes_beside_the_data_is_bounded() {
+        let extension = |bytes| format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(bytes));
+        // Those of all lines together.
+        let trailers = |bytes| {
+            let line = "a".repeat(bytes / 2);
+            format!("0\r\n{line}\r\n{line}\r\n\r\n")
+        };
+        for (body, most) in [
+            (&extension as &dyn Fn(usize) -> String, EXTENSION_BYTES),
+            (&trailers, TRAILER_BYTES),
+        ] {
+            let follow = |bytes| Scanner::new().follow(body(bytes).as_bytes());
+            assert_eq!(follow(most), Ok(body(most).len()));
+            assert_eq!(follow(most + 2), Err(Refusal::Chunk));
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Clients that take too much: of time, of bytes, of connections.
 
-use crate::rig::{Origin, Pace, Rig, any, app, growing, read_all, read_head, refused, soon, until};
+use crate::rig::{
+    Origin, Pace, Rig, any, app, empty, growing, read_all, read_head, refused, request, soon, until,
+};
 use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::Response;
@@ -92,6 +94,45 @@ async fn connections_without_a_request_are_closed_without_a_word() {
         .await;
     assert_eq!(status(&used), "200");
     assert_eq!(used.matches("HTTP/1.1 ").count(), 1, "{used}");
+}
+
+/// A connection that was used may rest for longer than a new one.
+#[tokio::test]
+async fn a_head_and_a_rest_have_a_time_of_their_own() {
+    let origin = Origin::echo().await;
+    let rig = Rig::with(origin.target(), |limits| limits.head_timeout = 4 * SHORT);
+    let mut used = rig.client().await;
+    for _ in 0..2 {
+        used.ready().await.unwrap();
+        let answer = used.send_request(request("GET", "/", empty())).await;
+        assert_eq!(answer.unwrap().status(), 200);
+        // The time of a head has passed since then.
+        assert_eq!(read_all(rig.connect().await).await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_stops_arriving_breaks_off() {
+    let origin = Origin::raw(|mut stream| async move {
+        read_head(&mut stream).await;
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc";
+        stream.write_all(answer).await.unwrap();
+        let _ = stream.read(&mut [0]).await;
+    })
+    .await;
+    let rig = Rig::with(origin.target(), |limits| limits.quiet_timeout = SHORT);
+    let answer = rig.get("shop.localhost", "/", "").await;
+    assert!(answer.ends_with("\r\n\r\nabc"), "{answer}");
+}
+
+/// Else its client would be reset, and might not get to read the answer.
+#[tokio::test]
+async fn an_upload_that_is_refused_is_heard_out() {
+    let origin = Origin::echo().await;
+    let rig = Rig::new(origin.target());
+    let head = b"POST / HTTP/1.1\r\nHost: unknown.localhost\r\nContent-Length: 100000\r\n\r\n";
+    let answer = rig.exchange(&[&head[..], &[b'a'; 100_000]].concat()).await;
+    assert_eq!(status(&answer), "404", "{answer}");
 }
 
 #[tokio::test]

@@ -109,3 +109,33 @@ async fn a_request_is_sent_again_only_if_that_changes_nothing() {
         assert_eq!(asked, expected, "{method} {body} {last}");
     }
 }
+
+/// What may be said on a connection after a body, or after an answer to HEAD, is for nobody
+/// else, whatever else has been asked on it since.
+#[tokio::test]
+async fn a_connection_stays_with_the_client_who_has_left_something_on_it() {
+    for (methods, connections) in [
+        (["GET", "GET"], 1),
+        (["HEAD", "GET"], 2),
+        (["POST", "GET"], 2),
+        (["GET", "POST"], 2),
+    ] {
+        let origin = Origin::echo().await;
+        let rig = Rig::of(origin.target(), |config| {
+            config.threads = std::num::NonZeroUsize::MIN;
+        });
+        let mut client = rig.client().await;
+        for method in methods {
+            client.ready().await.unwrap();
+            let body = if method == "POST" { "body" } else { "" };
+            let body = Full::new(Bytes::from_static(body.as_bytes()));
+            let response = client.send_request(request(method, "/", body)).await;
+            response.unwrap().into_body().collect().await.unwrap();
+        }
+        assert_eq!(origin.accepted(), 1, "{methods:?}");
+        let mut other = rig.client().await;
+        let response = other.send_request(request("GET", "/", empty())).await;
+        response.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(origin.accepted(), connections, "{methods:?}");
+    }
+}
