@@ -12,9 +12,9 @@
 //! runtime of tokio that runs for as long as it does.
 
 use crate::agenda::{Entry, Wish, Work};
+use crate::attempt;
 use crate::ca::Ca;
 use crate::certificate::{Certificate, Record};
-use crate::order;
 use crate::schedule::{Schedule, chance};
 use crate::served::Served;
 use crate::vault::{self, Kind, Vault};
@@ -451,7 +451,7 @@ async fn load(
         let certificate = entry.certificate.as_ref()?;
         Some(Arc::clone(&certificate.served))
     };
-    order::forget_finished(vault, served).await?;
+    attempt::forget_finished(vault, served).await?;
     vault::each(vault, Kind::Schedule, |id, schedule: Schedule| {
         let Ok(names) = Names::new(id.split(',')) else {
             return;

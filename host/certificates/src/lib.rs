@@ -9,8 +9,8 @@
 //! * `issuer` knows which names are wanted and starts what is due (`agenda`,
 //!   `schedule`);
 //! * `work` obtains, renews, asks for renewal information, removes;
-//! * `order` brings one order to its end, from wherever a kill has left it (`proof`,
-//!   `challenge`, `lost`);
+//! * `order` brings one order to its end, from wherever a kill has left it (`attempt`,
+//!   `proof`, `challenge`, `lost`);
 //! * `ca` is one CA: the account, the limits (`limiter`), how a failure is understood;
 //! * `local_ca` issues for names that no public CA can serve;
 //! * `served` is what there is for whoever shakes hands: the certificate of each name, in
@@ -21,6 +21,7 @@
 //! not known here.
 
 mod agenda;
+mod attempt;
 mod ca;
 mod certificate;
 mod challenge;

@@ -1,15 +1,11 @@
 //! Proves to a CA that the names of an order are controlled from here.
 
+use crate::attempt::{Attempt, Record, UNHEARD, dns_name};
 use crate::challenge::{Answers, choose, kind};
-use crate::http::{Seen, call};
-use crate::order::{Attempt, Record};
+use crate::http::call;
 use crate::{Challenge, Error, hook};
-use instant_acme::{AuthorizationStatus, ChallengeStatus, Identifier, Order, OrderStatus};
+use instant_acme::{AuthorizationStatus, ChallengeStatus, Order, OrderStatus};
 use tokio::time::Instant;
-
-/// How often a request whose answer was not heard is made again while the CA checks
-/// names: to give up would be to withdraw what it is looking for.
-pub(crate) const UNHEARD: u32 = 2;
 
 impl Attempt<'_> {
     /// Answers the CA's challenges until it has checked them.
@@ -83,22 +79,6 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Fetches what is not known of the order's authorizations. An iteration after this
-    /// asks the CA nothing.
-    pub(crate) async fn read_authorizations(&self, order: &mut Order) -> Result<(), Error> {
-        self.ca.judge(
-            "read what is to be proven",
-            call!(async {
-                let mut authorizations = order.authorizations();
-                while let Some(authorization) = authorizations.next().await {
-                    authorization?;
-                }
-                Ok(())
-            }),
-        )?;
-        Ok(())
-    }
-
     /// Takes down the TXT records. What fails is only logged: a record that stays
     /// proves nothing later.
     pub(crate) async fn remove_texts(&self, record: &mut Record) {
@@ -118,11 +98,6 @@ impl Attempt<'_> {
         }
     }
 
-    pub(crate) fn unexpected(&self, source: instant_acme::Error) -> Error {
-        self.ca
-            .failed("read what is to be proven", &Seen::default(), source)
-    }
-
     fn no_challenge(&self, name: String, offered: &[instant_acme::Challenge]) -> Error {
         let offered: Vec<_> = offered
             .iter()
@@ -139,13 +114,5 @@ impl Attempt<'_> {
             name,
             offered: offered.join(", "),
         }
-    }
-}
-
-/// The name that an authorization is about, without a wildcard.
-pub(crate) fn dns_name(identifier: &Identifier) -> String {
-    match identifier {
-        Identifier::Dns(name) => name.clone(),
-        other => other.authorized(false).to_string(),
     }
 }

@@ -1,10 +1,11 @@
 //! Does what is due for names, each piece from the vault to the vault.
 
 use crate::agenda::Work;
+use crate::attempt::{self, Attempt};
 use crate::ca::Ca;
 use crate::certificate::Certificate;
 use crate::http::call;
-use crate::order::{self, Attempt};
+use crate::order;
 use crate::schedule::{Schedule, chance};
 use crate::served::Served;
 use crate::vault::{self, Kind, Vault};
@@ -122,7 +123,7 @@ impl Workshop {
     async fn forget_orders(&self, names: &Names, except: Option<&str>) {
         for ca in &self.cas {
             if Some(ca.directory()) != except
-                && let Err(error) = order::forget(&*self.vault, names, ca.directory()).await
+                && let Err(error) = attempt::forget(&*self.vault, names, ca.directory()).await
             {
                 tracing::warn!(error = error.in_full(), "an order stays in the vault");
             }
