@@ -1,6 +1,7 @@
 //! Header fields that end here, and those that say on whose behalf a request comes.
 
-use crate::gate::{Refusal, is_token};
+use crate::refusal::Refusal;
+use crate::token::is_token;
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, COOKIE, DATE, EXPECT, EXPIRES, Entry, FORWARDED, HOST, HeaderName, LOCATION,

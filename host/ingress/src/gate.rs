@@ -18,16 +18,14 @@
 mod chunk;
 mod deadline;
 mod head;
-mod refusal;
 mod sending;
 mod target;
 
 pub(crate) use deadline::Deadline;
-pub(crate) use head::is_token;
-pub(crate) use refusal::Refusal;
 
 use crate::interim::Interim;
 use crate::limits::Limits;
+use crate::refusal::Refusal;
 use head::{Bounds, Framing, Head};
 use sending::Linger;
 use std::io;

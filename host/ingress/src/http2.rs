@@ -19,9 +19,10 @@ pub(crate) use stream::reason;
 pub(crate) use streams::Known;
 pub(crate) use watch::Fault;
 
-use crate::gate::{Deadline, Refusal};
+use crate::gate::Deadline;
 use crate::limits::Limits;
 use crate::proxy::Client;
+use crate::refusal::Refusal;
 use bytes::Bytes;
 use h2::server::Connection;
 use http::StatusCode;

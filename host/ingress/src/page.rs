@@ -3,7 +3,7 @@
 
 use crate::account::Account;
 use crate::body::ResponseBody;
-use crate::gate::Refusal;
+use crate::refusal::Refusal;
 use bytes::Bytes;
 use doprax_core::name::AppName;
 use doprax_core::route::{Outage, Target};

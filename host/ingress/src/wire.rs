@@ -1,7 +1,8 @@
 //! How the requests of a connection come in, as far as answering them depends on it.
 
 use crate::fields;
-use crate::gate::{Facts, Refusal};
+use crate::gate::Facts;
+use crate::refusal::Refusal;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};

@@ -1,6 +1,6 @@
 //! Follows the chunks of a request's body (RFC 9112 section 7.1) to find its end.
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// Bytes of chunk extensions in one chunk, and of a whole trailer section.
 const EXTENSION_BYTES: usize = 1024;

@@ -1,8 +1,9 @@
 //! Reads the head of a request as strictly as RFC 9112 is written: whatever two
 //! implementations might read in two ways is refused.
 
-use super::refusal::Refusal;
 use super::target;
+use crate::refusal::Refusal;
+use crate::token::is_token;
 use memchr::memchr;
 use std::ops::Range;
 
@@ -264,38 +265,6 @@ fn decimal(digits: &[u8]) -> Option<u64> {
             .is_ascii_digit()
             .then(|| number * 10 + u64::from(digit - b'0'))
     })
-}
-
-/// Whether `text` is a token (RFC 9110 section 5.6.2).
-pub(crate) fn is_token(text: &[u8]) -> bool {
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            let b = byte as u8;
-            table[byte] = b.is_ascii_alphanumeric()
-                || matches!(
-                    b,
-                    b'!' | b'#'
-                        | b'$'
-                        | b'%'
-                        | b'&'
-                        | b'\''
-                        | b'*'
-                        | b'+'
-                        | b'-'
-                        | b'.'
-                        | b'^'
-                        | b'_'
-                        | b'`'
-                        | b'|'
-                        | b'~'
-                );
-            byte += 1;
-        }
-        table
-    };
-    !text.is_empty() && text.iter().all(|b| TOKEN[usize::from(*b)])
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Browsers encode what may not stand in a URL (RFC 3986 section 2); scripts and old
 //! programs do not. hyper reads no such target, and answers by a status alone.
 
-use super::Refusal;
+use crate::refusal::Refusal;
 use http::Uri;
 
 /// Bytes of a target that hyper reads, at most.
