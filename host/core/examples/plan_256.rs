@@ -134,6 +134,7 @@ fn description(name: &ServiceName) -> ServiceDescription {
         }],
         ready_timeout_ms: 60_000,
         judged: false,
+        component: None,
         reload: None,
         after_main: false,
         shm_size: None,

@@ -206,6 +206,10 @@ pub struct Container {
     pub ready_timeout_ms: u32,
     /// Whether its plugin judges the observations.
     pub judged: bool,
+    /// SHA-256 in hexadecimal of the plugin's component that described it and judges it:
+    /// after an upgrade of the host there may be another of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
     /// Failures in a row after which it is restarted while it serves; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_after: Option<u32>,

@@ -185,16 +185,31 @@ pub fn removal(
 /// The blueprint of the app: that of the current release where nothing but its number
 /// would be another, else that of the next.
 pub fn blueprint(inputs: &Inputs<'_>) -> Result<Blueprint, Vec<assemble::Error>> {
-    let current = inputs.release.map_or(0, |(number, _)| number);
-    if let Some(previous) = adopted(inputs)
-        && let Some(number) = previous.release
-    {
-        let same = numbered(inputs, number)?;
-        if same == previous {
-            return Ok(same);
-        }
+    let next = inputs.release.map_or(0, |(number, _)| number) + 1;
+    let Some(previous) = adopted(inputs) else {
+        return numbered(inputs, next);
+    };
+    // Where nothing names the number, it makes no difference.
+    let number = previous.release.unwrap_or(next);
+    let blueprint = numbered(inputs, number)?;
+    if described_by(&blueprint, &previous) == previous {
+        return Ok(previous);
     }
-    numbered(inputs, current + 1)
+    match number == next {
+        true => Ok(blueprint),
+        false => numbered(inputs, next),
+    }
+}
+
+/// A blueprint, with the components that described the containers of another: what a new
+/// component says in the same words changes nothing.
+fn described_by(blueprint: &Blueprint, other: &Blueprint) -> Blueprint {
+    let mut blueprint = blueprint.clone();
+    for (name, container) in &mut blueprint.containers {
+        let described = other.containers.get(name);
+        container.component = described.and_then(|other| other.component.clone());
+    }
+    blueprint
 }
 
 /// The current release's blueprint, with what is known of its images.

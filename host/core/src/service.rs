@@ -34,6 +34,9 @@ pub struct ServiceDescription {
     pub ready_timeout_ms: u32,
     /// Whether the plugin judges the observations itself.
     pub judged: bool,
+    /// SHA-256 in hexadecimal of the component that says so, where somebody keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
     /// Command, run in the container, that makes it take notice of moved neighbours.
     pub reload: Option<Vec<String>>,
     /// Whether it starts after main (a proxy that must resolve main) or before it.

@@ -66,6 +66,9 @@ struct World {
     disk_limit: bool,
     /// Whether the app is removed.
     removal: bool,
+    /// The plugins' component.
+    #[serde(skip)]
+    component: &'static str,
 }
 
 /// A copy of a container.
@@ -102,6 +105,7 @@ impl Default for World {
             was_removed: false,
             disk_limit: false,
             removal: false,
+            component: "of this host",
         }
     }
 }
@@ -139,6 +143,7 @@ fn outcome(folder: &Path) -> String {
         let before = World {
             images: world.images.clone(),
             moved_images: world.moved_images.clone(),
+            component: "of an earlier host",
             ..World::default()
         };
         let understood = understood(manifest.clone(), None, None, &before).unwrap();
@@ -209,6 +214,10 @@ fn outcome(folder: &Path) -> String {
         ..
     } = propose(&observed, Vec::new());
     assert!(world.was_removed || blueprint == next);
+    if folder.ends_with("nothing-to-do") {
+        // Its services stay described by what described them.
+        assert_eq!(Some(&blueprint), previous);
+    }
     // The same world is the same digest, whatever was said on the way; another is not.
     let note = Note {
         service: None,
@@ -290,7 +299,10 @@ fn understood(
             "postgres" => "postgresql",
             other => other,
         };
-        Ok::<_, Infallible>(Ok(description(plugin, name)))
+        Ok::<_, Infallible>(Ok(ServiceDescription {
+            component: Some(world.component.to_owned()),
+            ..description(plugin, name)
+        }))
     };
     let Ok(understood) = Understood::new(manifest, (base, current), &plugins(), &files, describe);
     understood

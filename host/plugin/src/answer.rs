@@ -252,6 +252,7 @@ pub(crate) fn service(
         ready_timeout_ms: milliseconds(service.ready_timeout_ms, 1000)
             .at(|| "ready-timeout-ms".to_owned())?,
         judged: false,
+        component: None,
         reload: None,
         after_main: service.after_main,
         shm_size: service

@@ -28,6 +28,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A component cannot be kept or read.
+    #[error("cannot use {} for components", path.display())]
+    Component {
+        /// The file or its folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The folder for compiled plugins can be written by others, who could put code
     /// there that the host would run.
     #[error("{} must belong to the host's user and be closed to others (chmod 700)", path.display())]

@@ -95,7 +95,7 @@ fn redis_end_to_end() {
             output: output.to_owned(),
         };
         PLUGINS
-            .judge("redis", &name, &[observation])
+            .judge("redis", None, &name, &[observation])
             .expect("judged")
     };
     assert_eq!(observed("+PONG\r\n"), Verdict::Ready);

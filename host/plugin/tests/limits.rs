@@ -4,7 +4,9 @@
 use doprax_core::name::ServiceName;
 use doprax_core::probe::{Observation, Verdict};
 use doprax_core::service::{AppContext, DescribeRequest, ServiceDescription};
-use doprax_plugin::{DescribeError, Error, Exceeded, Limits, Plugins, Reason, inspect};
+use doprax_plugin::{
+    BUILTIN, DescribeError, Earlier, Error, Exceeded, Limits, Plugins, Reason, inspect,
+};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
@@ -268,10 +270,12 @@ fn verdicts_are_checked_and_observations_cut() {
         output,
     };
     let verdict = PLUGINS
-        .judge("hostile", &name, &[observation])
+        .judge("hostile", None, &name, &[observation])
         .expect("judged");
     assert_eq!(verdict, Verdict::Failed((64 << 10).to_string()));
-    let error = PLUGINS.judge("hostile", &name, &[]).expect_err("refused");
+    let error = PLUGINS
+        .judge("hostile", None, &name, &[])
+        .expect_err("refused");
     assert!(
         matches!(
             error,
@@ -337,6 +341,53 @@ fn what_was_compiled_of_components_that_are_gone_is_removed() {
     let mut left = kept;
     left.insert(fresh);
     assert_eq!(files(), left);
+}
+
+#[test]
+fn what_a_release_was_described_by_judges_it_after_an_upgrade() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let components = folder.path().join("components");
+    let open = |builtins, needed: &BTreeSet<String>| {
+        let earlier = Earlier {
+            folder: &components,
+            needed,
+        };
+        Plugins::open_with(None, builtins, Some(earlier), Limits::default()).expect("it loads")
+    };
+    let before = open(&[("hostile", HOSTILE)], &BTreeSet::new());
+    let digest = before.info("hostile").expect("known").digest.clone();
+    let kept = components.join(format!("{digest}.wasm"));
+    assert!(kept.exists());
+
+    // Another plugin of that name, as far as these observations go.
+    let redis = BUILTIN.iter().filter(|(name, _)| *name == "redis");
+    let redis: Vec<(&str, &[u8])> = redis.copied().collect();
+    let name = ServiceName::new("cache").expect("a label");
+    let judged = |plugins: &Plugins, component| {
+        let observation = Observation {
+            passed: true,
+            status: None,
+            output: "+PONG\r\n".to_owned(),
+        };
+        let verdict = plugins.judge("redis", component, &name, &[observation]);
+        verdict.expect("judged")
+    };
+    let needed = BTreeSet::from([digest.clone()]);
+    let after = open(&redis, &needed);
+    assert_eq!(after.unkept().count(), 0);
+    assert_eq!(judged(&after, None), Verdict::Ready);
+    let earlier = judged(&after, Some(&digest));
+    assert_eq!(earlier, Verdict::Failed("7".to_owned()));
+    assert!(after.info("hostile").is_err(), "no new service gets it");
+
+    // One that is another by now is not run.
+    fs::write(&kept, b"another").expect("ours");
+    let after = open(&redis, &needed);
+    assert_eq!(after.unkept().count(), 1);
+    assert_eq!(judged(&after, Some(&digest)), Verdict::Ready);
+
+    open(&redis, &BTreeSet::new());
+    assert!(!kept.exists(), "nobody needs it");
 }
 
 #[test]

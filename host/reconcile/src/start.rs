@@ -23,7 +23,7 @@ use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_engine::Engine;
 use doprax_ingress::{AccessLog, Ingress};
-use doprax_plugin::{BUILTIN, Limits, Plugins};
+use doprax_plugin::{BUILTIN, Earlier, Limits, Plugins};
 use doprax_store::{AppRecord, OwnedDomain, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,11 +102,17 @@ async fn open(
     let guard = Guard::of(&config, &host_id);
     let engine = engine(&config, host_id);
     let cache = config.state.join("plugins");
-    let plugins = Arc::new(Plugins::open(Some(&cache), BUILTIN, Limits::default())?);
+    let earlier = Earlier {
+        folder: &config.state.join("components"),
+        needed: &store.components().await?,
+    };
+    let limits = Limits::default();
+    let plugins = Plugins::open_with(Some(&cache), BUILTIN, Some(earlier), limits)?;
     for error in plugins.unkept() {
         let error = crate::error::chain(error);
-        tracing::warn!(error, "a compiled plugin is not kept");
+        tracing::warn!(error, "a plugin is not kept");
     }
+    let plugins = Arc::new(plugins);
     // Visitors find every app from the first moment on, as far as the engine says how
     // it is.
     let records = store.apps().await?;

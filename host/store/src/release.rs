@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Builds that are remembered of an app beside those of the images that are kept.
 const BUILDS: i64 = 32;
@@ -236,6 +236,17 @@ impl Store {
         .await
         .map_err(doing("read an app's releases"))?;
         rows.iter().map(entry_of).collect()
+    }
+
+    /// Digests of all plugins' components that described the services of releases.
+    pub async fn components(&self) -> Result<BTreeSet<String>, Error> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT json_each.value AS digest FROM releases, json_each(releases.plugins)",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(doing("read which components releases need"))?;
+        Ok(rows.iter().map(|row| row.get("digest")).collect())
     }
 
     /// One release of an app.

@@ -156,6 +156,15 @@ async fn a_release_has_all_that_made_it() {
 }
 
 #[tokio::test]
+async fn the_components_that_releases_need_are_known() {
+    let stage = Stage::new().await;
+    assert!(stage.store.components().await.unwrap().is_empty());
+    stage.release(Reason::Deploy, None).await;
+    let needed = stage.store.components().await.unwrap();
+    assert_eq!(needed, BTreeSet::from(["digest".to_owned()]));
+}
+
+#[tokio::test]
 async fn values_go_with_the_last_release_that_needs_them() {
     let stage = Stage::new().await;
     for (revision, value) in [(1, "one"), (2, "two"), (3, "three")] {

@@ -119,6 +119,7 @@ impl Container {
             probes: _,
             ready_timeout_ms: _,
             judged: _,
+            component: _,
             restart_after: _,
             reload: _,
             strategy: _,

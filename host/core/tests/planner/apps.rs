@@ -47,6 +47,7 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
         probes: Vec::new(),
         ready_timeout_ms: 1000,
         judged: false,
+        component: None,
         restart_after: None,
         reload: None,
         strategy: if stage == Stage::Service {

@@ -211,6 +211,7 @@ mod tests {
             probes: Vec::new(),
             ready_timeout_ms: 60_000,
             judged: false,
+            component: None,
             restart_after: None,
             reload: None,
             strategy: Strategy::Recreate,

@@ -358,6 +358,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         probes: Vec::new(),
         ready_timeout_ms: 60_000,
         judged: false,
+        component: None,
         restart_after: None,
         reload: None,
         strategy: Strategy::Rolling,

@@ -11,6 +11,7 @@ use doprax_core::manifest::{self, KnownPlugin, Manifest};
 use doprax_core::name::{AppName, PluginName, ServiceName};
 use doprax_core::proposal::Understood;
 use doprax_core::secret::SecretName;
+use doprax_core::service::ServiceDescription;
 use doprax_core::source::Source;
 use doprax_plugin::{DescribeError, Plugins};
 use doprax_store::{AppRecord, StoredSecret};
@@ -99,7 +100,10 @@ impl Proposer {
             &known_plugins(plugins),
             &files.collect(),
             |service, plugin, asked| match plugins.describe(plugin, asked) {
-                Ok(description) => Ok(Ok(description)),
+                Ok(description) => Ok(Ok(ServiceDescription {
+                    component: plugins.info(plugin).ok().map(|info| info.digest.clone()),
+                    ..description
+                })),
                 Err(DescribeError::Diagnostics(objections)) => Ok(Err(objections)),
                 Err(error) => Err(Error::Plugin {
                     service: ServiceName::clone(service),

@@ -56,7 +56,11 @@ impl Prober {
             .map(|probe| self.try_probe(probe, subject, material, steady));
         let observations = join_all(tries).await;
         if let (true, Some(plugin)) = (spec.judged, &spec.plugin) {
-            return match self.plugins.judge(plugin, &spec.name, &observations) {
+            let component = spec.component.as_deref();
+            let judged = self
+                .plugins
+                .judge(plugin, component, &spec.name, &observations);
+            return match judged {
                 Ok(verdict) => verdict,
                 Err(error) => Verdict::Failed(format!("its plugin failed: {error}")),
             };
