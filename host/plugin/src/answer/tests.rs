@@ -274,6 +274,7 @@ fn all_that_a_plugin_asks_for_arrives() {
         ],
         ready_timeout_ms: 2000,
         judged: false,
+        component: None,
         reload: None,
         after_main: true,
         shm_size: Some(1 << 20),
