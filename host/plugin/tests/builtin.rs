@@ -117,7 +117,7 @@ fn a_plugin_that_does_not_judge_goes_by_whether_all_probes_passed() {
             output: format!("probe {number}"),
         };
         let observations: Vec<_> = passed.iter().enumerate().map(observed).collect();
-        let verdict = PLUGINS.judge(&info.id, &name, &observations);
+        let verdict = PLUGINS.judge(&info.id, None, &name, &observations);
         verdict.expect("judged")
     };
     assert_eq!(judged(&[]), Verdict::Ready);
