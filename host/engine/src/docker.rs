@@ -10,8 +10,8 @@
 //! is back.
 
 use crate::{
-    Engine, Error, Examination, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material,
-    Outcome, Output, Progress, Usage,
+    Engine, Error, Examination, Exec, ExecSession, Facts, ImageFacts, Inputs, LogRequest, Outcome,
+    Output, Progress, Usage,
 };
 use async_trait::async_trait;
 use doprax_core::name::{AppName, Instance, VolumeName};
@@ -186,7 +186,7 @@ impl Engine for Docker {
         &self,
         app: &AppName,
         act: &Act,
-        material: &Material,
+        inputs: &Inputs,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
         match act {
@@ -202,12 +202,12 @@ impl Engine for Docker {
                     recipe,
                     rebuild: *rebuild,
                 };
-                self.build(app, wanted, material, progress).await
+                self.build(app, wanted, inputs, progress).await
             }
             Act::PullImage { reference, digest } => {
                 self.pull(reference, digest.as_deref(), progress).await
             }
-            Act::CreateNetwork { subnet } => self.create_network(app, *subnet, material.mtu).await,
+            Act::CreateNetwork { subnet } => self.create_network(app, *subnet, inputs.mtu).await,
             Act::RemoveNetwork => self.remove_network(app).await,
             Act::CreateVolume { volume } => self.create_volume(app, volume).await,
             Act::CreateContainer {
@@ -216,7 +216,7 @@ impl Engine for Docker {
                 spec,
             } => {
                 let outcome = self
-                    .create_container(app, container, hash, spec, material)
+                    .create_container(app, container, hash, spec, inputs)
                     .await?;
                 if outcome == Outcome::Done {
                     self.say_unwritable(container, spec, progress).await;

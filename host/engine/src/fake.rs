@@ -5,8 +5,8 @@
 //! hold it to the same expectations as the real engine.
 
 use crate::{
-    Engine, Error, Examination, Exec, ExecSession, Facts, ImageFacts, LogRequest, Material,
-    Outcome, Output, Progress, Usage,
+    Engine, Error, Examination, Exec, ExecSession, Facts, ImageFacts, Inputs, LogRequest, Outcome,
+    Output, Progress, Usage,
 };
 use async_trait::async_trait;
 use doprax_core::name::{AppName, Instance, VolumeName};
@@ -275,7 +275,7 @@ impl Engine for Fake {
         &self,
         app: &AppName,
         act: &Act,
-        material: &Material,
+        inputs: &Inputs,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
         let (fault, hold, held) = {
@@ -293,7 +293,7 @@ impl Engine for Fake {
         if fault == Some(Fault::Before) {
             return Err(wanted());
         }
-        let outcome = self.reached()?.apply(app, act, material, progress)?;
+        let outcome = self.reached()?.apply(app, act, inputs, progress)?;
         if let Act::StartContainer { container } | Act::RestartContainer { container, .. } = act {
             self.end_by_itself(container);
         }

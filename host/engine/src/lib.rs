@@ -87,7 +87,7 @@ pub struct Examination {
 /// What acts need from around: the values behind the names in a container's texts and
 /// files, and what the machine's network is like.
 #[derive(Clone, Default)]
-pub struct Material {
+pub struct Inputs {
     /// Values of secrets.
     pub secrets: BTreeMap<SecretName, String>,
     /// Variables of every container that does not set them itself. What it is made from
@@ -215,7 +215,7 @@ pub trait Engine: Send + Sync {
         &self,
         app: &AppName,
         act: &Act,
-        material: &Material,
+        inputs: &Inputs,
         progress: &Progress,
     ) -> Result<Outcome, Error>;
 

@@ -38,7 +38,7 @@ use doprax_plugin::Plugins;
 use doprax_store::{AppRecord, Build, Store};
 pub(crate) use edit::environment;
 pub(crate) use execute::Executor;
-use reach::source_material;
+use reach::source_inputs;
 pub(crate) use reach::{Goal, Rollout, context};
 pub(crate) use retention::Retention;
 pub(crate) use retire::Retiring;
@@ -213,7 +213,7 @@ impl Deploys {
         let builds = images.needs_build(&fresh);
         let run = Run::for_images(
             app,
-            source_material(&self.store, &request.source),
+            source_inputs(&self.store, &request.source),
             Arc::clone(emit),
         );
         let provided = self.executor.execute(&run, &plan).await;

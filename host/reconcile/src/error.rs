@@ -1,4 +1,4 @@
-//! What can go wrong with a wish.
+//! What can go wrong with a request.
 
 use doprax_core::caution::Downgrade;
 use doprax_core::diagnostic::Diagnostic;

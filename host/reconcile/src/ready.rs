@@ -99,7 +99,7 @@ impl Prober {
             let end = begin + limit;
             let rest = end.saturating_duration_since(Instant::now());
             let subject = subject_of(found, host.clone(), is_front);
-            let judged = self.judge(&run.material, spec, found, subject.as_ref(), false);
+            let judged = self.judge(&run.inputs, spec, found, subject.as_ref(), false);
             let judged = tokio::time::timeout(rest, judged).await;
             let verdict =
                 judged.unwrap_or_else(|_| Verdict::Waiting("its probes get no answer".to_owned()));
@@ -155,7 +155,7 @@ impl Prober {
                 return Err(self.not_settled(run, spec, container, reason).await);
             }
             let subject = subject_of(&found, host.clone(), is_front);
-            let judged = self.judge(&run.material, spec, &found, subject.as_ref(), false);
+            let judged = self.judge(&run.inputs, spec, &found, subject.as_ref(), false);
             let judged = tokio::time::timeout(time + SETTLE_GRACE, judged).await;
             let up = begin.elapsed();
             match judged {

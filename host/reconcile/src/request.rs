@@ -5,7 +5,7 @@ use doprax_core::name::{AppName, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A wish to deploy: everything but the source archive itself, which is sent
+/// A request to deploy: everything but the source archive itself, which is sent
 /// beforehand under its digest.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct DeployRequest {
@@ -76,7 +76,7 @@ pub struct ConfigFile {
     pub mode: u32,
 }
 
-/// A wish concerning containers that exist.
+/// A request concerning containers that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Control {
@@ -89,7 +89,7 @@ pub enum Control {
 }
 
 impl Control {
-    /// The wish as a verb.
+    /// The request as a verb.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -114,7 +114,7 @@ pub struct Edit {
     pub actor: Option<String>,
 }
 
-/// A wish to bring an earlier release back.
+/// A request to bring an earlier release back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Rollback {
@@ -145,7 +145,7 @@ pub enum SecretsOnRemoval {
 }
 
 impl SecretsOnRemoval {
-    /// The wish as a verb.
+    /// The request as a verb.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Keep => "keep",
@@ -154,7 +154,7 @@ impl SecretsOnRemoval {
     }
 }
 
-/// A wish to remove an app.
+/// A request to remove an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Removal {

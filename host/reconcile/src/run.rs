@@ -3,7 +3,7 @@
 use crate::report::Event;
 use doprax_core::blueprint::{Blueprint, Container};
 use doprax_core::name::{AppName, ServiceName};
-use doprax_engine::Material;
+use doprax_engine::Inputs;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ pub(crate) struct Run {
     /// What the steps lead to; absent while only images are provided or everything
     /// is removed.
     pub(crate) blueprint: Option<Blueprint>,
-    pub(crate) material: Material,
+    pub(crate) inputs: Inputs,
     pub(crate) emit: Emit,
     /// Cancelled when nothing new is to begin and waits are to end.
     pub(crate) failed: CancellationToken,
@@ -32,19 +32,19 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn for_blueprint(blueprint: Blueprint, material: Material, emit: Emit) -> Self {
+    pub(crate) fn for_blueprint(blueprint: Blueprint, inputs: Inputs, emit: Emit) -> Self {
         let app = blueprint.app.clone();
         Self {
             blueprint: Some(blueprint),
-            ..Self::for_images(&app, material, emit)
+            ..Self::for_images(&app, inputs, emit)
         }
     }
 
-    pub(crate) fn for_images(app: &AppName, material: Material, emit: Emit) -> Self {
+    pub(crate) fn for_images(app: &AppName, inputs: Inputs, emit: Emit) -> Self {
         Self {
             app: app.clone(),
             blueprint: None,
-            material,
+            inputs,
             emit,
             failed: CancellationToken::new(),
             goes_back: false,
@@ -66,7 +66,7 @@ impl Run {
     pub(crate) fn beside(run: &Self) -> Self {
         Self {
             blueprint: run.blueprint.clone(),
-            ..Self::for_images(&run.app, Material::default(), Arc::new(|_| {}))
+            ..Self::for_images(&run.app, Inputs::default(), Arc::new(|_| {}))
         }
     }
 

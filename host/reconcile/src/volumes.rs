@@ -12,7 +12,7 @@ use crate::volume::{mounts, volumes_of};
 use doprax_core::name::{AppName, VolumeName};
 use doprax_core::observed::Observed;
 use doprax_core::plan::Act;
-use doprax_engine::{Engine, Material, Outcome};
+use doprax_engine::{Engine, Inputs, Outcome};
 use doprax_store::Store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Volumes {
         let progress: doprax_engine::Progress = Arc::new(|_| {});
         let made = self
             .engine
-            .apply(app, &act, &Material::default(), &progress)
+            .apply(app, &act, &Inputs::default(), &progress)
             .await?;
         if made == Outcome::Done {
             tracing::info!(%app, %volume, "an empty volume was made in the place of one that is gone");

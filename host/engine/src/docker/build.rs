@@ -2,7 +2,7 @@
 
 use super::build_log::BuildLog;
 use super::{Docker, Failure};
-use crate::{Error, Event, Material, Outcome, Progress};
+use crate::{Error, Event, Inputs, Outcome, Progress};
 use bollard::body_try_stream;
 use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
@@ -40,7 +40,7 @@ impl Docker {
         &self,
         app: &AppName,
         wanted: Wanted<'_>,
-        material: &Material,
+        inputs: &Inputs,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
         let Wanted {
@@ -58,7 +58,7 @@ impl Docker {
         {
             return Ok(Outcome::AlreadyDone);
         }
-        let archive = material
+        let archive = inputs
             .sources
             .get(source)
             .ok_or_else(|| Error::NoMaterial {

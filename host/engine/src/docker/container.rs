@@ -10,7 +10,7 @@ use super::body::{Surroundings, create_body};
 use super::files::FileBytes;
 use super::transport::ALREADY;
 use super::{CHANGE, Docker, Failure, label, ulimit};
-use crate::{Error, Event, Material, Outcome, Progress};
+use crate::{Error, Event, Inputs, Outcome, Progress};
 use bollard::models::{ContainerCreateBody, ContainerCreateResponse};
 use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, RestartContainerOptionsBuilder,
@@ -56,10 +56,10 @@ impl Docker {
         container: &str,
         hash: &str,
         spec: &Container,
-        material: &Material,
+        inputs: &Inputs,
     ) -> Result<Outcome, Error> {
-        let body = self.body(app, hash, spec, material).await?;
-        let files = fill_files(spec, material)?;
+        let body = self.body(app, hash, spec, inputs).await?;
+        let files = fill_files(spec, inputs)?;
         if files.is_empty() {
             return match self.create(container, &body).await {
                 Err(failure) if failure.is(409) => {
@@ -177,7 +177,7 @@ impl Docker {
         app: &AppName,
         hash: &str,
         spec: &Container,
-        material: &Material,
+        inputs: &Inputs,
     ) -> Result<ContainerCreateBody, Error> {
         let mut labels = self.labels(app);
         labels.insert(label::SERVICE.to_owned(), spec.name.to_string());
@@ -200,8 +200,8 @@ impl Docker {
             domain: self.instance.domain(app),
             volume: &|name| self.instance.volume(app, name),
             unasked: self.unasked_labels(app),
-            secrets: &material.secrets,
-            env: &material.env,
+            secrets: &inputs.secrets,
+            env: &inputs.env,
             disk_limit,
             init,
         };
@@ -439,13 +439,13 @@ impl Docker {
 }
 
 /// The files of a container with their content.
-fn fill_files(spec: &Container, material: &Material) -> Result<Vec<FileBytes>, Error> {
+fn fill_files(spec: &Container, inputs: &Inputs) -> Result<Vec<FileBytes>, Error> {
     let content = |content: &Content| match content {
         Content::Text(text) => text
-            .fill(|name| material.secrets.get(name).map(String::as_str))
+            .fill(|name| inputs.secrets.get(name).map(String::as_str))
             .map(String::into_bytes)
             .map_err(no_secret),
-        Content::Blob { digest, source } => match material.blobs.get(digest) {
+        Content::Blob { digest, source } => match inputs.blobs.get(digest) {
             Some(bytes) => Ok(bytes.to_vec()),
             None => Err(Error::NoMaterial {
                 name: source.clone(),

@@ -4,7 +4,7 @@ use super::command::Command;
 use super::image::FakeImage;
 use super::serve::{Answer, Listening, Pool, Upstream};
 use super::{Fault, build};
-use crate::{Error, Exec, LogRequest, Material, Outcome, Output, Progress, Usage};
+use crate::{Error, Exec, Inputs, LogRequest, Outcome, Output, Progress, Usage};
 use bytes::Bytes;
 use doprax_core::blueprint::{Container as Spec, Content};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
@@ -157,8 +157,8 @@ fn no_container(container: &str) -> Error {
     }
 }
 
-fn fill(text: &Text, material: &Material) -> Result<String, Error> {
-    text.fill(|name| material.secrets.get(name).map(String::as_str))
+fn fill(text: &Text, inputs: &Inputs) -> Result<String, Error> {
+    text.fill(|name| inputs.secrets.get(name).map(String::as_str))
         .map_err(|name| Error::NoMaterial {
             name: name.to_string(),
         })
@@ -235,7 +235,7 @@ impl State {
         &mut self,
         app: &AppName,
         act: &Act,
-        material: &Material,
+        inputs: &Inputs,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
         match act {
@@ -248,7 +248,7 @@ impl State {
                 if *rebuild == Rebuild::Never && self.images.contains_key(reference) {
                     return Ok(Outcome::AlreadyDone);
                 }
-                let archive = material
+                let archive = inputs
                     .sources
                     .get(source)
                     .ok_or_else(|| Error::NoMaterial {
@@ -282,7 +282,7 @@ impl State {
                 hash,
                 spec,
             } => {
-                return self.create(app, container, hash, spec, material);
+                return self.create(app, container, hash, spec, inputs);
             }
             Act::ConnectContainer { container, .. } => {
                 let found = self.find(container)?;
@@ -381,7 +381,7 @@ impl State {
         name: &str,
         hash: &str,
         spec: &Spec,
-        material: &Material,
+        inputs: &Inputs,
     ) -> Result<Outcome, Error> {
         let reference = spec.image.reference();
         let identity = spec.identity.as_ref();
@@ -389,15 +389,15 @@ impl State {
             .and_then(|identity| self.image(&identity.id))
             .or_else(|| self.images.get(reference));
         let mut env = image.map(|image| image.env.clone()).unwrap_or_default();
-        env.extend(material.env.clone());
+        env.extend(inputs.env.clone());
         for (variable, value) in &spec.env {
-            env.insert(variable.clone(), fill(&value.value, material)?);
+            env.insert(variable.clone(), fill(&value.value, inputs)?);
         }
         let mut files = BTreeMap::new();
         for file in &spec.files {
             let bytes = match &file.content {
-                Content::Text(text) => fill(text, material)?.into_bytes(),
-                Content::Blob { digest, source } => material
+                Content::Text(text) => fill(text, inputs)?.into_bytes(),
+                Content::Blob { digest, source } => inputs
                     .blobs
                     .get(digest)
                     .ok_or_else(|| Error::NoMaterial {

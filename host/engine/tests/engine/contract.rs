@@ -292,13 +292,13 @@ pub(crate) async fn secrets_and_files_are_filled_in(stage: Arc<Stage>) {
     }
     assert!(stage.observe().await.containers.is_empty());
 
-    let mut material = stage.material.clone();
-    material.secrets.insert(secret, "s3cret".to_owned());
+    let mut inputs = stage.inputs.clone();
+    inputs.secrets.insert(secret, "s3cret".to_owned());
     let create = stage.create(&redis);
     let apply = || {
         stage
             .engine
-            .apply(&stage.app, &create, &material, &stage.progress)
+            .apply(&stage.app, &create, &inputs, &stage.progress)
     };
     assert_eq!(apply().await.unwrap(), Outcome::Done);
     assert_eq!(apply().await.unwrap(), Outcome::AlreadyDone);
@@ -649,11 +649,11 @@ pub(crate) async fn changes_are_hinted_at(stage: Arc<Stage>) {
 pub(crate) async fn an_image_is_built_from_source(stage: Arc<Stage>) {
     let dockerfile =
         format!("FROM {DEBIAN}\nRUN echo building-it\nEXPOSE 9000 8000\nVOLUME /srv/data\n");
-    let (built, material, folder) = build_of(&stage, &dockerfile);
+    let (built, inputs, folder) = build_of(&stage, &dockerfile);
     let apply = || {
         stage
             .engine
-            .apply(&stage.app, &built, &material, &stage.progress)
+            .apply(&stage.app, &built, &inputs, &stage.progress)
     };
     assert_eq!(apply().await.unwrap(), Outcome::Done);
     let events = stage.events.lock().unwrap().clone();
@@ -702,14 +702,14 @@ fn kept<'a>(
 
 pub(crate) async fn an_image_is_kept_for_a_release(stage: Arc<Stage>) {
     let dockerfile = |port: u16| format!("FROM {DEBIAN}\nEXPOSE {port}\n");
-    let (first, mut material, _folder) = build_of(&stage, &dockerfile(8000));
+    let (first, mut inputs, _folder) = build_of(&stage, &dockerfile(8000));
     let Act::BuildImage {
         reference, source, ..
     } = &first
     else {
         unreachable!()
     };
-    let build = async |material: &doprax_engine::Material| {
+    let build = async |inputs: &doprax_engine::Inputs| {
         let again = Act::BuildImage {
             reference: reference.clone(),
             source: source.clone(),
@@ -718,12 +718,12 @@ pub(crate) async fn an_image_is_kept_for_a_release(stage: Arc<Stage>) {
         };
         stage
             .engine
-            .apply(&stage.app, &again, material, &stage.progress)
+            .apply(&stage.app, &again, inputs, &stage.progress)
             .await
             .unwrap();
         stage.engine.image(reference).await.unwrap().unwrap().id
     };
-    let old = build(&material).await;
+    let old = build(&inputs).await;
     stage.engine.keep_image(&stage.app, &old).await.unwrap();
     // Keeping it once more, and one that nobody has, changes nothing.
     stage.engine.keep_image(&stage.app, &old).await.unwrap();
@@ -731,8 +731,8 @@ pub(crate) async fn an_image_is_kept_for_a_release(stage: Arc<Stage>) {
     stage.engine.keep_image(&stage.app, &none).await.unwrap();
     let (_, other, _other_folder) = build_of(&stage, &dockerfile(9000));
     let path = other.sources.into_values().next().unwrap();
-    material.sources.insert(source.clone(), path);
-    let new = build(&material).await;
+    inputs.sources.insert(source.clone(), path);
+    let new = build(&inputs).await;
     assert_ne!(old, new);
 
     let prune = async |kept: &Kept| {
@@ -754,10 +754,10 @@ pub(crate) async fn a_failed_build_shows_the_step_and_its_last_lines(stage: Arc<
     let dockerfile = format!(
         "FROM {DEBIAN}\nRUN echo line-1 && echo line-2 && echo line-3 && exit 7\nEXPOSE 80\n"
     );
-    let (built, material, _folder) = build_of(&stage, &dockerfile);
+    let (built, inputs, _folder) = build_of(&stage, &dockerfile);
     let failed = stage
         .engine
-        .apply(&stage.app, &built, &material, &stage.progress)
+        .apply(&stage.app, &built, &inputs, &stage.progress)
         .await;
     match failed {
         Err(Error::BuildFailed {
@@ -784,7 +784,7 @@ pub(crate) async fn a_failed_build_shows_the_step_and_its_last_lines(stage: Arc<
 pub(crate) fn build_of(
     stage: &Stage,
     dockerfile: &str,
-) -> (Act, doprax_engine::Material, tempfile::TempDir) {
+) -> (Act, doprax_engine::Inputs, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("source.tar");
     let mut archive = tar::Builder::new(std::fs::File::create(&path).unwrap());
@@ -798,8 +798,8 @@ pub(crate) fn build_of(
     let source = doprax_core::blueprint::sha256_hex(
         format!("{dockerfile}{:?}", std::time::SystemTime::now()).as_bytes(),
     );
-    let mut material = stage.material.clone();
-    material.sources.insert(source.clone(), path);
+    let mut inputs = stage.inputs.clone();
+    inputs.sources.insert(source.clone(), path);
     let reference = stage.instance.image(&stage.app, &source);
     (
         Act::BuildImage {
@@ -808,7 +808,7 @@ pub(crate) fn build_of(
             recipe: Recipe::default(),
             rebuild: Rebuild::Never,
         },
-        material,
+        inputs,
         folder,
     )
 }

@@ -370,13 +370,13 @@ pub(crate) async fn an_init_passes_signals_on_and_buries_orphans(stage: Arc<Stag
     let first = stage.output_of(&name, &["cat", "/proc/1/comm"]).await;
     assert_eq!(first.trim(), "sleep");
     // What starts with an init of its own gets none.
-    let (built, material, _folder) = build_of(
+    let (built, inputs, _folder) = build_of(
         &stage,
         &format!("FROM {DEBIAN}\nRUN cp /bin/sleep /init\nENTRYPOINT [\"/init\", \"infinity\"]\n"),
     );
     stage
         .engine
-        .apply(&stage.app, &built, &material, &stage.progress)
+        .apply(&stage.app, &built, &inputs, &stage.progress)
         .await
         .unwrap();
     let Act::BuildImage { reference, .. } = built else {
@@ -391,7 +391,7 @@ pub(crate) async fn an_init_passes_signals_on_and_buries_orphans(stage: Arc<Stag
 
 pub(crate) async fn an_image_says_what_signal_ends_it(stage: Arc<Stage>) {
     stage.network().await;
-    let (built, material, _folder) = build_of(
+    let (built, inputs, _folder) = build_of(
         &stage,
         &format!(
             "FROM {DEBIAN}\nSTOPSIGNAL SIGUSR1\n\
@@ -400,7 +400,7 @@ pub(crate) async fn an_image_says_what_signal_ends_it(stage: Arc<Stage>) {
     );
     let done = stage
         .engine
-        .apply(&stage.app, &built, &material, &stage.progress);
+        .apply(&stage.app, &built, &inputs, &stage.progress);
     done.await.unwrap();
     let Act::BuildImage { reference, .. } = built else {
         unreachable!()
@@ -431,7 +431,7 @@ pub(crate) async fn a_stage_is_built_with_arguments(stage: Arc<Stage>) {
     let dockerfile = format!(
         "FROM {DEBIAN} AS small\nARG WHO=nobody\nRUN echo \"$WHO\" >/who\nEXPOSE 1\nFROM small\nRUN exit 9\n"
     );
-    let (mut built, material, _folder) = build_of(&stage, &dockerfile);
+    let (mut built, inputs, _folder) = build_of(&stage, &dockerfile);
     let Act::BuildImage {
         reference, recipe, ..
     } = &mut built
@@ -443,7 +443,7 @@ pub(crate) async fn a_stage_is_built_with_arguments(stage: Arc<Stage>) {
     recipe.args = [("WHO".to_owned(), "me & you".to_owned())].into();
     let done = stage
         .engine
-        .apply(&stage.app, &built, &material, &stage.progress);
+        .apply(&stage.app, &built, &inputs, &stage.progress);
     assert_eq!(done.await.unwrap(), Outcome::Done);
     let mut small = idle("small");
     small.image = Image::Pull { reference };
@@ -557,10 +557,10 @@ pub(crate) async fn only_volumes_without_a_name_go_with_the_container(stage: Arc
         "FROM {DEBIAN}\nRUN mkdir /named /nameless && echo seed >/named/seed\n\
          VOLUME /nameless /named\nCMD sleep infinity\n"
     );
-    let (build, material, _folder) = build_of(&stage, &dockerfile);
+    let (build, inputs, _folder) = build_of(&stage, &dockerfile);
     let built = stage
         .engine
-        .apply(&stage.app, &build, &material, &stage.progress)
+        .apply(&stage.app, &build, &inputs, &stage.progress)
         .await;
     assert_eq!(built.unwrap(), Outcome::Done);
     let Act::BuildImage { reference, .. } = build else {
@@ -638,12 +638,12 @@ pub(crate) async fn a_foreign_container_of_the_name_is_left_alone(stage: Arc<Sta
         container: name.clone(),
     };
     let removed = other
-        .apply(&stage.app, &remove, &stage.material, &stage.progress)
+        .apply(&stage.app, &remove, &stage.inputs, &stage.progress)
         .await;
     assert!(matches!(removed, Err(Error::Failed { .. })), "{removed:?}");
     let create = stage.create(&redis);
     let created = other
-        .apply(&stage.app, &create, &stage.material, &stage.progress)
+        .apply(&stage.app, &create, &stage.inputs, &stage.progress)
         .await;
     assert!(matches!(created, Err(Error::Failed { .. })), "{created:?}");
     assert_eq!(stage.container(&name).await.state, State::Running);
@@ -796,9 +796,9 @@ pub(crate) async fn a_build_leaves_no_connection(stage: Arc<Stage>) {
     let mut proxy = Proxy::new(&address());
     proxy.listen();
     let docker = Docker::connect(&proxy.address(), stage.instance.clone());
-    let (build, material, _folder) = build_of(&stage, &format!("FROM {DEBIAN}\nRUN true\n"));
+    let (build, inputs, _folder) = build_of(&stage, &format!("FROM {DEBIAN}\nRUN true\n"));
     let built = docker
-        .apply(&stage.app, &build, &material, &stage.progress)
+        .apply(&stage.app, &build, &inputs, &stage.progress)
         .await;
     assert_eq!(built.unwrap(), Outcome::Done);
     until("the connections' end", async || {
@@ -810,7 +810,7 @@ pub(crate) async fn a_build_leaves_no_connection(stage: Arc<Stage>) {
 pub(crate) async fn a_dropped_build_ends(stage: Arc<Stage>) {
     // A number that no other process on this machine waits for.
     let seconds = format!("31{}", std::process::id());
-    let (build, material, _folder) =
+    let (build, inputs, _folder) =
         build_of(&stage, &format!("FROM {DEBIAN}\nRUN sleep {seconds}\n"));
     let is_running = || {
         let wanted = format!("sleep\0{seconds}\0");
@@ -821,7 +821,7 @@ pub(crate) async fn a_dropped_build_ends(stage: Arc<Stage>) {
     {
         let building = stage
             .engine
-            .apply(&stage.app, &build, &material, &stage.progress);
+            .apply(&stage.app, &build, &inputs, &stage.progress);
         let started = until("the build's command", async || is_running().then_some(()));
         tokio::select! {
             built = building => panic!("{built:?}"),
@@ -839,10 +839,10 @@ pub(crate) async fn buildkits_own_syntax_works(stage: Arc<Stage>) {
         "FROM {DEBIAN} AS first\nRUN --mount=type=cache,target=/cache echo one >/file\n\
          FROM {DEBIAN}\nCOPY --from=first /file /file\n"
     );
-    let (build, material, _folder) = build_of(&stage, &dockerfile);
+    let (build, inputs, _folder) = build_of(&stage, &dockerfile);
     let built = stage
         .engine
-        .apply(&stage.app, &build, &material, &stage.progress)
+        .apply(&stage.app, &build, &inputs, &stage.progress)
         .await;
     assert_eq!(built.unwrap(), Outcome::Done);
 }
@@ -855,10 +855,10 @@ pub(crate) async fn a_wrong_dockerfile_is_a_failed_build(stage: Arc<Stage>) {
             "doprax-test/nowhere",
         ),
     ] {
-        let (build, material, _folder) = build_of(&stage, &dockerfile);
+        let (build, inputs, _folder) = build_of(&stage, &dockerfile);
         match stage
             .engine
-            .apply(&stage.app, &build, &material, &stage.progress)
+            .apply(&stage.app, &build, &inputs, &stage.progress)
             .await
         {
             Err(Error::BuildFailed { reason: found, .. }) => {

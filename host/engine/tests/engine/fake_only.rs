@@ -5,7 +5,7 @@ use doprax_core::name::{AppName, Instance, ServiceName};
 use doprax_core::observed::State;
 use doprax_core::plan::Act;
 use doprax_engine::{
-    ByHand, Engine as _, Error, Fake, FakeImage, Fault, Material, Outcome, Progress,
+    ByHand, Engine as _, Error, Fake, FakeImage, Fault, Inputs, Outcome, Progress,
 };
 use futures_util::StreamExt as _;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Fixture {
     async fn apply(&self, act: &Act) -> Result<Outcome, Error> {
         let progress: Progress = Arc::new(|_| {});
         self.fake
-            .apply(&self.app, act, &Material::default(), &progress)
+            .apply(&self.app, act, &Inputs::default(), &progress)
             .await
     }
 

@@ -11,7 +11,7 @@ use doprax_core::resources::Resources;
 use doprax_core::spec::Strategy;
 use doprax_core::text::Text;
 use doprax_engine::{
-    ByHand, Docker, Engine, Error, Event, Exec, Fake, FakeImage, Material, Outcome, Progress,
+    ByHand, Docker, Engine, Error, Event, Exec, Fake, FakeImage, Inputs, Outcome, Progress,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub(crate) struct Stage {
     hands: Hands,
     pub(crate) instance: Instance,
     pub(crate) app: AppName,
-    pub(crate) material: Material,
+    pub(crate) inputs: Inputs,
     pub(crate) progress: Progress,
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
 }
@@ -62,7 +62,7 @@ impl Stage {
             hands,
             instance,
             app: AppName::new("shop").unwrap(),
-            material: Material::default(),
+            inputs: Inputs::default(),
             progress: Arc::new(move |event| seen.lock().unwrap().push(event)),
             events,
         }
@@ -130,7 +130,7 @@ impl Stage {
 
     pub(crate) async fn apply_to(&self, app: &AppName, act: &Act) -> Result<Outcome, Error> {
         self.engine
-            .apply(app, act, &self.material, &self.progress)
+            .apply(app, act, &self.inputs, &self.progress)
             .await
     }
 

@@ -164,7 +164,7 @@ impl Executor {
                 }
                 let output = Arc::<Mutex<VecDeque<String>>>::default();
                 let progress = progress_of(run, Arc::clone(&output));
-                let applied = self.engine.apply(&run.app, act, &run.material, &progress);
+                let applied = self.engine.apply(&run.app, act, &run.inputs, &progress);
                 match act {
                     // These end when they are dropped; what else was told the engine is
                     // waited for.

@@ -14,7 +14,7 @@ use doprax_core::name::{Instance, ServiceName};
 use doprax_core::planner::{self, Context};
 use doprax_core::proposal::Images;
 use doprax_core::text::HOST_VARIABLE;
-use doprax_engine::{Engine, Material};
+use doprax_engine::{Engine, Inputs};
 use doprax_store::{AppRecord, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -95,27 +95,27 @@ impl Rollout {
             .secrets_at(&blueprint.app, &blueprint.revisions)
             .await?;
         let host = self.config.host_name(&blueprint.app, blueprint.domain());
-        let mut material = Material {
+        let mut inputs = Inputs {
             secrets,
             mtu: machine::mtu(),
             env: [(HOST_VARIABLE.to_owned(), host)].into(),
-            ..Material::default()
+            ..Inputs::default()
         };
         for container in blueprint.containers.values() {
             for file in &container.files {
                 if let Content::Blob { digest, .. } = &file.content
                     && let Some(bytes) = self.store.blob(digest).await?
                 {
-                    material.blobs.insert(digest.clone(), bytes.into());
+                    inputs.blobs.insert(digest.clone(), bytes.into());
                 }
             }
             if let Image::Build { source, .. } = &container.image {
-                material
+                inputs
                     .sources
-                    .extend(source_material(&self.store, source).sources);
+                    .extend(source_inputs(&self.store, source).sources);
             }
         }
-        Ok(Run::for_blueprint(blueprint.clone(), material, emit))
+        Ok(Run::for_blueprint(blueprint.clone(), inputs, emit))
     }
 }
 
@@ -134,10 +134,10 @@ pub(crate) fn context<'a>(
 }
 
 /// The archive of a source, as the engine takes it.
-pub(super) fn source_material(store: &Store, source: &str) -> Material {
+pub(super) fn source_inputs(store: &Store, source: &str) -> Inputs {
     let path = store.source_path(source);
-    Material {
+    Inputs {
         sources: [(source.to_owned(), path)].into(),
-        ..Material::default()
+        ..Inputs::default()
     }
 }

@@ -17,7 +17,7 @@ use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
 use doprax_core::secret::SecretName;
 use doprax_core::{planner, proposal};
-use doprax_engine::{Engine, Material};
+use doprax_engine::{Engine, Inputs};
 use doprax_store::Store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Removals {
             let live = Arc::clone(live);
             Arc::new(move |what| live.emit(what))
         };
-        let run = Run::for_images(app, Material::default(), emit).until(live.cancelled());
+        let run = Run::for_images(app, Inputs::default(), emit).until(live.cancelled());
         self.executor
             .execute(&run, &planner::removal(&observed, blueprint.as_ref()))
             .await?;

@@ -22,7 +22,7 @@ use doprax_core::proposal::Images;
 use doprax_core::release::{FailedRelease, Origin, Reason, Report};
 use doprax_core::route::Target;
 use doprax_core::spec::AppSpec;
-use doprax_engine::Material;
+use doprax_engine::Inputs;
 use doprax_store::{AppRecord, NewRelease};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -196,7 +196,7 @@ impl Rollout {
                 &observed.containers,
             )
             .await;
-            let run = Run::for_images(&record.name, Material::default(), emit);
+            let run = Run::for_images(&record.name, Inputs::default(), emit);
             return self
                 .executor
                 .execute(&run, &planner::removal(&observed, None))

@@ -13,7 +13,7 @@ use crate::{Config, Error};
 use doprax_core::blueprint::Container;
 use doprax_core::name::AppName;
 use doprax_core::plan::Act;
-use doprax_engine::{Engine, Material};
+use doprax_engine::{Engine, Inputs};
 use doprax_store::Store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,11 +72,11 @@ impl Checkup {
             self.health.put_off(name, &spec.name);
             return Ok(());
         }
-        let material = self.probe_material(name, spec).await?;
+        let inputs = self.probe_inputs(name, spec).await?;
         let tried = subject_of(found, host.clone(), false);
         let verdict = self
             .prober
-            .judge(&material, spec, found, tried.as_ref(), true)
+            .judge(&inputs, spec, found, tried.as_ref(), true)
             .await;
         let was = self.health.of(name, &spec.name).is_some();
         if self.health.take_down(name, subject, verdict) {
@@ -90,16 +90,16 @@ impl Checkup {
     }
 
     /// The secrets that a container's probes name.
-    async fn probe_material(&self, app: &AppName, spec: &Container) -> Result<Material, Error> {
-        let mut material = Material::default();
+    async fn probe_inputs(&self, app: &AppName, spec: &Container) -> Result<Inputs, Error> {
+        let mut inputs = Inputs::default();
         if spec.probes.iter().any(|probe| probe.check.needs_secrets())
             && let Some(record) = self.store.app_in_brief(app).await?
             && let Some(release) = record.release
         {
             let revisions = &release.blueprint.revisions;
-            material.secrets = self.store.secrets_at(app, revisions).await?;
+            inputs.secrets = self.store.secrets_at(app, revisions).await?;
         }
-        Ok(material)
+        Ok(inputs)
     }
 
     /// Restarts a container that does not serve, unless something else works on its app:
@@ -123,7 +123,7 @@ impl Checkup {
             grace_ms: spec.stop_grace_ms,
         };
         self.engine
-            .apply(name, &act, &Material::default(), &(Arc::new(|_| {}) as _))
+            .apply(name, &act, &Inputs::default(), &(Arc::new(|_| {}) as _))
             .await?;
         Ok(())
     }

@@ -19,7 +19,7 @@ use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner;
 use doprax_core::proposal::Images;
-use doprax_engine::{Engine, Material};
+use doprax_engine::{Engine, Inputs};
 use doprax_store::{AppRecord, Release, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -197,7 +197,7 @@ impl Repairer {
             return Ok(());
         }
         tracing::info!(%app, "removing what is left of an app that is not known");
-        let run = Run::for_images(app, Material::default(), Arc::new(|_| {}));
+        let run = Run::for_images(app, Inputs::default(), Arc::new(|_| {}));
         self.executor.execute(&run, &plan).await
     }
 }

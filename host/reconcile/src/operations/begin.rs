@@ -14,7 +14,7 @@ use doprax_core::secret::SecretName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What an operation is begun with, and not journaled in its wish.
+/// What an operation is begun with, and not journaled in its intent.
 #[derive(Default)]
 struct Given<'a> {
     /// Values that secrets get.

@@ -104,7 +104,7 @@ impl Prober {
             looked: &looked,
             ended: finding.ended,
             log: &finding.log,
-            secrets: &run.material.secrets,
+            secrets: &run.inputs.secrets,
         };
         if let Some(cause) = why(self.engine.as_ref(), &run.app, &broken).await {
             finding.reason = format!("{} ({})", cause.text, finding.reason);

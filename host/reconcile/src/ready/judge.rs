@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use doprax_core::blueprint::Container;
 use doprax_core::observed::{Healthcheck, ObservedContainer, State};
 use doprax_core::probe::{Check, Observation, Probe, Verdict};
-use doprax_engine::Material;
+use doprax_engine::Inputs;
 use futures_util::future::join_all;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Prober {
     /// runs. On one that is `steady`, as it served before, this costs as little as it can.
     pub(crate) async fn judge(
         &self,
-        material: &Material,
+        inputs: &Inputs,
         spec: &Container,
         found: &ObservedContainer,
         subject: Option<&Subject<'_>>,
@@ -53,7 +53,7 @@ impl Prober {
         let tries = spec
             .probes
             .iter()
-            .map(|probe| self.try_probe(probe, subject, material, steady));
+            .map(|probe| self.try_probe(probe, subject, inputs, steady));
         let observations = join_all(tries).await;
         if let (true, Some(plugin)) = (spec.judged, &spec.plugin) {
             let component = spec.component.as_deref();

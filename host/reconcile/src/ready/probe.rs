@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use doprax_core::probe::{Check, Observation, Probe};
 use doprax_core::secret::SecretName;
 use doprax_core::text::Text;
-use doprax_engine::{Exec, LogRequest, Material};
+use doprax_engine::{Exec, Inputs, LogRequest};
 use doprax_ingress::ContainerTls;
 use futures_util::StreamExt as _;
 use hyper::Method;
@@ -41,7 +41,7 @@ impl Prober {
         &self,
         probe: &Probe,
         subject: &Subject<'_>,
-        material: &Material,
+        inputs: &Inputs,
         steady: bool,
     ) -> Observation {
         let limit = Duration::from_millis(probe.timeout_ms.into());
@@ -81,7 +81,7 @@ impl Prober {
                     http(address, &asked, status).await
                 }
                 Check::Exec { command, env } => {
-                    self.exec_probe(subject, command, env, material).await
+                    self.exec_probe(subject, command, env, inputs).await
                 }
                 // It said so once.
                 Check::Log { .. } if steady => Observation {
@@ -112,9 +112,9 @@ impl Prober {
         subject: &Subject<'_>,
         command: &[String],
         env: &[(String, Text)],
-        material: &Material,
+        inputs: &Inputs,
     ) -> Observation {
-        let value = |name: &SecretName| material.secrets.get(name).map(String::as_str);
+        let value = |name: &SecretName| inputs.secrets.get(name).map(String::as_str);
         let mut filled = Vec::new();
         for (name, text) in env {
             match text.fill(value) {

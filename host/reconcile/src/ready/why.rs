@@ -111,7 +111,7 @@ pub(crate) async fn explain(
     };
     let cause = of_end(&Ended {
         refusal: Some(&said),
-        largest_variable: largest_variable(spec, &run.material.secrets),
+        largest_variable: largest_variable(spec, &run.inputs.secrets),
         ..known(spec, looked.program.as_ref())
     });
     match cause {
