@@ -287,3 +287,23 @@ fn images_to_be_had_anew_are_planned_with_as_if_they_were_there() {
     // What the engine does not have is pulled all the same.
     assert!(!expected.identities.contains_key(&unknown));
 }
+
+#[test]
+fn all_images_of_what_ran_before_are_taken_to_be_there() {
+    let container = serde_json::json!({
+        "name": "redis", "stage": "service", "image": { "pull": { "reference": "redis:7" } },
+        "env": {}, "files": [], "mounts": [], "aliases": [], "port_reason": "", "probes": [],
+        "ready_timeout_ms": 1, "judged": false, "strategy": "recreate", "resources": {},
+        "ulimits": [], "capabilities": [], "stop_grace_ms": 1, "outputs": {},
+    });
+    let blueprint = serde_json::json!({
+        "app": "shop", "subnet": "10.200.0.0/23", "volumes": [], "front": null, "domains": {},
+        "containers": { "redis": container }, "secrets": {}, "revisions": {}, "notes": [],
+    });
+    let images = Images::all_present(&serde_json::from_value(blueprint).unwrap());
+    let expected = Images {
+        present: BTreeSet::from(["redis:7".to_owned()]),
+        ..Images::default()
+    };
+    assert_eq!(images, expected);
+}

@@ -201,3 +201,25 @@ impl fmt::Display for Objections<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objections_stand_in_one_line_each_with_its_setting() {
+        let objection = |path: &[&str], message: &str| SettingDiagnostic {
+            path: path.iter().map(|part| (*part).to_owned()).collect(),
+            message: message.to_owned(),
+            help: None,
+        };
+        let error = DescribeError::Diagnostics(vec![
+            objection(&["memory", "max"], "too much"),
+            objection(&[], "no version"),
+        ]);
+        assert_eq!(
+            error.to_string(),
+            "settings.memory.max: too much; no version"
+        );
+    }
+}
