@@ -240,6 +240,24 @@ fn a_text_cannot_grow_without_bounds() {
 }
 
 #[test]
+fn secrets_in_a_text_count_to_its_length() {
+    let mut app = App::new();
+    let secret = app.secret();
+    app.plugin_env("A", vec![TemplatePart::Secret(secret)], true);
+    app.plugin_env("B", vec![refers("A"); 1000], true);
+    app.plugin_env("C", vec![refers("B"); 1000], true);
+    let place = Place::Env("C".to_owned());
+    assert_eq!(
+        app.errors(),
+        [Error::TooLong {
+            service: service("db"),
+            place,
+            limit: 1 << 20
+        }]
+    );
+}
+
+#[test]
 fn every_error_is_reported_at_once() {
     let mut app = App::new();
     app.main_ports = MainPorts::Known(Vec::new());
