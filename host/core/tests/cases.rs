@@ -171,7 +171,21 @@ fn outcome(folder: &Path) -> String {
     };
     let mut observed = observed(previous, &next, &world);
     if world.removal {
-        let removal = proposal::removal(&next.app, previous, &observed, Vec::new());
+        let removal =
+            |observed: &Observed| proposal::removal(&next.app, previous, observed, Vec::new());
+        // An old copy that is ending is no other removal; data that would stay is.
+        let mut other = observed.clone();
+        let copy = other.containers[0].clone();
+        let ending = ObservedContainer {
+            id: "old".to_owned(),
+            name: Instance::default().spare_container(&next.app, &copy.service, "0123456789abcdef"),
+            ..copy
+        };
+        other.containers.push(ending);
+        assert_eq!(removal(&other).digest, removal(&observed).digest);
+        other.volumes.insert(VolumeName::new("another").unwrap());
+        assert_ne!(removal(&other).digest, removal(&observed).digest);
+        let removal = removal(&observed);
         return format!("{}\n{}", removal.diff.render(false), steps(&removal.plan));
     }
     if !world.stopped.is_empty() {
