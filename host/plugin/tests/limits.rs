@@ -386,8 +386,18 @@ fn what_a_release_was_described_by_judges_it_after_an_upgrade() {
     assert_eq!(after.unkept().count(), 1);
     assert_eq!(judged(&after, Some(&digest)), Verdict::Ready);
 
+    // Half of one that a host was killed over goes with what nobody needs.
+    let half = components.join(".tmpAbCdEf");
+    fs::write(&half, b"half").expect("ours");
     open(&redis, &BTreeSet::new());
-    assert!(!kept.exists(), "nobody needs it");
+    assert!(!kept.exists() && !half.exists(), "nobody needs them");
+
+    // A folder that cannot be written, as on a full disk, stops nothing.
+    fs::remove_dir_all(&components).expect("ours");
+    fs::write(&components, b"in the way").expect("ours");
+    let after = open(&redis, &needed);
+    assert!(after.unkept().next().is_some());
+    assert_eq!(judged(&after, Some(&digest)), Verdict::Ready);
 }
 
 #[test]
