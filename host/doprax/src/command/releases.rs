@@ -12,6 +12,9 @@ use doprax_core::release::{
 /// Characters of a digest or an identifier that tell it from others.
 const SHORT: usize = 12;
 
+/// Characters of an identifier's first group (RFC 9562, section 4): `0192f0c1-…`.
+const IDENTIFIER_GROUP: usize = 8;
+
 /// Longest reason of a failure in the list, in characters.
 const MAX_REASON: usize = 60;
 
@@ -51,7 +54,7 @@ impl Releases {
                 false => table(output, &self.app, &releases),
             };
         };
-        if let Ok(number) = wanted.parse() {
+        if let Some(number) = number(&wanted) {
             let details = client.release(&self.app, number).await?;
             return match output.json {
                 true => output.json(&details),
@@ -67,6 +70,13 @@ impl Releases {
     }
 }
 
+/// The number of a release, where `wanted` is one and not the beginning of an identifier: that
+/// may be of digits alone.
+fn number(wanted: &str) -> Option<u64> {
+    let is_short = wanted.len() < IDENTIFIER_GROUP;
+    is_short.then(|| wanted.parse().ok()).flatten()
+}
+
 fn find_failed<'a>(
     app: &AppName,
     releases: &'a release::Releases,
@@ -76,10 +86,17 @@ fn find_failed<'a>(
         let operation = failed.origin.operation.as_deref();
         operation.is_some_and(|operation| operation.starts_with(wanted))
     };
-    releases.failed.iter().find(is_wanted).ok_or_else(|| {
-        Failure::new(format!("app {app} has no release {wanted}"))
-            .help(format!("doprax releases {app} shows those that it has"))
-    })
+    let mut found = releases.failed.iter().filter(is_wanted);
+    match (found.next(), found.count()) {
+        (Some(failed), 0) => Ok(failed),
+        (Some(_), others) => Err(Failure::new(format!(
+            "the identifiers of {} deploys of {app} begin with {wanted:?}",
+            others + 1
+        ))
+        .help("give more of it")),
+        (None, _) => Err(Failure::new(format!("app {app} has no release {wanted}"))
+            .help(format!("doprax releases {app} shows those that it has"))),
+    }
 }
 
 fn short(text: &str) -> String {
@@ -262,4 +279,56 @@ fn show_failed(output: &Output, app: &AppName, failed: &FailedRelease) -> Result
         output.remark(format!("doprax operation {operation} shows all of it"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find_failed, number};
+    use doprax_core::release::{FailedRelease, Releases};
+    use serde_json::json;
+
+    fn failed(operation: &str) -> FailedRelease {
+        serde_json::from_value(json!({
+            "reason": "deploy",
+            "operation": operation,
+            "state": "failed",
+            "ended_ms": 0,
+            "error": "",
+            "help": null,
+            "log": [],
+            "build": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_identifier_of_digits_alone_is_no_number() {
+        assert_eq!(number("84221679"), None);
+        assert_eq!(number("00000012"), None);
+        assert_eq!(number("84221679-b3a"), None);
+        assert_eq!(number("12"), Some(12));
+        assert_eq!(number("a12"), None);
+        assert_eq!(number(""), None);
+    }
+
+    #[test]
+    fn a_deploy_that_failed_is_found_by_the_beginning_of_its_identifier() {
+        let releases = Releases {
+            current: None,
+            releases: Vec::new(),
+            failed: vec![failed("84221679-b3a4"), failed("84ac0000-0001")],
+        };
+        let app = "shop".parse().unwrap();
+        let find = |wanted| {
+            let found = find_failed(&app, &releases, wanted);
+            let found = found.map(|failed| failed.origin.operation.clone().unwrap());
+            found.map_err(|failure| failure.to_string())
+        };
+        assert_eq!(find("84221679").as_deref(), Ok("84221679-b3a4"));
+        assert_eq!(find("84a").as_deref(), Ok("84ac0000-0001"));
+        let several = find("84").unwrap_err();
+        assert!(several.contains("2 deploys"), "{several}");
+        let none = find("b").unwrap_err();
+        assert!(none.contains("no release b"), "{none}");
+    }
 }
