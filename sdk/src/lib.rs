@@ -61,6 +61,7 @@ mod export;
 mod json;
 mod metadata;
 mod plugin;
+mod probe;
 mod request;
 mod service;
 mod settings;
@@ -70,9 +71,11 @@ mod text;
 
 pub use bindings::judge::exports::doprax::plugin::judge::{Observation, Verdict};
 pub use bindings::plugin::exports::doprax::plugin::service::{
-    App, Capability, Check, Diagnostic, EnvEntry, ExecCheck, ExecEnv, File, Grants, HttpCheck,
-    Link, Metadata, Mount, Neighbour, Output, Part, PortEntry, Probe, Request, Resources, Secret,
-    SecretSource, Service, Signal, TcpCheck, Text, Ulimit, UlimitKind,
+    App, Audience, Capability, Check, Derivation, DerivedSecret, Diagnostic, Encoding, EnvEntry,
+    ExecCheck, ExecEnv, File, FileOwner, Footprint, Grants, Header, HttpCheck, Link, Liveness,
+    Metadata, Mount, Neighbour, Output, OutputOf, Part, PortEntry, Probe, RandomBytes, Request,
+    Resources, Secret, SecretSource, Service, Signal, StatusRange, Sysctl, SysctlName, TcpCheck,
+    Text, Tmpfs, Transport, Ulimit, UlimitKind, Volume,
 };
 pub use bindings::reload::exports::doprax::plugin::reload::Target;
 pub use metadata::build;

@@ -1,6 +1,6 @@
 //! What a plugin says about itself.
 
-use crate::{Capability, Grants, Link, Metadata, Plugin, UlimitKind};
+use crate::{Capability, Footprint, Grants, Link, Metadata, Plugin, UlimitKind};
 use serde_json::Value;
 
 impl Metadata {
@@ -17,6 +17,11 @@ impl Metadata {
             settings: String::new(),
             links: Vec::new(),
             icon: None,
+            categories: Vec::new(),
+            license: None,
+            home_page: None,
+            at_rest: None,
+            architectures: Vec::new(),
             grants: Grants {
                 images: Vec::new(),
                 capabilities: Vec::new(),
@@ -45,6 +50,37 @@ impl Metadata {
             title: title.to_owned(),
             url: url.to_owned(),
         });
+        self
+    }
+
+    /// Says what kind of service it is, in a word such as `database`; the closest first.
+    pub fn category(mut self, category: &str) -> Self {
+        self.categories.push(category.to_owned());
+        self
+    }
+
+    /// Says the licence of the service, an SPDX expression.
+    pub fn license(mut self, license: &str) -> Self {
+        self.license = Some(license.to_owned());
+        self
+    }
+
+    /// Says where the service's own site is, an `https://` address.
+    pub fn home_page(mut self, url: &str) -> Self {
+        self.home_page = Some(url.to_owned());
+        self
+    }
+
+    /// Says how many bytes of memory and of disk it takes when nobody uses it.
+    pub fn at_rest(mut self, memory: u64, disk: u64) -> Self {
+        self.at_rest = Some(Footprint { memory, disk });
+        self
+    }
+
+    /// Says which processors its images are made for: `amd64`, `arm64`, `arm/v7`.
+    pub fn architectures<'a>(mut self, architectures: impl IntoIterator<Item = &'a str>) -> Self {
+        self.architectures
+            .extend(architectures.into_iter().map(str::to_owned));
         self
     }
 

@@ -1,9 +1,9 @@
-//! Building a service and its probes.
+//! Building a service and its ports.
 
 use crate::{
-    Capability, Check, EnvEntry, ExecCheck, ExecEnv, File, HttpCheck, Mount, Output, Part,
-    PortEntry, Probe, Resources, Secret, SecretSource, Service, Signal, TcpCheck, Text, Ulimit,
-    UlimitKind,
+    Audience, Capability, Derivation, DerivedSecret, Encoding, EnvEntry, File, FileOwner, Liveness,
+    Output, Part, PortEntry, Probe, RandomBytes, Resources, Secret, SecretSource, Service, Signal,
+    Sysctl, SysctlName, Text, Tmpfs, Transport, Ulimit, UlimitKind, Volume,
 };
 
 impl Service {
@@ -18,9 +18,17 @@ impl Service {
             user: None,
             files: Vec::new(),
             volumes: Vec::new(),
+            tmpfs: Vec::new(),
+            read_only_root: false,
+            working_directory: None,
+            groups: Vec::new(),
+            init: None,
+            sysctls: Vec::new(),
             ports: Vec::new(),
             probes: Vec::new(),
             ready_timeout_ms: 60_000,
+            alive: None,
+            needs: Vec::new(),
             after_main: false,
             shm_size: None,
             ulimits: Vec::new(),
@@ -82,25 +90,100 @@ impl Service {
             path: path.to_owned(),
             mode: 0o644,
             content,
+            owner: FileOwner::Root,
+        });
+        self
+    }
+
+    /// Adds a file that the user whom the process runs as may read, and nobody else.
+    pub fn private_file(mut self, path: &str, content: Text) -> Self {
+        self.files.push(File {
+            path: path.to_owned(),
+            mode: 0o400,
+            content,
+            owner: FileOwner::Process,
         });
         self
     }
 
     /// Adds a volume; one of the user's on the same path takes its place.
     pub fn volume(mut self, path: &str, name: impl Into<String>) -> Self {
-        self.volumes.push(Mount {
+        self.volumes.push(Volume {
             name: name.into(),
             path: path.to_owned(),
+            read_only: false,
+            owner: None,
         });
         self
     }
 
-    /// Adds a port, the most important first.
-    pub fn port(mut self, number: u16, role: &str) -> Self {
-        self.ports.push(PortEntry {
-            number,
-            role: role.to_owned(),
+    /// Adds a folder in memory of at most this many bytes, which everybody may write to.
+    pub fn tmpfs(mut self, path: &str, size: u64) -> Self {
+        self.tmpfs.push(Tmpfs {
+            path: path.to_owned(),
+            size,
+            mode: 0o1777,
         });
+        self
+    }
+
+    /// Lets nothing but volumes and folders in memory be written.
+    pub fn read_only_root(mut self) -> Self {
+        self.read_only_root = true;
+        self
+    }
+
+    /// Begins in this folder.
+    pub fn working_directory(mut self, path: &str) -> Self {
+        self.working_directory = Some(path.to_owned());
+        self
+    }
+
+    /// Adds a group of the process, a name or a number.
+    pub fn group(mut self, group: &str) -> Self {
+        self.groups.push(group.to_owned());
+        self
+    }
+
+    /// Says whether an init is its first process.
+    pub fn init(mut self, init: bool) -> Self {
+        self.init = Some(init);
+        self
+    }
+
+    /// Sets a kernel parameter of the container: numbers, with a space between two.
+    pub fn sysctl(mut self, name: SysctlName, value: &str) -> Self {
+        self.sysctls.push(Sysctl {
+            name,
+            value: value.to_owned(),
+        });
+        self
+    }
+
+    /// Adds a TCP port for the app's other containers, the most important first.
+    pub fn port(self, number: u16, role: &str) -> Self {
+        self.listen(PortEntry::new(number, role))
+    }
+
+    /// Adds a port, the most important first.
+    pub fn listen(mut self, port: PortEntry) -> Self {
+        self.ports.push(port);
+        self
+    }
+
+    /// Restarts it where it was ready and this many rounds of its probes in a row, with
+    /// this many seconds between two, say that it is not any more.
+    pub fn alive(mut self, seconds: u32, failures: u16) -> Self {
+        self.alive = Some(Liveness {
+            interval_ms: seconds.saturating_mul(1000),
+            failures,
+        });
+        self
+    }
+
+    /// Starts it only when this service of the app is ready.
+    pub fn needs(mut self, service: &str) -> Self {
+        self.needs.push(service.to_owned());
         self
     }
 
@@ -158,10 +241,33 @@ impl Service {
     }
 
     /// Declares a secret of this many random characters.
-    pub fn secret(mut self, name: &str, length: u16) -> Self {
+    pub fn secret(self, name: &str, length: u16) -> Self {
+        self.secret_from(name, SecretSource::Random(length))
+    }
+
+    /// Declares a secret of this many random bytes, written so.
+    pub fn secret_bytes(self, name: &str, count: u16, encoding: Encoding) -> Self {
+        self.secret_from(name, SecretSource::Bytes(RandomBytes { count, encoding }))
+    }
+
+    /// Declares a secret that is made of another of this service.
+    pub fn secret_derived(self, name: &str, secret: &str, derivation: Derivation) -> Self {
+        let secret = secret.to_owned();
+        self.secret_from(
+            name,
+            SecretSource::Derived(DerivedSecret { secret, derivation }),
+        )
+    }
+
+    /// Declares a secret that only a person can give, with what it is.
+    pub fn secret_given(self, name: &str, what: &str) -> Self {
+        self.secret_from(name, SecretSource::Given(what.to_owned()))
+    }
+
+    fn secret_from(mut self, name: &str, source: SecretSource) -> Self {
         self.secrets.push(Secret {
             name: name.to_owned(),
-            source: SecretSource::Random(length),
+            source,
         });
         self
     }
@@ -182,66 +288,39 @@ impl Service {
     }
 }
 
-impl Probe {
-    /// A probe of this check, every 100 ms, each try within two seconds.
-    pub fn new(check: Check) -> Self {
+impl PortEntry {
+    /// A TCP port for the app's other containers, without TLS. `role` says what it is for.
+    pub fn new(number: u16, role: &str) -> Self {
         Self {
-            check,
-            interval_ms: 100,
-            timeout_ms: 2_000,
+            number,
+            role: role.to_owned(),
+            transport: Transport::Tcp,
+            tls: false,
+            audience: Audience::Containers,
         }
     }
 
-    /// The port accepts a connection.
-    pub fn tcp(port: u16) -> Self {
-        Self::new(Check::Tcp(TcpCheck { port, send: None }))
-    }
-
-    /// `GET path` is answered.
-    pub fn http(port: u16, path: &str) -> Self {
-        Self::new(Check::Http(HttpCheck {
-            port,
-            path: path.to_owned(),
-        }))
-    }
-
-    /// A command in the container exits with 0. Dearer than the others: an engine
-    /// takes tens of milliseconds for each.
-    pub fn exec<A: Into<String>>(command: impl IntoIterator<Item = A>) -> Self {
-        let command = command.into_iter().map(Into::into).collect();
-        Self {
-            interval_ms: 500,
-            timeout_ms: 5_000,
-            ..Self::new(Check::Exec(ExecCheck {
-                command,
-                env: Vec::new(),
-            }))
-        }
-    }
-
-    /// Of a TCP probe: sends this once connected, and waits for an answer. Of others:
-    /// nothing.
-    pub fn send(mut self, text: &str) -> Self {
-        if let Check::Tcp(check) = &mut self.check {
-            check.send = Some(text.to_owned());
-        }
+    /// The same by UDP.
+    pub fn udp(mut self) -> Self {
+        self.transport = Transport::Udp;
         self
     }
 
-    /// Of a command: adds a variable. Of others: nothing.
-    pub fn env(mut self, name: &str, value: Text) -> Self {
-        if let Check::Exec(check) = &mut self.check {
-            check.env.push(ExecEnv {
-                name: name.to_owned(),
-                value,
-            });
-        }
+    /// The same with TLS from the first byte on.
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
-    /// Pauses this long between two tries, in milliseconds.
-    pub fn every(mut self, milliseconds: u32) -> Self {
-        self.interval_ms = milliseconds;
+    /// The same for visitors: the service stands in front of the app.
+    pub fn visitors(mut self) -> Self {
+        self.audience = Audience::Visitors;
+        self
+    }
+
+    /// The same for who runs the app: a console or an admin page.
+    pub fn operators(mut self) -> Self {
+        self.audience = Audience::Operators;
         self
     }
 }

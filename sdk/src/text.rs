@@ -1,6 +1,6 @@
 //! Texts with gaps.
 
-use crate::Part;
+use crate::{OutputOf, Part};
 
 impl From<&str> for Part {
     fn from(text: &str) -> Self {
@@ -24,6 +24,14 @@ impl Part {
     /// The value of a secret that the service declares.
     pub fn secret(name: &str) -> Self {
         Self::Secret(name.to_owned())
+    }
+
+    /// What another service of the app offers under this name; secrets in it stay secret.
+    pub fn output(service: &str, output: &str) -> Self {
+        Self::Output(OutputOf {
+            service: service.to_owned(),
+            output: output.to_owned(),
+        })
     }
 
     /// The value of a variable of the same container.

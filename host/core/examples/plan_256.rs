@@ -16,7 +16,8 @@ use doprax_core::observed::{Network, Observed, ObservedContainer, State};
 use doprax_core::plan::Plan;
 use doprax_core::planner::{Context, plan};
 use doprax_core::service::{
-    CheckTemplate, EnvTemplate, Port, ProbeTemplate, ServiceDescription, VolumeDefault,
+    Audience, CheckTemplate, EnvTemplate, Port, ProbeTemplate, ServiceDescription, Transport,
+    VolumeDefault,
 };
 use doprax_core::source::{Recipe, Source};
 use doprax_core::spec::{AppSpec, ContainerSpec, MainSpec, ServiceSpec};
@@ -123,6 +124,9 @@ fn description(name: &ServiceName) -> ServiceDescription {
         ports: vec![Port {
             number: 6379,
             role: "redis".to_owned(),
+            transport: Transport::Tcp,
+            tls: false,
+            audience: Audience::Containers,
         }],
         probes: vec![ProbeTemplate {
             check: CheckTemplate::Tcp {

@@ -5,6 +5,7 @@ use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
 use crate::text::Template;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The complete description of a service. Only what an unprivileged container can
 /// be is expressible: no host network, no mount from the machine, no privileged mode.
@@ -99,6 +100,60 @@ pub struct Port {
     pub number: u16,
     /// What it is for: `http`, `mysql`, …
     pub role: String,
+    /// What carries it.
+    #[serde(default, skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
+    /// Whether TLS is spoken from the first byte on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// Who it is for.
+    #[serde(default, skip_serializing_if = "Audience::is_containers")]
+    pub audience: Audience,
+}
+
+/// What carries the bytes of a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Transport {
+    fn is_tcp(&self) -> bool {
+        *self == Self::Tcp
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// Who a port is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audience {
+    /// The app's other containers.
+    #[default]
+    Containers,
+    /// Visitors of the app: the service stands in front of it.
+    Visitors,
+    /// Who runs the app, in a browser.
+    Operators,
+}
+
+impl Audience {
+    fn is_containers(&self) -> bool {
+        *self == Self::Containers
+    }
 }
 
 /// A probe whose texts still have gaps.

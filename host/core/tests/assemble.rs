@@ -6,12 +6,13 @@ use doprax_core::blueprint::{Blueprint, Container, Content, ImageIdentity, Owner
 use doprax_core::identity::{adopted, identify};
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
+use doprax_core::probe::Check;
 use doprax_core::secret::{SecretName, SecretSource};
 use doprax_core::service::{EnvTemplate, Output, ServiceDescription, VolumeDefault};
 use doprax_core::source::{Recipe, Source};
-use doprax_core::spec::{AppSpec, ConfigFile, EnvValue, ServiceSpec, Strategy};
+use doprax_core::spec::{AppSpec, ConfigFile, EnvValue, PortSpec, Protocol, ServiceSpec, Strategy};
 use doprax_core::text::{Part, Template, TemplatePart, Text};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 fn service(name: &str) -> ServiceName {
@@ -528,4 +529,84 @@ fn outputs_mask_what_is_masked_and_urls_are_encoded() {
     );
     let filled = outputs["url"].fill(|_| Some("s?#")).unwrap();
     assert_eq!(filled, "db://a%40b:p%3A%2Fws%3F%23@db");
+}
+
+/// The front and the port of `db` where its plugin lists these ports.
+fn front_and_port(ports: Value, change: impl FnOnce(&mut App)) -> (String, Option<u16>) {
+    let mut app = App::new();
+    app.description.ports = serde_json::from_value(ports).unwrap();
+    change(&mut app);
+    let blueprint = app.assemble().unwrap();
+    let front = blueprint.front.unwrap();
+    let scheme = match front.protocol {
+        Protocol::Http => "",
+        Protocol::Https => " by TLS",
+    };
+    let shown = format!("{}:{}{scheme}", front.service, front.port);
+    (shown, blueprint.containers[&service("db")].port)
+}
+
+#[test]
+fn the_front_is_what_a_plugin_made_for_visitors() {
+    let nothing = |_: &mut App| {};
+    let port = |number: u16, audience: &str| json!({ "number": number, "role": "http", "audience": audience });
+    let found = front_and_port(json!([port(8080, "visitors")]), nothing);
+    assert_eq!(found, ("db:8080".to_owned(), Some(8080)));
+    // An admin page is not, whatever its number.
+    for audience in ["operators", "containers"] {
+        let found = front_and_port(json!([port(80, audience)]), nothing);
+        assert_eq!(found, ("main:8000".to_owned(), Some(80)));
+    }
+    // Where a person wants it to be, its page is meant, not what other containers use.
+    let ports = json!([port(5672, "containers"), port(15672, "operators")]);
+    let wanted = |app: &mut App| app.spec.front = Some(service("db"));
+    let found = front_and_port(ports, wanted);
+    assert_eq!(found, ("db:15672".to_owned(), Some(5672)));
+    let ports = json!([port(443, "visitors"), port(80, "visitors")]);
+    assert_eq!(front_and_port(ports, nothing).0, "db:80");
+    // A person who has it listen where browsers knock means that.
+    let ports = json!([port(3306, "containers")]);
+    let web = |app: &mut App| app.db().port = Some(PortSpec::Number(80));
+    assert_eq!(front_and_port(ports, web).0, "db:80");
+}
+
+#[test]
+fn tls_is_spoken_where_the_plugin_says_so_unless_a_person_says_otherwise() {
+    let ports =
+        || json!([{ "number": 8443, "role": "https", "tls": true, "audience": "visitors" }]);
+    assert_eq!(front_and_port(ports(), |_| {}).0, "db:8443 by TLS");
+    let in_the_clear = |app: &mut App| app.db().container.protocol = Some(Protocol::Http);
+    assert_eq!(front_and_port(ports(), in_the_clear).0, "db:8443");
+
+    let mut app = App::new();
+    app.description.ports = serde_json::from_value(ports()).unwrap();
+    let probes = &app.assembled_db().probes;
+    assert!(
+        matches!(
+            probes[0].check,
+            Check::Serves {
+                port: 8443,
+                tls: true,
+                ..
+            }
+        ),
+        "{probes:?}"
+    );
+}
+
+#[test]
+fn a_udp_port_is_named_in_texts_and_answers_no_request() {
+    let mut app = App::new();
+    let udp = json!([{ "number": 8125, "role": "statsd", "transport": "udp" }]);
+    app.description.ports = serde_json::from_value(udp).unwrap();
+    app.plugin_env("PORT", vec![TemplatePart::Port(service("db"))], false);
+    let db = app.assembled_db();
+    assert_eq!(db.env["PORT"].value, Text::literal("8125"));
+    assert_eq!(db.port, None);
+    assert_eq!(db.port_reason, "no TCP port, as plugin mysql says");
+    app.spec.front = Some(service("db"));
+    let error = Error::FrontWithoutPort {
+        service: service("db"),
+    };
+    assert_eq!(app.errors(), [error]);
 }

@@ -15,8 +15,8 @@ use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::resources::Resources;
 use doprax_core::secret::{SecretName, SecretSource};
 use doprax_core::service::{
-    CheckTemplate, DescribeRequest, EnvTemplate, FileTemplate, Output, Port, ProbeTemplate,
-    ServiceDescription, SettingDiagnostic, Ulimit, VolumeDefault,
+    Audience, CheckTemplate, DescribeRequest, EnvTemplate, FileTemplate, Output, Port,
+    ProbeTemplate, ServiceDescription, SettingDiagnostic, Transport, Ulimit, VolumeDefault,
 };
 use doprax_core::text::{Template, TemplatePart};
 
@@ -85,6 +85,7 @@ impl Scope<'_> {
                 wit::Part::Host(name) => TemplatePart::Host(self.container(name)?),
                 wit::Part::Port(name) => TemplatePart::Port(self.container(name)?),
                 wit::Part::MainPort => TemplatePart::MainPort,
+                wit::Part::Output(_) => return Err(Reason::NotYet("an output of another service")),
             });
         }
         if length > TEXT {
@@ -152,19 +153,26 @@ impl Scope<'_> {
                 if !path.starts_with('/') || path.contains(' ') {
                     return Err(Reason::Path(excerpt(&path)));
                 }
+                not_yet(http.tls, "a check by TLS")?;
+                not_yet(http.host.is_some(), "the host of a check")?;
+                not_yet(!http.headers.is_empty(), "the fields of a check")?;
+                not_yet(!http.statuses.is_empty(), "the statuses of a check")?;
                 CheckTemplate::Http {
                     port: port(http.port)?,
                     path,
                 }
             }
-            wit::Check::Exec(exec) => CheckTemplate::Exec {
-                command: granted_command(exec.command, self.grants)?,
-                env: exec
-                    .env
-                    .into_iter()
-                    .map(|env| Ok((word(env.name)?, self.text(env.value)?)))
-                    .collect::<Result<_, Reason>>()?,
-            },
+            wit::Check::Exec(exec) => {
+                not_yet(exec.user.is_some(), "the user of a check")?;
+                CheckTemplate::Exec {
+                    command: granted_command(exec.command, self.grants)?,
+                    env: exec
+                        .env
+                        .into_iter()
+                        .map(|env| Ok((word(env.name)?, self.text(env.value)?)))
+                        .collect::<Result<_, Reason>>()?,
+                }
+            }
             wit::Check::Log(contains) => CheckTemplate::Log {
                 contains: line(contains)?,
             },
@@ -179,6 +187,7 @@ pub(crate) fn service(
     request: &DescribeRequest,
     grants: &Grants,
 ) -> Result<ServiceDescription, Wrong> {
+    carried_out(&service)?;
     let secrets = each("secrets", service.secrets, |secret| {
         secret_of(secret, &request.name)
     })?;
@@ -193,6 +202,8 @@ pub(crate) fn service(
     unique(env.iter().map(|env| env.name.as_str())).at(|| "env".to_owned())?;
     let files = each("files", service.files, |file| {
         range(file.mode.into(), 0, 0o777)?;
+        let is_roots = matches!(file.owner, wit::FileOwner::Root);
+        not_yet(!is_roots, "the owner of a file")?;
         Ok(FileTemplate {
             path: path(file.path)?,
             mode: file.mode,
@@ -200,10 +211,12 @@ pub(crate) fn service(
         })
     })?;
     unique(files.iter().map(|file| file.path.as_str())).at(|| "files".to_owned())?;
-    let volumes = each("volumes", service.volumes, |mount| {
+    let volumes = each("volumes", service.volumes, |volume| {
+        not_yet(volume.read_only, "a volume that is only read")?;
+        not_yet(volume.owner.is_some(), "the owner of a volume")?;
         Ok(VolumeDefault {
-            path: path(mount.path)?,
-            name: VolumeName::new(mount.name)?,
+            path: path(volume.path)?,
+            name: VolumeName::new(volume.name)?,
         })
     })?;
     unique(volumes.iter().map(|volume| volume.path.as_str())).at(|| "volumes".to_owned())?;
@@ -215,12 +228,12 @@ pub(crate) fn service(
         })
     })?;
     unique(outputs.iter().map(|output| output.name.as_str())).at(|| "outputs".to_owned())?;
-    let ports = each("ports", service.ports, |entry| {
-        Ok(Port {
-            number: port(entry.number)?,
-            role: word(entry.role)?,
-        })
-    })?;
+    let ports = each("ports", service.ports, port_of)?;
+    let sockets = ports
+        .iter()
+        .map(|port| format!("{}/{}", port.number, port.transport));
+    let sockets: Vec<String> = sockets.collect();
+    unique(sockets.iter().map(String::as_str)).at(|| "ports".to_owned())?;
     let ulimits = each("ulimits", service.ulimits, |limit| ulimit(limit, grants))?;
     unique(ulimits.iter().map(|limit| limit.name.as_str())).at(|| "ulimits".to_owned())?;
     let capabilities = each("capabilities", service.capabilities, |capability| {
@@ -273,6 +286,70 @@ pub(crate) fn service(
     })
 }
 
+/// Refuses what the contract has and this host does not carry out: it is never left out
+/// silently.
+fn carried_out(service: &wit::Service) -> Result<(), Wrong> {
+    let asked = [
+        ("tmpfs", !service.tmpfs.is_empty(), "a folder in memory"),
+        (
+            "read-only-root",
+            service.read_only_root,
+            "a root that is only read",
+        ),
+        (
+            "working-directory",
+            service.working_directory.is_some(),
+            "a working folder",
+        ),
+        ("groups", !service.groups.is_empty(), "a further group"),
+        ("init", service.init.is_some(), "a choice of the init"),
+        ("sysctls", !service.sysctls.is_empty(), "a kernel parameter"),
+        (
+            "alive",
+            service.alive.is_some(),
+            "a restart of what is not alive",
+        ),
+        (
+            "needs",
+            !service.needs.is_empty(),
+            "a service that is needed first",
+        ),
+    ];
+    for (at, is_asked, what) in asked {
+        not_yet(is_asked, what).at(|| at.to_owned())?;
+    }
+    Ok(())
+}
+
+fn not_yet(is_asked: bool, what: &'static str) -> Result<(), Reason> {
+    match is_asked {
+        true => Err(Reason::NotYet(what)),
+        false => Ok(()),
+    }
+}
+
+fn port_of(entry: wit::PortEntry) -> Result<Port, Reason> {
+    let transport = match entry.transport {
+        wit::Transport::Tcp => Transport::Tcp,
+        wit::Transport::Udp => Transport::Udp,
+    };
+    let audience = match entry.audience {
+        wit::Audience::Containers => Audience::Containers,
+        wit::Audience::Visitors => Audience::Visitors,
+        wit::Audience::Operators => Audience::Operators,
+    };
+    if transport == Transport::Udp && (entry.tls || audience != Audience::Containers) {
+        return Err(Reason::Udp);
+    }
+    Ok(Port {
+        number: port(entry.number)?,
+        role: word(entry.role)?,
+        transport,
+        tls: entry.tls,
+        audience,
+    })
+}
+
 fn secret_of(
     secret: wit::Secret,
     service: &ServiceName,
@@ -283,6 +360,9 @@ fn secret_of(
             SecretSource::Random { length }
         }
         wit::SecretSource::Uuid => SecretSource::Uuid,
+        wit::SecretSource::Bytes(_) => return Err(Reason::NotYet("a secret of bytes")),
+        wit::SecretSource::Derived(_) => return Err(Reason::NotYet("a secret made of another")),
+        wit::SecretSource::Given(_) => return Err(Reason::NotYet("a secret that a person gives")),
     };
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let name = word(secret.name)?;

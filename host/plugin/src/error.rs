@@ -77,6 +77,16 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A component that a release was described by cannot judge it any more.
+    #[error(
+        "component {digest} of an earlier host is not used; the plugin of its name takes its place"
+    )]
+    GivesWay {
+        /// SHA-256 of the component, in hexadecimal.
+        digest: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// Two plugins answer to one name.
     #[error("two plugins answer to the name {name}")]
     NameTaken {

@@ -24,6 +24,16 @@ pub struct PluginInfo {
     pub links: Vec<Link>,
     /// A small picture, an SVG document.
     pub icon: Option<String>,
+    /// What kind of service it is, the closest word first.
+    pub categories: Vec<String>,
+    /// Licence of the service, an SPDX expression.
+    pub license: Option<String>,
+    /// The service's own site.
+    pub home_page: Option<String>,
+    /// What the service takes when nobody uses it.
+    pub at_rest: Option<Footprint>,
+    /// Processors that its images are made for; empty: not known.
+    pub architectures: Vec<String>,
     /// What it may ask for beyond an ordinary container.
     pub grants: Grants,
     /// Whether it judges what its probes saw.
@@ -47,6 +57,15 @@ impl PluginInfo {
             .chain(&self.aliases)
             .map(String::as_str)
     }
+}
+
+/// What a service takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Memory in bytes.
+    pub memory: u64,
+    /// Size of its images and empty volumes in bytes.
+    pub disk: u64,
 }
 
 /// A page about a service.

@@ -32,7 +32,7 @@ mod watch;
 
 pub use builtin::BUILTIN;
 pub use error::{DescribeError, Error, Exceeded};
-pub use info::{Grants, Link, PluginInfo, Source};
+pub use info::{Footprint, Grants, Link, PluginInfo, Source};
 pub use limits::Limits;
 pub use plugins::{Earlier, Plugins, inspect};
 pub use reason::Reason;

@@ -1,7 +1,7 @@
 //! From what a plugin says about itself to what the host keeps.
 
 use crate::bindings::plugin::exports::doprax::plugin::service as wit;
-use crate::info::{Grants, Link};
+use crate::info::{Footprint, Grants, Link};
 use crate::reason::{At as _, Reason, Wrong, each};
 use crate::value::{line, word};
 use crate::{contract_name, image};
@@ -23,6 +23,11 @@ pub(crate) struct Metadata {
     pub(crate) settings: Value,
     pub(crate) links: Vec<Link>,
     pub(crate) icon: Option<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) home_page: Option<String>,
+    pub(crate) at_rest: Option<Footprint>,
+    pub(crate) architectures: Vec<String>,
     pub(crate) grants: Grants,
 }
 
@@ -51,6 +56,22 @@ pub(crate) fn check(metadata: wit::Metadata) -> Result<Metadata, Wrong> {
             .map(icon)
             .transpose()
             .at(|| "icon".to_owned())?,
+        categories: each("categories", metadata.categories, word)?,
+        license: metadata
+            .license
+            .map(line)
+            .transpose()
+            .at(|| "license".to_owned())?,
+        home_page: metadata
+            .home_page
+            .map(address)
+            .transpose()
+            .at(|| "home-page".to_owned())?,
+        at_rest: metadata.at_rest.map(|at_rest| Footprint {
+            memory: at_rest.memory,
+            disk: at_rest.disk,
+        }),
+        architectures: each("architectures", metadata.architectures, architecture)?,
         grants: Grants {
             images: each("grants.images", grants.images, repository)?,
             capabilities: each("grants.capabilities", grants.capabilities, |capability| {
@@ -73,14 +94,25 @@ fn schema(text: &str) -> Result<Value, Reason> {
 }
 
 fn link(link: wit::Link) -> Result<Link, Reason> {
-    let url = line(link.url)?;
+    Ok(Link {
+        url: address(link.url)?,
+        title: line(link.title)?,
+    })
+}
+
+fn address(text: String) -> Result<String, Reason> {
+    let url = line(text)?;
     match url.starts_with("https://") && !url.contains([' ', '"', '<', '>']) {
-        true => Ok(Link {
-            title: line(link.title)?,
-            url,
-        }),
+        true => Ok(url),
         false => Err(Reason::Address(url)),
     }
+}
+
+/// A processor as image indexes name it, with its variant after a slash.
+fn architecture(text: String) -> Result<String, Reason> {
+    let (name, variant) = text.split_once('/').unwrap_or((&text, "v"));
+    word(name.to_owned()).and(word(variant.to_owned()))?;
+    Ok(text)
 }
 
 fn icon(text: String) -> Result<String, Reason> {
@@ -120,6 +152,14 @@ mod tests {
                 url: "https://hub.example/redis".to_owned(),
             }],
             icon: Some("<svg/>".to_owned()),
+            categories: vec!["cache".to_owned(), "database".to_owned()],
+            license: Some("MIT OR Apache-2.0".to_owned()),
+            home_page: Some("https://redis.example/".to_owned()),
+            at_rest: Some(wit::Footprint {
+                memory: 8 << 20,
+                disk: 128 << 20,
+            }),
+            architectures: vec!["amd64".to_owned(), "arm/v7".to_owned()],
             grants: wit::Grants {
                 images: vec!["docker.io/library/redis".to_owned()],
                 capabilities: vec![wit::Capability::SysNice],
@@ -153,6 +193,14 @@ mod tests {
                 url: "https://hub.example/redis".to_owned(),
             }],
             icon: Some("<svg/>".to_owned()),
+            categories: vec!["cache".to_owned(), "database".to_owned()],
+            license: Some("MIT OR Apache-2.0".to_owned()),
+            home_page: Some("https://redis.example/".to_owned()),
+            at_rest: Some(Footprint {
+                memory: 8 << 20,
+                disk: 128 << 20,
+            }),
+            architectures: vec!["amd64".to_owned(), "arm/v7".to_owned()],
             grants: Grants {
                 images: vec!["docker.io/library/redis".to_owned()],
                 capabilities: vec!["SYS_NICE".to_owned()],
@@ -165,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_where_it_is() {
-        let wrong: [(&str, Change); 7] = [
+        let wrong: [(&str, Change); 12] = [
             ("id", |m| m.id = "Not a label".to_owned()),
             ("aliases[0]", |m| m.aliases = vec!["a=b".to_owned()]),
             ("title", |m| m.title = "two\nlines".to_owned()),
@@ -173,14 +221,25 @@ mod tests {
             ("version", |m| m.version = "1 2".to_owned()),
             ("versions[1]", |m| m.versions[1] = "a b".to_owned()),
             ("links[0]", |m| m.links[0].title = String::new()),
+            ("categories[1]", |m| m.categories[1] = "a b".to_owned()),
+            ("license", |m| m.license = Some("two\nlines".to_owned())),
+            ("home-page", |m| m.home_page = Some("http://a".to_owned())),
+            ("architectures[0]", |m| m.architectures[0] = "/".to_owned()),
+            ("architectures[1]", |m| {
+                m.architectures[1] = "arm/v/7".to_owned()
+            }),
         ];
         for (at, change) in wrong {
             assert_eq!(refused(change).0, at);
         }
-        let many: [(&str, Change); 6] = [
+        let many: [(&str, Change); 8] = [
             ("aliases", |m| m.aliases = vec!["a".to_owned(); 257]),
             ("versions", |m| m.versions = vec!["1".to_owned(); 257]),
             ("links", |m| m.links = vec![m.links[0].clone(); 257]),
+            ("categories", |m| m.categories = vec!["a".to_owned(); 257]),
+            ("architectures", |m| {
+                m.architectures = vec!["amd64".to_owned(); 257]
+            }),
             ("grants.images", |m| {
                 m.grants.images = vec!["docker.io/library/a".to_owned(); 257]
             }),

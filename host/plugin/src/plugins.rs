@@ -111,7 +111,10 @@ impl Plugins {
                 Ok(loaded) => {
                     self.earlier.insert(digest.clone(), loaded);
                 }
-                Err(error) => self.unkept.push(error),
+                Err(error) => self.unkept.push(Error::GivesWay {
+                    digest: digest.clone(),
+                    source: Box::new(error),
+                }),
             }
         }
         let needed = known.iter().chain(earlier.needed).map(String::as_str);

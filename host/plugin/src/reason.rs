@@ -55,6 +55,12 @@ pub enum Reason {
     /// More than the plugin's grants allow.
     #[error("{0} is not among the plugin's grants")]
     NotGranted(String),
+    /// A UDP port of which something is said that holds for TCP alone.
+    #[error("a UDP port has no TLS, and is for other containers only")]
+    Udp,
+    /// The contract has it, and this host does not carry it out.
+    #[error("{0} is not supported by this host yet; a later version may")]
+    NotYet(&'static str),
     /// Not a JSON Schema of an object.
     #[error("is not the JSON Schema of an object")]
     Schema,

@@ -1,6 +1,7 @@
 //! Every limit, with a plugin that runs into it. What a plugin does is the setting
 //! `act` of the crate in `hostile/`.
 
+use doprax_core::blueprint::sha256_hex;
 use doprax_core::name::ServiceName;
 use doprax_core::probe::{Observation, Verdict};
 use doprax_core::service::{AppContext, DescribeRequest, ServiceDescription};
@@ -341,6 +342,45 @@ fn what_was_compiled_of_components_that_are_gone_is_removed() {
     let mut left = kept;
     left.insert(fresh);
     assert_eq!(files(), left);
+}
+
+/// A component from before the contract was frozen: Redis, as it was then.
+const BEFORE_THE_FREEZE: &[u8] = include_bytes!("earlier/redis-before-the-freeze.wasm");
+
+#[test]
+fn a_component_from_before_the_freeze_gives_way_to_the_plugin_of_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let digest = sha256_hex(BEFORE_THE_FREEZE);
+    let file = folder.path().join(format!("{digest}.wasm"));
+    fs::write(&file, BEFORE_THE_FREEZE).expect("written");
+    let needed = BTreeSet::from([digest.clone()]);
+    let earlier = Earlier {
+        folder: folder.path(),
+        needed: &needed,
+    };
+    let redis = BUILTIN.iter().filter(|(name, _)| *name == "redis");
+    let redis: Vec<(&str, &[u8])> = redis.copied().collect();
+    let plugins = Plugins::open_with(None, &redis, Some(earlier), Limits::default());
+    let plugins = plugins.expect("it loads");
+
+    let unkept: Vec<String> = plugins.unkept().map(Error::to_string).collect();
+    let said = format!(
+        "component {digest} of an earlier host is not used; the plugin of its name takes its place"
+    );
+    assert_eq!(unkept, [said]);
+    let why = plugins.unkept().next().and_then(std::error::Error::source);
+    assert!(
+        why.is_some_and(|why| why.to_string().contains("does not follow the contract")),
+        "{why:?}"
+    );
+    let observation = Observation {
+        passed: true,
+        status: None,
+        output: "+PONG\r\n".to_owned(),
+    };
+    let name = ServiceName::new("cache").expect("a label");
+    let verdict = plugins.judge("redis", Some(&digest), &name, &[observation]);
+    assert_eq!(verdict.expect("judged"), Verdict::Ready);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Any image, for services that have no plugin of their own.
 
-use doprax_sdk::{Diagnostic, Metadata, Plugin, Probe, Reload, Request, Service, Target, text};
+use doprax_sdk::{
+    Diagnostic, Metadata, Plugin, PortEntry, Probe, Reload, Request, Service, Target, text,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -49,7 +51,11 @@ impl Plugin for Container {
             ports.insert(0, port);
         }
         for port in &ports {
-            service = service.port(*port, if *port == 443 { "https" } else { "tcp" });
+            service = service.listen(match port {
+                80 => PortEntry::new(*port, "tcp").visitors(),
+                443 => PortEntry::new(*port, "https").visitors(),
+                _ => PortEntry::new(*port, "tcp"),
+            });
         }
         if let Some(port) = ports.first() {
             service =

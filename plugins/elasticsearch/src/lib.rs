@@ -51,6 +51,10 @@ impl Plugin for Elasticsearch {
             "0.1.0",
         )
         .versions(["8.19.0", "9.2.0", "7.17.28"])
+        .category("search")
+        .home_page("https://www.elastic.co/elasticsearch")
+        .at_rest(1024 << 20, 1536 << 20)
+        .architectures(["amd64", "arm64"])
         .image("docker.io/library/elasticsearch")
         .ulimit(UlimitKind::Memlock)
         .ulimit(UlimitKind::Nofile)

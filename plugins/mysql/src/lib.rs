@@ -55,6 +55,11 @@ impl Plugin for MySql {
     fn metadata() -> Metadata {
         Metadata::new("mysql", "MySQL", "A relational database.", "0.1.0")
             .versions(["8.4", "9.4", "8.0", "5.7", "5.6"])
+            .category("database")
+            .license("GPL-2.0-only WITH Universal-FOSS-exception-1.0")
+            .home_page("https://www.mysql.com/")
+            .at_rest(400 << 20, 1024 << 20)
+            .architectures(["amd64", "arm64"])
             .image("docker.io/library/mysql")
             .exec()
             .link("Image", "https://hub.docker.com/_/mysql")

@@ -1,8 +1,8 @@
 //! Nginx, by its official image <https://hub.docker.com/_/nginx>.
 
 use doprax_sdk::{
-    ByteSize, Diagnostic, Metadata, Mount, Part, Plugin, Probe, Reload, Request, Service, Signal,
-    Target, Text, text,
+    ByteSize, Diagnostic, Metadata, Mount, Part, Plugin, PortEntry, Probe, Reload, Request,
+    Service, Signal, Target, Text, text,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -36,6 +36,11 @@ impl Plugin for Nginx {
             "0.1.0",
         )
         .versions(["1.28", "1.29", "1.26"])
+        .category("proxy")
+        .license("BSD-2-Clause")
+        .home_page("https://nginx.org/")
+        .at_rest(8 << 20, 192 << 20)
+        .architectures(["amd64", "arm64"])
         .image("docker.io/library/nginx")
         .exec()
         .link("Image", "https://hub.docker.com/_/nginx")
@@ -45,7 +50,10 @@ impl Plugin for Nginx {
     fn plan(request: &Request, settings: Settings) -> Result<Service, Vec<Diagnostic>> {
         let port = request.port.unwrap_or(80);
         let service = Service::new(request.image_of("nginx", "1.28"))
-            .port(port, "http")
+            .listen(match port {
+                80 | 443 => PortEntry::new(port, "http").visitors(),
+                _ => PortEntry::new(port, "http"),
+            })
             .probe(Probe::tcp(port))
             // It exits where the hostname of a proxied container is unknown.
             .after_main()

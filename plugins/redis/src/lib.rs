@@ -81,6 +81,10 @@ impl Plugin for Redis {
             "0.1.0",
         )
         .versions(["7.4", "8.2", "8.0", "7.2", "6.2"])
+        .category("cache")
+        .home_page("https://redis.io/")
+        .at_rest(8 << 20, 128 << 20)
+        .architectures(["amd64", "arm64"])
         .image("docker.io/library/redis")
         .link("Image", "https://hub.docker.com/_/redis")
         .link("Documentation", "https://redis.io/docs/latest/")

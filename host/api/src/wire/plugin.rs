@@ -23,6 +23,21 @@ pub struct Plugin {
     pub settings: serde_json::Value,
     /// Pages about the service and its image.
     pub links: Vec<Link>,
+    /// What kind of service it is, the closest word first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// Licence of the service, an SPDX expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// The service's own site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_page: Option<String>,
+    /// What the service takes when nobody uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_rest: Option<Footprint>,
+    /// Processors that its images are made for; empty: not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub architectures: Vec<String>,
     /// What it may ask for beyond an ordinary container.
     pub grants: Grants,
     /// Whether it judges what its probes saw.
@@ -38,6 +53,15 @@ pub struct Plugin {
     /// Its file; absent where it is part of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+/// What a service takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Memory in bytes.
+    pub memory: u64,
+    /// Size of its images and empty volumes in bytes.
+    pub disk: u64,
 }
 
 /// A page about a service.
@@ -78,6 +102,14 @@ impl From<&PluginInfo> for Plugin {
             versions: info.versions,
             settings: info.settings,
             links: info.links.into_iter().map(link).collect(),
+            categories: info.categories,
+            license: info.license,
+            home_page: info.home_page,
+            at_rest: info.at_rest.map(|at_rest| Footprint {
+                memory: at_rest.memory,
+                disk: at_rest.disk,
+            }),
+            architectures: info.architectures,
             grants: Grants {
                 images: info.grants.images,
                 capabilities: info.grants.capabilities,

@@ -182,9 +182,10 @@ fn by_protocol(
 ) -> Readiness {
     let front = front.map(|front| front.port);
     let spoken: Vec<u16> = ports.chosen.into_iter().chain(front).collect();
-    match said.protocol.unwrap_or_default() {
-        Protocol::Http => health,
-        Protocol::Https => health.by_tls(&spoken),
+    match said.protocol {
+        None => health.by_tls(ports.tls()),
+        Some(Protocol::Http) => health,
+        Some(Protocol::Https) => health.by_tls(&spoken),
     }
 }
 

@@ -39,7 +39,7 @@ impl<'a> Peers<'a> {
             facts: input.facts,
             ports: services
                 .iter()
-                .map(|(name, ports)| (*name, ports.chosen))
+                .map(|(name, ports)| (*name, ports.named()))
                 .collect(),
             main: main.chosen,
             main_pending: main.pending,

@@ -17,15 +17,19 @@ pub(super) fn choose(
     Ok(front.map(|front| {
         let service = spec.services.get(&front.service);
         let said = service.map_or(&spec.main.container, |service| &service.container);
+        let by_plugin = match services.get(&front.service) {
+            Some(ports) if ports.tls().contains(&front.port) => Protocol::Https,
+            _ => Protocol::Http,
+        };
         Front {
-            protocol: said.protocol.unwrap_or_default(),
+            protocol: said.protocol.unwrap_or(by_plugin),
             ..front
         }
     }))
 }
 
 /// The front: the one that the manifest names, else the first service in the file
-/// that exposes 80 or 443, else main; none where main listens on no port then.
+/// that has a port for visitors, else main; none where main listens on no port then.
 fn find(
     spec: &AppSpec,
     main: &Ports,
@@ -49,18 +53,22 @@ fn find(
     let mut web = spec
         .services
         .keys()
-        .filter(|name| services.get(name).is_some_and(is_web));
+        .filter(|name| services.get(name).is_some_and(is_for_visitors));
     let Some(name) = web.next() else {
         return of_main(main, "no service exposes 80 or 443");
     };
     let others: Vec<&str> = web.map(ServiceName::as_str).collect();
-    let why = if others.is_empty() {
-        "it exposes 80 or 443".to_owned()
-    } else {
-        format!(
-            "the first of {name}, {} that expose 80 or 443",
-            others.join(", ")
-        )
+    let said = services[name]
+        .listed
+        .as_ref()
+        .and_then(|listed| listed.visitors);
+    let (exposes, expose) = match said {
+        Some(port) if !is_web(port) => ("has a port for visitors", "have a port for visitors"),
+        _ => ("exposes 80 or 443", "expose 80 or 443"),
+    };
+    let why = match others.as_slice() {
+        [] => format!("it {exposes}"),
+        others => format!("the first of {name}, {} that {expose}", others.join(", ")),
     };
     front_of(name, &services[name], &why)
 }
@@ -72,10 +80,19 @@ fn front_of(name: &ServiceName, ports: &Ports, why: &str) -> Result<Option<Front
     Ok(Some(front))
 }
 
-/// Whether a service listens where browsers knock.
-fn is_web(ports: &Ports) -> bool {
-    let mut all = ports.exposed.iter().chain(&ports.wanted);
-    all.any(|port| matches!(port, 80 | 443))
+/// Whether browsers knock there.
+fn is_web(port: u16) -> bool {
+    matches!(port, 80 | 443)
+}
+
+/// Whether a service stands in front of the app: its plugin says so, or, where that says
+/// nothing of ports, its image exposes a port where browsers knock, or a person named one.
+fn is_for_visitors(ports: &Ports) -> bool {
+    let by_plugin = match &ports.listed {
+        Some(listed) => listed.visitors.is_some(),
+        None => ports.exposed.iter().copied().any(is_web),
+    };
+    by_plugin || ports.wanted.is_some_and(is_web)
 }
 
 fn of_main(main: &Ports, why: &str) -> Result<Option<Front>, Error> {
@@ -95,11 +112,16 @@ fn of_main(main: &Ports, why: &str) -> Result<Option<Front>, Error> {
     }))
 }
 
-/// A front listens on 80 or 443 although others reach it elsewhere.
+/// A front listens on its port for visitors, or where browsers knock, although others reach
+/// it elsewhere.
 fn of_service(name: &ServiceName, ports: &Ports, why: &str) -> Option<Front> {
-    let web = [80, 443]
-        .into_iter()
-        .find(|port| ports.exposed.contains(port));
+    let listed = ports.listed.as_ref();
+    let web = listed
+        .and_then(|listed| listed.visitors.or(listed.operators))
+        .or_else(|| {
+            let mut web = [80, 443].into_iter();
+            web.find(|port| ports.exposed.contains(port))
+        });
     let port = match (ports.wanted, web) {
         (Some(port), _) | (None, Some(port)) => port,
         // Like main's: good for showing until the image is there.

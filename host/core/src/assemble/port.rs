@@ -1,6 +1,7 @@
 //! On which port a container is reached, and why.
 
 use super::{Described, MainPorts};
+use crate::service::{Audience, Port, Transport};
 use crate::spec::{AppSpec, PortSpec};
 use std::collections::BTreeMap;
 
@@ -18,6 +19,41 @@ pub(super) struct Ports {
     pub(super) pending: bool,
     /// Whether the manifest says that it listens on none.
     pub(super) none: bool,
+    /// What its plugin says of its ports, where it says anything.
+    pub(super) listed: Option<Listed>,
+}
+
+/// What a plugin says of the ports of a service.
+pub(super) struct Listed {
+    /// The TCP port for visitors: 80 if it is among them, else the first.
+    pub(super) visitors: Option<u16>,
+    /// The first TCP port for who runs the app.
+    pub(super) operators: Option<u16>,
+    /// TCP ports on which TLS is spoken.
+    pub(super) tls: Vec<u16>,
+    /// The first UDP port.
+    udp: Option<u16>,
+}
+
+impl Listed {
+    fn new(ports: &[Port]) -> Option<Self> {
+        let tcp = || ports.iter().filter(|port| port.transport == Transport::Tcp);
+        let of = |audience| {
+            let ports = tcp().filter(move |port| port.audience == audience);
+            ports.map(|port| port.number)
+        };
+        let visitors = of(Audience::Visitors).find(|port| *port == 80);
+        let mut udp = ports.iter().filter(|port| port.transport == Transport::Udp);
+        (!ports.is_empty()).then(|| Self {
+            visitors: visitors.or_else(|| of(Audience::Visitors).next()),
+            operators: of(Audience::Operators).next(),
+            tls: tcp()
+                .filter(|port| port.tls)
+                .map(|port| port.number)
+                .collect(),
+            udp: udp.next().map(|port| port.number),
+        })
+    }
 }
 
 impl Ports {
@@ -30,7 +66,18 @@ impl Ports {
             reason: "no port, as doprax.yaml says".to_owned(),
             pending: false,
             none: true,
+            listed: None,
         }
+    }
+
+    /// The port that texts name: the one that others reach it on, else the first by UDP.
+    pub(super) fn named(&self) -> Option<u16> {
+        self.chosen.or(self.listed.as_ref()?.udp)
+    }
+
+    /// TCP ports on which its plugin says that TLS is spoken.
+    pub(super) fn tls(&self) -> &[u16] {
+        self.listed.as_ref().map_or(&[], |listed| &listed.tls)
     }
 }
 
@@ -59,6 +106,7 @@ pub(super) fn main(spec: &AppSpec, ports: &MainPorts) -> Ports {
         reason,
         pending,
         none: false,
+        listed: None,
     }
 }
 
@@ -68,18 +116,20 @@ pub(super) fn service(service: &Described<'_>, images: &BTreeMap<String, Vec<u16
     if service.spec.port == Some(PortSpec::NONE) {
         return Ports::none();
     }
-    let listed: Vec<u16> = service
-        .description
-        .ports
+    let described = &service.description.ports;
+    let tcp = described
         .iter()
-        .map(|port| port.number)
-        .collect();
+        .filter(|port| port.transport == Transport::Tcp);
+    let listed: Vec<u16> = tcp.map(|port| port.number).collect();
     let image = images.get(service.image());
     let wanted = service.spec.port.and_then(PortSpec::number);
-    let pending = listed.is_empty() && image.is_none();
+    let pending = described.is_empty() && image.is_none();
     let (exposed, chosen, why) = if let Some(first) = listed.first().copied() {
         let why = by_plugin(first, &listed, service.spec.plugin.as_str());
         (listed, Some(first), why)
+    } else if !described.is_empty() {
+        let why = format!("no TCP port, as plugin {} says", service.spec.plugin);
+        (Vec::new(), None, why)
     } else if let Some(exposed) = image {
         match best(exposed) {
             Some(port) => (
@@ -108,6 +158,7 @@ pub(super) fn service(service: &Described<'_>, images: &BTreeMap<String, Vec<u16
         reason,
         pending,
         none: false,
+        listed: Listed::new(described),
     }
 }
 

@@ -190,6 +190,26 @@ fn show(output: &Output, plugin: &wire::Plugin) -> Result<()> {
     for (name, value) in facts {
         output.line(format!("{name:17} {value}"))?;
     }
+    let at_rest = plugin.at_rest.map(|at_rest| {
+        let memory = units::bytes(at_rest.memory);
+        format!("{memory} of memory, {} on disk", units::bytes(at_rest.disk))
+    });
+    let more = |texts: &[String]| (!texts.is_empty()).then(|| texts.join(", "));
+    let said = [
+        ("kind", more(&plugin.categories)),
+        ("licence", plugin.license.clone()),
+        ("made for", more(&plugin.architectures)),
+        ("takes at rest", at_rest),
+        (
+            "home page",
+            plugin.home_page.as_deref().map(|url| paint.cyan(url)),
+        ),
+    ];
+    for (name, value) in said {
+        if let Some(value) = value {
+            output.line(format!("{name:17} {value}"))?;
+        }
+    }
     for link in &plugin.links {
         output.line(format!(
             "{:17} {} {}",

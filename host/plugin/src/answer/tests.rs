@@ -71,6 +71,46 @@ fn http(path: &str) -> wit::Check {
     wit::Check::Http(wit::HttpCheck {
         port: 80,
         path: path.to_owned(),
+        tls: false,
+        host: None,
+        headers: Vec::new(),
+        statuses: Vec::new(),
+    })
+}
+
+fn file(path: &str, mode: u32, content: Vec<wit::Part>) -> wit::File {
+    wit::File {
+        path: path.to_owned(),
+        mode,
+        content,
+        owner: wit::FileOwner::Root,
+    }
+}
+
+fn volume(name: &str, path: &str) -> wit::Volume {
+    wit::Volume {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        read_only: false,
+        owner: None,
+    }
+}
+
+fn listening(number: u16, role: &str) -> wit::PortEntry {
+    wit::PortEntry {
+        number,
+        role: role.to_owned(),
+        transport: wit::Transport::Tcp,
+        tls: false,
+        audience: wit::Audience::Containers,
+    }
+}
+
+fn exec(command: &[&str], env: Vec<wit::ExecEnv>) -> wit::Check {
+    wit::Check::Exec(wit::ExecCheck {
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        env,
+        user: None,
     })
 }
 
@@ -91,9 +131,17 @@ fn answer() -> wit::Service {
         user: None,
         files: Vec::new(),
         volumes: Vec::new(),
+        tmpfs: Vec::new(),
+        read_only_root: false,
+        working_directory: None,
+        groups: Vec::new(),
+        init: None,
+        sysctls: Vec::new(),
         ports: Vec::new(),
         probes: Vec::new(),
         ready_timeout_ms: 1000,
+        alive: None,
+        needs: Vec::new(),
         after_main: false,
         shm_size: None,
         ulimits: Vec::new(),
@@ -159,19 +207,19 @@ fn all_that_a_plugin_asks_for_arrives() {
             entrypoint: Some(vec!["entry".to_owned()]),
             command: Some(vec!["command".to_owned(), "a b".to_owned()]),
             user: Some("redis:999".to_owned()),
-            files: vec![wit::File {
-                path: "/etc/redis.conf".to_owned(),
-                mode: 0o640,
-                content: literal("save\n"),
-            }],
-            volumes: vec![wit::Mount {
-                name: "data".to_owned(),
-                path: "/data".to_owned(),
-            }],
-            ports: vec![wit::PortEntry {
-                number: 6379,
-                role: "redis".to_owned(),
-            }],
+            files: vec![file("/etc/redis.conf", 0o640, literal("save\n"))],
+            volumes: vec![volume("data", "/data")],
+            ports: vec![
+                wit::PortEntry {
+                    tls: true,
+                    audience: wit::Audience::Operators,
+                    ..listening(6379, "redis")
+                },
+                wit::PortEntry {
+                    transport: wit::Transport::Udp,
+                    ..listening(6379, "redis")
+                },
+            ],
             probes: vec![
                 wit::Probe {
                     check: tcp(6379, Some("PING\r\n".to_owned())),
@@ -179,13 +227,13 @@ fn all_that_a_plugin_asks_for_arrives() {
                     timeout_ms: 30,
                 },
                 probe(http("/ready?full=1")),
-                probe(wit::Check::Exec(wit::ExecCheck {
-                    command: vec!["ping".to_owned()],
-                    env: vec![wit::ExecEnv {
+                probe(exec(
+                    &["ping"],
+                    vec![wit::ExecEnv {
                         name: "KEY".to_owned(),
                         value: literal("x"),
                     }],
-                })),
+                )),
                 probe(wit::Check::Log("Ready to".to_owned())),
             ],
             ready_timeout_ms: 2000,
@@ -212,6 +260,7 @@ fn all_that_a_plugin_asks_for_arrives() {
                 value: vec![wit::Part::Host("db".to_owned())],
             }],
             notes: vec!["a remark".to_owned()],
+            ..answer()
         };
     });
     let text = |text: &str| Template(vec![TemplatePart::Literal(text.to_owned())]);
@@ -247,10 +296,22 @@ fn all_that_a_plugin_asks_for_arrives() {
             path: "/data".to_owned(),
             name: VolumeName::new("data").unwrap(),
         }],
-        ports: vec![Port {
-            number: 6379,
-            role: "redis".to_owned(),
-        }],
+        ports: vec![
+            Port {
+                number: 6379,
+                role: "redis".to_owned(),
+                transport: Transport::Tcp,
+                tls: true,
+                audience: Audience::Operators,
+            },
+            Port {
+                number: 6379,
+                role: "redis".to_owned(),
+                transport: Transport::Udp,
+                tls: false,
+                audience: Audience::Containers,
+            },
+        ],
         probes: vec![
             ProbeTemplate {
                 check: CheckTemplate::Tcp {
@@ -312,14 +373,11 @@ fn names_of_variables_ports_outputs_and_users_are_words() {
         assert_eq!(refused(|s| s.env = env, "env[0]"), word(name));
         let env = vec![entry("A", vec![wit::Part::Env(name.to_owned())])];
         assert_eq!(refused(|s| s.env = env, "env[0]"), word(name));
-        let exec = wit::ExecCheck {
-            command: vec!["x".to_owned()],
-            env: vec![wit::ExecEnv {
-                name: name.to_owned(),
-                value: Vec::new(),
-            }],
-        };
-        let probes = vec![probe(wit::Check::Exec(exec))];
+        let env = vec![wit::ExecEnv {
+            name: name.to_owned(),
+            value: Vec::new(),
+        }];
+        let probes = vec![probe(exec(&["x"], env))];
         assert_eq!(refused(|s| s.probes = probes, "probes[0]"), word(name));
         let output = wit::Output {
             name: name.to_owned(),
@@ -329,10 +387,7 @@ fn names_of_variables_ports_outputs_and_users_are_words() {
             refused(|s| s.outputs = vec![output], "outputs[0]"),
             word(name)
         );
-        let port = wit::PortEntry {
-            number: 1,
-            role: name.to_owned(),
-        };
+        let port = listening(1, name);
         assert_eq!(refused(|s| s.ports = vec![port], "ports[0]"), word(name));
         let user = name.to_owned();
         assert_eq!(refused(|s| s.user = Some(user), "user"), word(name));

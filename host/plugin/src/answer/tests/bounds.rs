@@ -30,24 +30,8 @@ fn no_list_has_more_than_256_entries() {
     fn number(index: usize) -> String {
         format!("n{index}")
     }
-    fn file(index: usize) -> wit::File {
-        wit::File {
-            path: format!("/{index}"),
-            mode: 0,
-            content: Vec::new(),
-        }
-    }
-    fn mount(index: usize) -> wit::Mount {
-        wit::Mount {
-            name: "data".to_owned(),
-            path: format!("/{index}"),
-        }
-    }
-    fn port(number: u16) -> wit::PortEntry {
-        wit::PortEntry {
-            number,
-            role: "a".to_owned(),
-        }
+    fn path(index: usize) -> String {
+        format!("/{index}")
     }
     fn output(index: usize) -> wit::Output {
         wit::Output {
@@ -62,11 +46,17 @@ fn no_list_has_more_than_256_entries() {
         ("env", |s, n| {
             s.env = (0..n).map(|i| entry(&number(i), Vec::new())).collect()
         }),
-        ("files", |s, n| s.files = (0..n).map(file).collect()),
-        ("volumes", |s, n| s.volumes = (0..n).map(mount).collect()),
+        ("files", |s, n| {
+            s.files = (0..n).map(|i| file(&path(i), 0, Vec::new())).collect();
+        }),
+        ("volumes", |s, n| {
+            s.volumes = (0..n).map(|i| volume("data", &path(i))).collect();
+        }),
         ("probes", |s, n| s.probes = vec![probe(http("/")); n]),
         ("outputs", |s, n| s.outputs = (0..n).map(output).collect()),
-        ("ports", |s, n| s.ports = (1..=n as u16).map(port).collect()),
+        ("ports", |s, n| {
+            s.ports = (1..=n as u16).map(|i| listening(i, "a")).collect();
+        }),
         ("capabilities", |s, n| {
             s.capabilities = vec![wit::Capability::SysNice; n]
         }),
@@ -85,7 +75,7 @@ fn no_list_has_more_than_256_entries() {
 
 #[test]
 fn nothing_is_said_twice() {
-    let twice: [(&str, &str, Change); 6] = [
+    let twice: [(&str, &str, Change); 7] = [
         ("secrets", "service:db:a", |s| {
             s.secrets = vec![random("a", 8), random("a", 9)]
         }),
@@ -93,19 +83,10 @@ fn nothing_is_said_twice() {
             s.env = vec![entry("A", Vec::new()), entry("A", literal("x"))]
         }),
         ("files", "/a", |s| {
-            let file = wit::File {
-                path: "/a".to_owned(),
-                mode: 0,
-                content: Vec::new(),
-            };
-            s.files = vec![file; 2];
+            s.files = vec![file("/a", 0, Vec::new()); 2];
         }),
         ("volumes", "/a", |s| {
-            let mount = |name: &str| wit::Mount {
-                name: name.to_owned(),
-                path: "/a".to_owned(),
-            };
-            s.volumes = vec![mount("one"), mount("two")];
+            s.volumes = vec![volume("one", "/a"), volume("two", "/a")];
         }),
         ("outputs", "host", |s| {
             let output = wit::Output {
@@ -113,6 +94,9 @@ fn nothing_is_said_twice() {
                 value: Vec::new(),
             };
             s.outputs = vec![output; 2];
+        }),
+        ("ports", "80/tcp", |s| {
+            s.ports = vec![listening(80, "a"), listening(80, "b")]
         }),
         ("ulimits", "nofile", |s| {
             s.ulimits = vec![limit(None, None); 2]
@@ -125,13 +109,7 @@ fn nothing_is_said_twice() {
 
 #[test]
 fn a_file_has_a_path_and_a_mode_without_set_user_id() {
-    let file = |path: &str, mode| {
-        vec![wit::File {
-            path: path.to_owned(),
-            mode,
-            content: Vec::new(),
-        }]
-    };
+    let file = |path: &str, mode| vec![file(path, mode, Vec::new())];
     assert_eq!(
         accepted(|s| s.files = file("/a", 0o777)).files[0].mode,
         0o777
@@ -144,12 +122,7 @@ fn a_file_has_a_path_and_a_mode_without_set_user_id() {
 
 #[test]
 fn a_volume_has_a_path_and_a_name() {
-    let volume = |name: &str, path: &str| {
-        vec![wit::Mount {
-            name: name.to_owned(),
-            path: path.to_owned(),
-        }]
-    };
+    let volume = |name: &str, path: &str| vec![volume(name, path)];
     let reason = refused(|s| s.volumes = volume("data", "data"), "volumes[0]");
     assert_eq!(reason, Reason::Path("data".to_owned()));
     let reason = refused(|s| s.volumes = volume("a\nb", "/data"), "volumes[0]");
@@ -177,21 +150,17 @@ fn probes_are_bounded() {
     accepted(|s| s.probes = vec![probe(tcp(1, Some("x".repeat(4096))))]);
     assert_eq!(wrong(tcp(1, Some("x".repeat(4097)))), Reason::Long(4096));
     assert_eq!(wrong(tcp(0, None)), outside(0, 1, 65_535));
-    let zero = wit::HttpCheck {
-        port: 0,
-        path: "/".to_owned(),
+    let zero = match http("/") {
+        wit::Check::Http(check) => wit::Check::Http(wit::HttpCheck { port: 0, ..check }),
+        other => other,
     };
-    assert_eq!(wrong(wit::Check::Http(zero)), outside(0, 1, 65_535));
+    assert_eq!(wrong(zero), outside(0, 1, 65_535));
     for path in ["ready", "/a b"] {
         assert_eq!(wrong(http(path)), Reason::Path(path.to_owned()));
     }
     assert_eq!(wrong(http("/a\r\nHost: b")), Reason::Control);
     assert_eq!(wrong(wit::Check::Log(String::new())), Reason::Empty);
-    let exec = wit::ExecCheck {
-        command: Vec::new(),
-        env: Vec::new(),
-    };
-    assert_eq!(wrong(wit::Check::Exec(exec)), Reason::Empty);
+    assert_eq!(wrong(exec(&[], Vec::new())), Reason::Empty);
 }
 
 #[test]
@@ -216,10 +185,7 @@ fn durations_and_sizes_are_bounded() {
         ("ports[0]", 1, u16::MAX.into(), |s, n| {
             // One above the highest is none any more.
             let number = if n > u16::MAX.into() { 0 } else { n as u16 };
-            s.ports = vec![wit::PortEntry {
-                number,
-                role: "a".to_owned(),
-            }];
+            s.ports = vec![listening(number, "a")];
         }),
     ];
     for (at, low, high, set) in bounds.into_iter().chain(more) {
@@ -235,6 +201,148 @@ fn durations_and_sizes_are_bounded() {
     assert_eq!(accepted(grace(3_600_000)).stop_grace_ms, 3_600_000);
     let reason = refused(grace(3_600_001), "stop-grace-ms");
     assert_eq!(reason, outside(3_600_001, 0, 3_600_000));
+}
+
+#[test]
+fn udp_has_neither_tls_nor_visitors() {
+    let udp = wit::PortEntry {
+        transport: wit::Transport::Udp,
+        ..listening(53, "dns")
+    };
+    // Beside the same number by TCP.
+    accepted(|s| s.ports = vec![listening(53, "dns"), udp.clone()]);
+    let tls = wit::PortEntry {
+        tls: true,
+        ..udp.clone()
+    };
+    let of = |audience| wit::PortEntry {
+        audience,
+        ..udp.clone()
+    };
+    for port in [
+        tls,
+        of(wit::Audience::Visitors),
+        of(wit::Audience::Operators),
+    ] {
+        assert_eq!(refused(|s| s.ports = vec![port], "ports[0]"), Reason::Udp);
+    }
+}
+
+/// What the contract has and the host does not carry out is never left out silently.
+#[test]
+fn what_is_not_carried_out_yet_is_refused() {
+    let asked: [(&str, Change); 8] = [
+        ("tmpfs", |s| {
+            let folder = wit::Tmpfs {
+                path: "/run".to_owned(),
+                size: 1 << 20,
+                mode: 0o755,
+            };
+            s.tmpfs = vec![folder];
+        }),
+        ("read-only-root", |s| s.read_only_root = true),
+        ("working-directory", |s| {
+            s.working_directory = Some("/srv".to_owned())
+        }),
+        ("groups", |s| s.groups = vec!["tty".to_owned()]),
+        ("init", |s| s.init = Some(true)),
+        ("sysctls", |s| {
+            let sysctl = wit::Sysctl {
+                name: wit::SysctlName::NetCoreSomaxconn,
+                value: "1024".to_owned(),
+            };
+            s.sysctls = vec![sysctl];
+        }),
+        ("alive", |s| {
+            let alive = wit::Liveness {
+                interval_ms: 1000,
+                failures: 3,
+            };
+            s.alive = Some(alive);
+        }),
+        ("needs", |s| s.needs = vec!["cache".to_owned()]),
+    ];
+    let within: [(&str, Change); 11] = [
+        ("files[0]", |s| {
+            s.files = vec![wit::File {
+                owner: wit::FileOwner::Process,
+                ..file("/a", 0, Vec::new())
+            }];
+        }),
+        ("volumes[0]", |s| {
+            s.volumes = vec![wit::Volume {
+                read_only: true,
+                ..volume("data", "/data")
+            }];
+        }),
+        ("volumes[0]", |s| {
+            s.volumes = vec![wit::Volume {
+                owner: Some("999".to_owned()),
+                ..volume("data", "/data")
+            }];
+        }),
+        ("probes[0]", |s| s.probes = asking(|check| check.tls = true)),
+        ("probes[0]", |s| {
+            s.probes = asking(|check| check.host = Some("a".to_owned()))
+        }),
+        ("probes[0]", |s| {
+            let header = wit::Header {
+                name: "accept".to_owned(),
+                value: "*/*".to_owned(),
+            };
+            s.probes = asking(|check| check.headers = vec![header]);
+        }),
+        ("probes[0]", |s| {
+            let range = wit::StatusRange {
+                first: 200,
+                last: 299,
+            };
+            s.probes = asking(|check| check.statuses = vec![range]);
+        }),
+        ("secrets[0]", |s| {
+            let bytes = wit::RandomBytes {
+                count: 32,
+                encoding: wit::Encoding::Hex,
+            };
+            s.secrets = vec![secret(wit::SecretSource::Bytes(bytes))];
+        }),
+        ("secrets[0]", |s| {
+            let derived = wit::DerivedSecret {
+                secret: "b".to_owned(),
+                derivation: wit::Derivation::Bcrypt,
+            };
+            s.secrets = vec![secret(wit::SecretSource::Derived(derived))];
+        }),
+        ("secrets[0]", |s| {
+            s.secrets = vec![secret(wit::SecretSource::Given("a key".to_owned()))]
+        }),
+        ("env[0]", |s| {
+            let output = wit::OutputOf {
+                service: "cache".to_owned(),
+                output: "host".to_owned(),
+            };
+            s.env = vec![entry("A", vec![wit::Part::Output(output)])];
+        }),
+    ];
+    for (at, change) in asked.into_iter().chain(within) {
+        let reason = refused(change, at);
+        assert!(matches!(reason, Reason::NotYet(_)), "{at}: {reason}");
+    }
+}
+
+fn asking(change: impl FnOnce(&mut wit::HttpCheck)) -> Vec<wit::Probe> {
+    let wit::Check::Http(mut check) = http("/") else {
+        unreachable!("an HTTP check")
+    };
+    change(&mut check);
+    vec![probe(wit::Check::Http(check))]
+}
+
+fn secret(source: wit::SecretSource) -> wit::Secret {
+    wit::Secret {
+        name: "a".to_owned(),
+        source,
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use doprax_sdk::{
-    Capability, Diagnostic, Judge, Metadata, Mount, Observation, Part, Plugin, Probe, Reload,
-    Request, Service, Target, UlimitKind, Verdict, text,
+    Capability, Diagnostic, Judge, Metadata, Observation, Part, Plugin, Probe, Reload, Request,
+    Service, Target, UlimitKind, Verdict, text,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -153,20 +153,13 @@ fn vary(service: Service) -> Service {
     let map: HashMap<u32, u32> = (0..100).map(|n| (n, n)).collect();
     let order: Vec<String> = map.keys().map(u32::to_string).collect();
     let start = Instant::now();
-    let mounts = vec![Mount {
-        name: "data".to_owned(),
-        path: "/data".to_owned(),
-    }];
-    let service = service
+    service
+        .volume("/data", "data")
         .note(order.join(" "))
         .note(format!("{:?}", SystemTime::now()))
         .note(format!("{:?}", start.elapsed()))
         .note(format!("{:?}", std::env::vars().collect::<Vec<_>>()))
-        .note(format!("{:?}", std::env::args().collect::<Vec<_>>()));
-    Service {
-        volumes: mounts,
-        ..service
-    }
+        .note(format!("{:?}", std::env::args().collect::<Vec<_>>()))
 }
 
 impl Judge for Hostile {
