@@ -322,7 +322,7 @@ mod tests {
         let find = |wanted| {
             let found = find_failed(&app, &releases, wanted);
             let found = found.map(|failed| failed.origin.operation.clone().unwrap());
-            found.map_err(|failure| failure.to_string())
+            found.map_err(|failure| failure.texts().0)
         };
         assert_eq!(find("84221679").as_deref(), Ok("84221679-b3a4"));
         assert_eq!(find("84a").as_deref(), Ok("84ac0000-0001"));
