@@ -1,6 +1,6 @@
 //! Cuts the body of a response out of what arrives.
 
-use super::exchange::Broken;
+use super::error::Broken;
 use crate::fields::may_trail;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};

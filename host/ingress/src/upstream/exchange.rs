@@ -5,12 +5,13 @@
 //! be there.
 
 use super::decode::Decoder;
+use super::error::{Broken, Failure};
 use super::head::{Head, Scanner};
 use super::patience::{Patience, WANTED, answered};
 use super::pool::{Link, Owner};
+use super::shared::Upstream;
 use super::stream::{Receiving, Stream};
 use super::upload::Upload;
-use super::{Failure, Upstream};
 use crate::backend::Generation;
 use crate::body::{BoxError, RequestBody};
 use crate::gate::Deadline;
@@ -19,7 +20,6 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONNECTION;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -32,40 +32,6 @@ use tokio_util::io::poll_read_buf;
 const HEAD_READ: usize = 8 * 1024;
 /// With less room than that, more is made before something is read.
 const LEAST_READ: usize = 4 * 1024;
-
-/// Why there is no response, or not all of it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Broken {
-    #[error("the container closed the connection")]
-    Closed { unsent: bool },
-    #[error("the connection failed")]
-    Failed {
-        unsent: bool,
-        #[source]
-        error: io::Error,
-    },
-    #[error("the response ended too early")]
-    Ended,
-    #[error("{0}")]
-    Nonsense(Cow<'static, str>),
-    #[error("the body of the request broke off")]
-    Body(#[source] BoxError),
-}
-
-impl Broken {
-    pub(super) fn nonsense(what: &'static str) -> Self {
-        Self::Nonsense(what.into())
-    }
-
-    /// Whether the request may be sent once more: nobody has read it, or it is
-    /// `repeatable` and nobody has answered.
-    pub(super) fn may_repeat(&self, repeatable: bool) -> bool {
-        match self {
-            Self::Closed { unsent } | Self::Failed { unsent, .. } => *unsent || repeatable,
-            Self::Ended | Self::Nonsense(_) | Self::Body(_) => false,
-        }
-    }
-}
 
 /// Where a connection is kept once the exchange is over.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Heads: of requests as they are written, of responses as they are read.
 
 use super::decode::Decoder;
-use super::exchange::Broken;
+use super::error::Broken;
 use crate::body::RequestBody;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};

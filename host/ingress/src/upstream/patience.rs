@@ -1,6 +1,6 @@
 //! How long a container may take to answer.
 
-use super::Failure;
+use super::error::Failure;
 use crate::body::Progress;
 use crate::gate::Deadline;
 use std::future::{Future, poll_fn};

@@ -4,7 +4,6 @@
 //! further request, and answer that one as well. So a connection that has carried a body
 //! is used again only for the client who sent it: nobody else can get such an answer.
 
-use super::Upstream;
 use super::room::Room;
 use super::stream::Stream;
 use crate::backend::Generation;
@@ -14,7 +13,7 @@ use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -46,37 +45,6 @@ type ByAddress = HashMap<SocketAddr, Vec<Kept>>;
 /// A client's connection, as the one whose bodies a connection to a container has carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Owner(u64);
-
-/// Held by a client's connection, with what is kept for it.
-#[derive(Debug)]
-pub(crate) struct Own {
-    upstream: Arc<Upstream>,
-    owner: Owner,
-}
-
-impl Own {
-    /// For a client's connection that has just begun.
-    pub(crate) fn new(upstream: &Arc<Upstream>) -> Self {
-        Self {
-            upstream: Arc::clone(upstream),
-            owner: upstream.pool.owner(),
-        }
-    }
-
-    pub(super) fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    pub(super) fn owner(&self) -> Owner {
-        self.owner
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        self.upstream.pool.forget(self.owner);
-    }
-}
 
 /// A connection to a container.
 #[derive(Debug)]
@@ -120,12 +88,12 @@ pub(super) struct Fit {
 
 impl Pool {
     /// A new client's connection.
-    fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> Owner {
         Owner(self.owners.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Closes what was kept for a client who is gone.
-    fn forget(&self, owner: Owner) {
+    pub(super) fn forget(&self, owner: Owner) {
         let own = self.kept().own.remove(&owner);
         for kept in own.iter().flat_map(HashMap::values).flatten() {
             // Nothing is under way on it. Without this its port would be taken for a minute,
