@@ -7,6 +7,8 @@ mod incoming;
 mod request;
 mod response;
 mod rewind;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub(crate) use arriving::decline;
 pub(crate) use container::ContainerBody;

@@ -17,6 +17,8 @@ mod watch;
 
 pub(crate) use stream::reason;
 pub(crate) use streams::Known;
+#[cfg(test)]
+pub(crate) use streams::Streams;
 pub(crate) use watch::Fault;
 
 use crate::gate::Deadline;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use stream::Stream;
+#[cfg(not(test))]
 use streams::Streams;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::timeout;

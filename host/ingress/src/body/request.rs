@@ -170,3 +170,82 @@ impl Body for RequestBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::tests::{Sent, trailer};
+    use std::future::poll_fn;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    type Part = Option<Result<Frame<Bytes>, BoxError>>;
+
+    async fn part(body: &mut RequestBody) -> Part {
+        poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+    }
+
+    /// Whether more has to come first.
+    async fn waits(body: &mut RequestBody) -> bool {
+        let part = poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx)));
+        part.await.is_pending()
+    }
+
+    #[tokio::test]
+    async fn it_is_the_clients_turn_while_something_is_waited_for() {
+        let mut sent = Sent::new(None, LONG).await;
+        let progress = sent.body.progress().unwrap();
+        let begin = progress.containers_turn();
+        assert!(begin.is_some(), "nobody has asked for it yet");
+        assert!(waits(&mut sent.body).await);
+        assert_eq!(progress.containers_turn(), None);
+        sent.send(5);
+        let data = part(&mut sent.body).await.unwrap().unwrap();
+        assert_eq!(data.into_data().unwrap().len(), 5);
+        assert!(progress.containers_turn() > begin);
+        assert!(!progress.has_ended());
+        sent.end(true);
+        let trailers = part(&mut sent.body).await.unwrap().unwrap();
+        assert_eq!(trailers.into_trailers().unwrap(), trailer());
+        assert!(part(&mut sent.body).await.is_none());
+        assert!(progress.has_ended() && progress.failure().is_none());
+        assert_eq!(sent.counters.read().received_bytes, 5);
+    }
+
+    #[tokio::test]
+    async fn a_body_has_ended_with_its_last_part() {
+        let mut sent = Sent::new(Some(5), LONG).await;
+        let progress = sent.body.progress().unwrap();
+        assert_eq!(sent.body.size_hint().exact(), Some(5));
+        sent.send(3);
+        assert!(part(&mut sent.body).await.unwrap().is_ok());
+        assert_eq!(sent.body.size_hint().exact(), Some(2));
+        assert!(!sent.body.is_end_stream() && !progress.has_ended());
+        let last = Bytes::from_static(b"xx");
+        sent.client.send_data(last, true).unwrap();
+        assert!(part(&mut sent.body).await.unwrap().is_ok());
+        assert!(sent.body.is_end_stream() && progress.has_ended());
+        assert_eq!(sent.body.size_hint().exact(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn what_a_client_does_wrong_is_remembered() {
+        let mut slow = Sent::new(None, Duration::from_millis(20)).await;
+        assert!(part(&mut slow.body).await.unwrap().is_err());
+        let mut gone = Sent::new(None, LONG).await;
+        gone.client.send_reset(h2::Reason::CANCEL);
+        assert!(part(&mut gone.body).await.unwrap().is_err());
+        for (sent, failure) in [(slow, Refusal::BodyTimeout), (gone, Refusal::BodyBroken)] {
+            let progress = sent.body.progress().unwrap();
+            assert_eq!(progress.failure(), Some(failure));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_body_has_none() {
+        let mut body = RequestBody::Empty;
+        assert!(body.is_end_stream() && body.progress().is_none());
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(part(&mut body).await.is_none());
+    }
+}

@@ -109,3 +109,78 @@ impl From<Piece> for Frame<Bytes> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::tests::Sent;
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    /// Takes parts of the body up to its end, or, of one that goes on, so many bytes.
+    /// Returns their number, and whether trailers came after them.
+    async fn take(tape: &mut Tape, most: usize) -> (usize, bool) {
+        let mut taken = 0;
+        while taken < most
+            && let Some(frame) = poll_fn(|cx| tape.poll_frame(cx)).await
+        {
+            match frame.unwrap().into_data() {
+                Ok(data) => taken += data.len(),
+                Err(_) => return (taken, true),
+            }
+        }
+        (taken, false)
+    }
+
+    /// A body of which so many bytes have come.
+    async fn tape(bytes: usize) -> (Sent, Tape) {
+        let mut sent = Sent::new(None, Duration::from_secs(3600)).await;
+        sent.send(bytes);
+        let body = std::mem::replace(&mut sent.body, RequestBody::Empty);
+        (sent, Tape::new(body))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_sent_again_from_its_beginning_as_often_as_that_is_needed() {
+        let (mut sent, mut tape) = tape(1000).await;
+        assert_eq!(take(&mut tape, 1000).await, (1000, false));
+        for _ in 0..2 {
+            assert!(tape.rewind());
+            assert!(!tape.is_end_stream());
+            assert_eq!(take(&mut tape, 1000).await, (1000, false));
+        }
+        sent.send(500);
+        sent.end(true);
+        assert_eq!(take(&mut tape, usize::MAX).await, (500, true));
+        assert!(tape.rewind());
+        assert!(!tape.is_end_stream(), "all that was sent is to come again");
+        assert_eq!(take(&mut tape, usize::MAX).await, (1500, true));
+        assert!(tape.is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn so_much_is_remembered_and_not_more() {
+        for (bytes, again) in [(REMEMBERED_BYTES, true), (REMEMBERED_BYTES + 1, false)] {
+            let (mut sent, mut tape) = tape(bytes).await;
+            assert_eq!(take(&mut tape, bytes).await, (bytes, false));
+            assert_eq!(tape.rewind(), again);
+            assert_eq!(tape.sent.is_empty(), !again, "it takes no room");
+            sent.end(false);
+            let left = if again { bytes } else { 0 };
+            assert_eq!(take(&mut tape, usize::MAX).await, (left, false));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_still_sent_to_its_end() {
+        let (mut sent, mut tape) = tape(1000).await;
+        take(&mut tape, 1000).await;
+        assert!(tape.rewind());
+        tape.forget();
+        sent.send(500);
+        sent.end(false);
+        assert_eq!(take(&mut tape, usize::MAX).await, (1500, false));
+        assert!(!tape.rewind());
+        assert!(tape.is_end_stream());
+    }
+}

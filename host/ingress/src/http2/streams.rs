@@ -60,7 +60,7 @@ impl Streams {
     }
 
     /// Counts a request as open.
-    pub(super) fn open(&self, stream: u32) -> Open {
+    pub(crate) fn open(&self, stream: u32) -> Open {
         self.0.open.fetch_add(1, Ordering::Relaxed);
         Open(Known {
             streams: self.clone(),
@@ -149,7 +149,7 @@ impl Drop for Asked {
 
 /// Counts a request as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct Open(Known);
+pub(crate) struct Open(Known);
 
 impl Open {
     pub(super) fn streams(&self) -> &Streams {
@@ -157,7 +157,7 @@ impl Open {
     }
 
     /// What is known of it.
-    pub(super) fn known(&self) -> &Known {
+    pub(crate) fn known(&self) -> &Known {
         &self.0
     }
 }
@@ -187,5 +187,92 @@ impl Known {
     pub(crate) fn has(&self, fault: Fault) -> bool {
         self.streams.0.faulty.load(Ordering::Relaxed) > 0
             && self.streams.faults().contains(&(self.stream, fault))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streams() -> Streams {
+        Streams::new(Duration::from_secs(3600))
+    }
+
+    #[test]
+    fn cancelled_requests_are_counted_once_they_are_most() {
+        for (answered, cancelled, counted) in [
+            (0, 0, 0),
+            (0, 1, 1),
+            (1, 1, 0),
+            (1, 2, 2),
+            (500, 500, 0),
+            (500, 501, 501),
+            (501, 500, 0),
+        ] {
+            let streams = streams();
+            for _ in 0..answered {
+                streams.asked().answered();
+            }
+            let asked: Vec<Asked> = (0..cancelled).map(|_| streams.asked()).collect();
+            assert_eq!(streams.cancelled(), 0, "nothing was cancelled yet");
+            drop(asked);
+            assert_eq!(streams.cancelled(), counted, "{answered}, {cancelled}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_idle_from_the_end_of_its_last_request() {
+        let streams = streams();
+        assert!(streams.none_yet());
+        let begin = streams.idle_since().unwrap();
+        let (first, second) = (streams.open(1), streams.open(3));
+        let _asked = streams.asked();
+        assert!(!streams.none_yet());
+        assert_eq!(streams.idle_since(), None);
+        drop(first);
+        assert_eq!(streams.idle_since(), None, "one is still open");
+        let before = Instant::now();
+        drop(second);
+        let since = streams.idle_since().unwrap();
+        assert!(begin <= before && before <= since);
+    }
+
+    #[test]
+    fn the_network_is_congested_for_as_long_as_a_response_may_stand() {
+        let streams = streams();
+        assert!(!streams.is_congested());
+        streams.note_congestion();
+        assert!(streams.is_congested());
+        let impatient = Streams::new(Duration::ZERO);
+        impatient.note_congestion();
+        assert!(!impatient.is_congested(), "that is over");
+    }
+
+    #[test]
+    fn a_fault_is_known_of_its_request_until_that_has_ended() {
+        let streams = streams();
+        let (first, second) = (streams.open(1), streams.open(3));
+        streams.note_fault(1, Fault::Scheme);
+        streams.note_fault(3, Fault::Trailers);
+        assert!(first.known().has(Fault::Scheme) && !first.known().has(Fault::Trailers));
+        assert!(second.known().has(Fault::Trailers));
+        let known = first.known().clone();
+        drop(first);
+        assert!(!known.has(Fault::Scheme));
+        assert!(second.known().has(Fault::Trailers), "of another request");
+    }
+
+    #[test]
+    fn so_many_faults_are_remembered_and_the_oldest_go_first() {
+        let streams = streams();
+        let open: Vec<Open> = (0..=FAULTS as u32).map(|each| streams.open(each)).collect();
+        for each in 0..FAULTS as u32 {
+            streams.note_fault(each, Fault::Scheme);
+        }
+        assert!(open[0].known().has(Fault::Scheme));
+        streams.note_fault(FAULTS as u32, Fault::Scheme);
+        assert!(!open[0].known().has(Fault::Scheme));
+        assert!(open[1].known().has(Fault::Scheme));
+        assert!(open[FAULTS].known().has(Fault::Scheme));
     }
 }

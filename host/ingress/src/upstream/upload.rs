@@ -118,7 +118,8 @@ impl Upload {
             if self.is_waiting() {
                 return Poll::Pending;
             }
-            if self.more && !self.held && self.part.is_empty() && self.waiting() < ENOUGH {
+            let free = self.part.is_empty() && self.part_end.is_empty();
+            if self.more && !self.held && free && self.waiting() < ENOUGH {
                 match Pin::new(&mut self.body).poll_frame(cx) {
                     Poll::Ready(Some(frame)) => self.add(frame?)?,
                     Poll::Ready(None) => self.end()?,
@@ -218,3 +219,6 @@ impl Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
