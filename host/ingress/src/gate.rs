@@ -20,6 +20,8 @@ mod deadline;
 mod head;
 mod sending;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use deadline::Deadline;
 
@@ -27,7 +29,7 @@ use crate::interim::Interim;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use head::{Bounds, Framing, Head};
-use sending::Linger;
+use sending::{LINGER, Linger};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -131,6 +133,7 @@ struct GateLimits {
     head: Duration,
     idle: Duration,
     stall: Duration,
+    linger: Duration,
 }
 
 impl<S> Gate<S> {
@@ -146,6 +149,7 @@ impl<S> Gate<S> {
                 head: limits.head_timeout,
                 idle: limits.idle_timeout,
                 stall: limits.stall_timeout,
+                linger: LINGER,
             },
             http2,
             expected: Expected::Head(head::Scanner::default()),

@@ -49,6 +49,8 @@ pub(crate) struct Scanner {
     line: usize,
     /// No LF is between `line` and here.
     searched: usize,
+    /// Something else than empty lines has arrived.
+    begun: bool,
     request_line: bool,
     odd_target: Option<Range<usize>>,
     old_version: bool,
@@ -114,6 +116,8 @@ impl Scanner {
             }
         }
         self.searched = head.len();
+        // A CR may be the beginning of one more empty line.
+        self.begun = self.request_line || !matches!(head[self.line..], [] | [b'\r']);
         if head.len() < bounds.bytes {
             return Ok(None);
         }
@@ -222,7 +226,7 @@ impl Scanner {
 
     /// Whether anything but empty lines has arrived.
     pub(crate) fn has_begun(&self) -> bool {
-        self.request_line || self.searched > self.line
+        self.begun
     }
 }
 

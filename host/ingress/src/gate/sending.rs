@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is still read from a client that is being closed, so that it gets to see the
 /// answer: closing a socket with unread bytes resets the connection.
-const LINGER_BYTES: usize = 512 * 1024;
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER_BYTES: usize = 512 * 1024;
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes that are written at once, at most, rather than gathered.
 const SMALL_WRITE: usize = 2 * 1024;
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
                     gate.lingering = Linger::Reading(0);
                 }
                 Linger::Reading(bytes) => {
-                    if bytes > LINGER_BYTES || gate.reading.passed(cx, LINGER) {
+                    if bytes > LINGER_BYTES || gate.reading.passed(cx, gate.limits.linger) {
                         return Poll::Ready(Ok(()));
                     }
                     let mut part = [0; 4096];

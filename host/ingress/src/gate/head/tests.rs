@@ -58,7 +58,7 @@ fn bounds_hold_for_complete_and_for_endless_heads() {
     assert_eq!(read(many.as_bytes()), Err(Refusal::HeadTooLarge));
 }
 
-/// All of it, the empty line included.
+/// All of it, its target and the empty line included.
 #[test]
 fn a_head_may_be_as_large_as_its_bounds_and_not_larger() {
     let head = |bytes: usize, fields: usize| {
@@ -72,6 +72,41 @@ fn a_head_may_be_as_large_as_its_bounds_and_not_larger() {
     assert_eq!(read_whole.bytes, bytes);
     for (bytes, fields) in [(bytes + 1, fields), (bytes, fields + 1)] {
         assert_eq!(read(&head(bytes, fields)), Err(Refusal::HeadTooLarge));
+    }
+    let aimed = |bytes: usize| {
+        let rest = " HTTP/1.1\r\nHost: a\r\n\r\n";
+        let target = "a".repeat(bytes - rest.len() - 5);
+        format!("GET /{target}{rest}").into_bytes()
+    };
+    assert_eq!(read(&aimed(bytes)).unwrap().unwrap().bytes, bytes);
+    assert_eq!(read(&aimed(bytes + 1)), Err(Refusal::HeadTooLarge));
+    // One that has come so far without an end is refused as soon as that is known.
+    assert_eq!(read(&head(bytes + 1, 1)[..bytes - 1]), Ok(None));
+    let endless = read(&head(bytes + 1, 1)[..bytes]);
+    assert_eq!(endless, Err(Refusal::HeadTooLarge));
+}
+
+/// Servers that make variables of the names (RFC 3875 section 4.1.18) see no difference
+/// between a line and an underscore.
+#[test]
+fn fields_that_say_for_whom_a_request_is_are_noted() {
+    for (field, forwarded) in [
+        ("Forwarded: a", true),
+        ("x-forwarded-for: a", true),
+        ("X-Forwarded-Anything: a", true),
+        ("X-Real-IP: a", true),
+        ("X_Forwarded_For: a", true),
+        ("X-Forwarded_For: a", true),
+        ("X_Real-IP: a", true),
+        ("x_anything: a", true),
+        ("X-Forwarded: a", false),
+        ("X-Anything: x_forwarded_for", false),
+        ("Forward: a", false),
+        ("X-Real-IPs: a", false),
+    ] {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\nA: b\r\n\r\n");
+        let read = read(head.as_bytes()).unwrap().unwrap();
+        assert_eq!(read.forwarded, forwarded, "{field}");
     }
 }
 
