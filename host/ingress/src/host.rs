@@ -93,6 +93,18 @@ mod tests {
     }
 
     #[test]
+    fn a_host_may_be_as_long_as_a_name_and_its_port_as_long_as_a_number() {
+        let parse = |text: &str| Host::parse(text.as_bytes()).is_some();
+        for (length, is_host) in [(253, true), (254, false)] {
+            let name = "a".repeat(length);
+            assert_eq!(parse(&name), is_host);
+            assert_eq!(parse(&format!("{name}.:65535")), is_host);
+        }
+        assert!(!parse("a:065535"));
+        assert!(parse("a:80") && !parse("a:8a"));
+    }
+
+    #[test]
     fn a_port_stands_after_the_last_colon() {
         let cases = [
             ("example.com", None),

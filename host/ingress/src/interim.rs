@@ -61,3 +61,47 @@ impl Interim {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hint that costs so many bytes.
+    fn hint(bytes: usize) -> Response<()> {
+        let value = "a".repeat(bytes - EACH_BYTES - "link: \r\n".len());
+        let hint = Response::builder().status(103).header("link", value);
+        hint.body(()).unwrap()
+    }
+
+    #[test]
+    fn a_client_is_told_so_much_before_each_answer_and_not_more() {
+        let interim = Interim::default();
+        for _ in 0..2 {
+            interim.pass(hint(PASSED_BYTES - 100));
+            assert_eq!(interim.take().len(), 1);
+            interim.pass(hint(100));
+            assert_eq!(interim.take().len(), 1);
+            interim.pass(hint(100));
+            assert_eq!(interim.take(), []);
+            // What the ingress says itself does not count.
+            interim.tell(StatusCode::CONTINUE, HeaderMap::new());
+            assert_eq!(interim.take().len(), 1);
+            interim.end();
+        }
+        interim.pass(hint(PASSED_BYTES + 1));
+        assert_eq!(interim.take(), []);
+    }
+
+    #[test]
+    fn what_was_not_told_before_an_answer_is_not_told_after_it() {
+        let interim = Interim::default();
+        interim.pass(hint(100));
+        interim.end();
+        assert_eq!(interim.take(), []);
+        interim.pass(hint(100));
+        interim.pass(hint(200));
+        let told: Vec<_> = interim.take().into_iter().map(|(s, _)| s).collect();
+        assert_eq!(told, [103, 103]);
+        assert_eq!(interim.take(), [], "once");
+    }
+}

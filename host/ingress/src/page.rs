@@ -348,6 +348,44 @@ mod tests {
     }
 
     #[test]
+    fn commands_stand_out() {
+        assert_eq!(
+            with_code("a `b` c `d`."),
+            "a <code>b</code> c <code>d</code>."
+        );
+        assert_eq!(with_code("a"), "a");
+    }
+
+    #[test]
+    fn each_outage_is_told_apart() {
+        use std::collections::HashSet;
+        let outages = [
+            Outage::NeverDeployed,
+            Outage::Crashing,
+            Outage::NotRunning,
+            Outage::NoVolume,
+            Outage::Unknown,
+        ];
+        let app = AppName::new("shop").unwrap();
+        let page = |outage| Page::idle(&app, &Target::Failed(outage));
+        let texts: HashSet<String> = outages.map(|outage| page(outage).plain("1")).into();
+        assert_eq!(texts.len(), outages.len());
+        // How it is will be known in a moment.
+        let retried = outages.map(|outage| page(outage).retry);
+        assert_eq!(retried, [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn an_id_is_found_again() {
+        let ids = [request_id(), request_id()];
+        assert_ne!(ids[0], ids[1]);
+        for id in ids {
+            assert_eq!(id.len(), 16);
+            assert!(u64::from_str_radix(&id, 16).is_ok(), "{id}");
+        }
+    }
+
+    #[test]
     fn what_comes_from_outside_is_escaped() {
         let page = Page::unknown("<script>\"&'");
         assert!(

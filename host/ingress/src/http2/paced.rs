@@ -184,3 +184,94 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         socket.paced(cx, shut)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// A socket that has room for so many bytes, and its other side.
+    fn paced(room: usize, limit: Duration) -> (Paced<DuplexStream>, Streams, DuplexStream) {
+        let (client, socket) = duplex(room);
+        let streams = Streams::new(LONG);
+        (Paced::new(socket, streams.clone(), limit), streams, client)
+    }
+
+    /// What has arrived at the other side so far.
+    async fn arrived(client: &mut DuplexStream) -> usize {
+        let mut part = vec![0; 4 * HELD_BYTES];
+        let read = poll_fn(|cx| {
+            let mut buf = ReadBuf::new(&mut part);
+            let read = Pin::new(&mut *client).poll_read(cx, &mut buf);
+            Poll::Ready(read.is_ready().then(|| buf.filled().len()))
+        });
+        read.await.unwrap_or(0)
+    }
+
+    #[tokio::test]
+    async fn what_is_written_leaves_at_once_when_all_is_written() {
+        let (mut socket, _, mut client) = paced(4 * HELD_BYTES, LONG);
+        for _ in 0..3 {
+            socket.write_all(&[b'x'; 1000]).await.unwrap();
+            socket.flush().await.unwrap();
+        }
+        assert_eq!(arrived(&mut client).await, 0);
+        poll_fn(|cx| socket.poll_release(cx)).await.unwrap();
+        assert_eq!(arrived(&mut client).await, 3000);
+        assert_eq!(socket.socket().held.capacity(), 0, "it keeps no memory");
+        // There is nothing to release.
+        poll_fn(|cx| socket.poll_release(cx)).await.unwrap();
+        assert_eq!(arrived(&mut client).await, 0);
+    }
+
+    #[tokio::test]
+    async fn so_much_is_held_back_and_not_more() {
+        let (mut socket, _, mut client) = paced(4 * HELD_BYTES, LONG);
+        let part = [b'x'; HELD_BYTES];
+        let (most, more) = ([&part[..10], &part[10..]], [&part[..1], &part[1..]]);
+        for (parts, taken, left) in [(most, HELD_BYTES, 0), (more, HELD_BYTES, HELD_BYTES)] {
+            let parts = parts.map(io::IoSlice::new);
+            assert_eq!(socket.write_vectored(&parts).await.unwrap(), taken);
+            assert_eq!(arrived(&mut client).await, left);
+        }
+        poll_fn(|cx| socket.poll_release(cx)).await.unwrap();
+        assert_eq!(arrived(&mut client).await, HELD_BYTES);
+        // Half of it is there: of what comes no more is taken than there is room for.
+        socket.write_all(&part[..HELD_BYTES / 2]).await.unwrap();
+        assert_eq!(socket.write(&part).await.unwrap(), HELD_BYTES / 2);
+        // What is held leaves before the end.
+        socket.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, part);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_takes_little_at_a_time_gets_all_in_order() {
+        let (mut socket, _, mut client) = paced(7, LONG);
+        let bytes: Vec<u8> = (0..100).collect();
+        socket.write_all(&bytes).await.unwrap();
+        let mut read = vec![0; bytes.len()];
+        let released = poll_fn(|cx| socket.poll_release(cx));
+        let (released, taken) = tokio::join!(released, client.read_exact(&mut read));
+        released.unwrap();
+        taken.unwrap();
+        assert_eq!(read, bytes);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_takes_nothing_for_too_long_is_broken() {
+        let (mut socket, streams, client) = paced(7, Duration::from_millis(20));
+        socket.write_all(&[b'x'; 7]).await.unwrap();
+        poll_fn(|cx| socket.poll_release(cx)).await.unwrap();
+        assert!(!streams.is_congested());
+        socket.write_all(b"x").await.unwrap();
+        let released = poll_fn(|cx| socket.poll_release(cx)).await;
+        assert_eq!(released.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(streams.is_congested());
+        drop(client);
+    }
+}

@@ -172,6 +172,25 @@ async fn large_heads_are_refused_and_not_forwarded() {
     assert_eq!(client.send_request(crumbs).await.unwrap().status(), 200);
 }
 
+/// As HTTP/1 would write it, but for the words around it.
+#[tokio::test]
+async fn a_head_is_measured_with_its_target() {
+    const BYTES: usize = 4096;
+    let origin = Origin::echo().await;
+    let (rig, authority) = rig(origin.target(), |config| config.limits.head_bytes = BYTES);
+    let mut client = client(&rig, &authority).await;
+    for (bytes, status) in [(BYTES, 200), (BYTES + 1, 431)] {
+        for target in [1, BYTES - 100] {
+            let path = format!("/{}", "a".repeat(target - 1));
+            let value = "b".repeat(bytes - target - "x: \r\n".len());
+            let mut asked = request("GET", &path, empty());
+            asked.headers_mut().insert("x", value.parse().unwrap());
+            let answer = client.send_request(asked).await.unwrap();
+            assert_eq!(answer.status(), status, "{bytes} with a target of {target}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_cancels_what_was_not_looked_at_is_closed() {
     let origin = silent().await;

@@ -51,6 +51,29 @@ async fn a_head_earns_no_time_by_arriving_byte_by_byte() {
     assert_eq!(status(&answer), "408", "{answer}");
 }
 
+/// However late it begins.
+#[tokio::test]
+async fn a_head_has_all_its_time_from_its_first_byte_on() {
+    let origin = Origin::echo().await;
+    for limit in growing(SHORT) {
+        let rig = Rig::with(origin.target(), |limits| limits.head_timeout = limit);
+        let mut moments = vec![Instant::now()];
+        let mut stream = rig.connect().await;
+        for part in ["GET / HTTP/1.1\r\n", "Host: shop.localhost\r\n\r\n"] {
+            let next = moments[moments.len() - 1] + limit * 3 / 4;
+            tokio::time::sleep_until(next.into()).await;
+            let _ = stream.write_all(part.as_bytes()).await;
+            moments.push(Instant::now());
+        }
+        let answer = read_head(&mut stream).await;
+        if moments.is_sorted_by(|before, after| *after - *before < limit) {
+            assert_eq!(status(&answer), "200", "{answer}");
+            return;
+        }
+    }
+    panic!("the machine is too busy for any pace");
+}
+
 /// Empty lines before a request are ignored (RFC 9112 section 2.2), and earn no time.
 #[tokio::test]
 async fn empty_lines_earn_no_time() {

@@ -13,6 +13,7 @@ mod http2_malformed;
 mod interim;
 mod limits;
 mod pages;
+mod patience;
 mod pki;
 mod prior_knowledge;
 mod proxy_protocol;
