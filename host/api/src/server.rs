@@ -142,6 +142,7 @@ fn router(host: Arc<Host>, budget: Arc<Budget>) -> Router {
             "/v1/sources/{digest}",
             put(deploy::receive_source).layer(DefaultBodyLimit::disable()),
         )
+        .layer(from_fn_with_state(Arc::clone(&host), problem::phrase))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(host)

@@ -13,7 +13,7 @@ use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
 use doprax_api::wire::{Change, Changed, DeployRequest, ExecRequest, Failure, Level, SetVariables};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
-use doprax_reconcile::{Config, Host, Predecessor, docker};
+use doprax_reconcile::{Config, Host, Predecessor, Remedies, docker};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
@@ -63,6 +63,10 @@ impl Api {
             retain: 10,
             allow_metadata: true,
             interval: Duration::from_secs(3600),
+            remedies: Remedies {
+                error: |error| Some(format!("do something about: {error}")),
+                problem: |problem| format!("do something about: {problem:?}"),
+            },
         };
         let host = Host::start(config, Predecessor::default(), docker)
             .await
@@ -161,7 +165,10 @@ async fn what_needs_no_engine_is_answered() {
         .find(|finding| finding.subject == "engine")
         .unwrap();
     assert_eq!(engine.level, Level::Bad);
-    assert!(engine.remedy.is_some());
+    assert_eq!(
+        engine.remedy.as_deref(),
+        Some("do something about: EngineAway")
+    );
     api.end().await;
 }
 
@@ -174,7 +181,10 @@ async fn refusals_have_a_status_and_help() {
         (status, failure.error.as_str()),
         (404, "there is no app shop")
     );
-    assert!(failure.help.unwrap().contains("doprax apps"));
+    assert_eq!(
+        failure.help.unwrap(),
+        "do something about: there is no app shop"
+    );
 
     let (status, failure) = refused(client.plan(&request("volums:\n  - a\n")).await);
     assert_eq!(status, 422);
@@ -213,7 +223,12 @@ async fn refusals_have_a_status_and_help() {
         stdin: false,
     };
     let (_writer, mut reader) = client.exec(&app(), &exec).await.unwrap();
-    assert_eq!(refused(reader.next().await).1.error, "there is no app shop");
+    let (_, failure) = refused(reader.next().await);
+    assert_eq!(failure.error, "there is no app shop");
+    assert_eq!(
+        failure.help.unwrap(),
+        "do something about: there is no app shop"
+    );
 
     let mut followed = client.follow("no-such");
     let first: Option<Result<Followed, ClientError>> = followed.next().await;

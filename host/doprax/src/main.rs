@@ -22,6 +22,7 @@ mod paint;
 mod plugins;
 mod progress;
 mod quickstart;
+mod remedy;
 mod signals;
 mod since;
 mod source;

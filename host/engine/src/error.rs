@@ -22,6 +22,14 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Something on the engine that is not this host's is in the way.
+    #[error("cannot {action}")]
+    Foreign {
+        /// What was tried, as in "create container main.shop.internal".
+        action: String,
+        /// What is in the way.
+        source: Foreign,
+    },
     /// The image is nowhere to be found.
     #[error("image {reference} is neither on this machine nor in its registry: {reason}")]
     ImageMissing {
@@ -58,4 +66,15 @@ pub enum Error {
         /// The secret, file or source without a value.
         name: String,
     },
+}
+
+/// What is on the engine, and is not this host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// A container has the wanted name.
+    #[error("the engine has a container of this name that is not of this host")]
+    Container,
+    /// An app has the wanted name.
+    #[error("another host on this engine has an app of this name")]
+    App,
 }

@@ -25,7 +25,7 @@ mod error;
 #[cfg(feature = "fake")]
 mod fake;
 pub use docker::Docker;
-pub use error::Error;
+pub use error::{Error, Foreign};
 #[cfg(feature = "fake")]
 pub use fake::{ByHand, Fake, FakeImage, Fault};
 

@@ -1,5 +1,7 @@
 //! How a host is set up.
 
+use crate::Error;
+use crate::report::Problem;
 use doprax_certificates::Policy;
 use doprax_core::name::{AppName, Instance};
 use doprax_ingress::Limits;
@@ -51,6 +53,18 @@ pub struct Config {
     pub allow_metadata: bool,
     /// How often desired and observed are compared where no hint calls for it.
     pub interval: Duration,
+    /// What people are told to do about what is wrong.
+    pub remedies: Remedies,
+}
+
+/// What people are told to do about what is wrong: in the words of the program that is the
+/// host, which alone knows its commands.
+#[derive(Debug, Clone, Copy)]
+pub struct Remedies {
+    /// About what failed, where there is something to do.
+    pub error: fn(&Error) -> Option<String>,
+    /// About what `doctor` found.
+    pub problem: fn(&Problem) -> String,
 }
 
 impl Config {

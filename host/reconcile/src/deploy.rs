@@ -226,10 +226,7 @@ impl Deploys {
                 .engine
                 .image(&built)
                 .await?
-                .ok_or_else(|| Error::Unplannable {
-                    message: "the image that was just built is gone".to_owned(),
-                    help: Some("something removes images from the engine; deploy again".to_owned()),
-                })?;
+                .ok_or(Error::BuiltImageGone)?;
             let build = Build {
                 image: facts.id,
                 ports: facts.ports,

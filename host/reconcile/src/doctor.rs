@@ -1,9 +1,9 @@
-//! What keeps a host from working well, each with its remedy.
+//! What keeps a host from working well.
 
 use crate::network::guard::Guard;
 use crate::network::machine;
 use crate::network::subnet::shadowing;
-use crate::report::{Finding, Level};
+use crate::report::{Finding, Level, Problem};
 use crate::{Config, Error};
 use doprax_core::subnet::{DEFAULT_IN_PARTS, choose, overlap};
 use doprax_core::unit::format_bytes;
@@ -25,16 +25,16 @@ fn good(subject: &str, text: String) -> Finding {
         subject: subject.to_owned(),
         level: Level::Good,
         text,
-        remedy: None,
+        problem: None,
     }
 }
 
-fn finding(level: Level, subject: &str, text: String, remedy: &str) -> Finding {
+fn finding(level: Level, subject: &str, text: String, problem: Problem) -> Finding {
     Finding {
         subject: subject.to_owned(),
         level,
         text,
-        remedy: Some(remedy.to_owned()),
+        problem: Some(problem),
     }
 }
 
@@ -65,8 +65,7 @@ impl Doctor {
             Ok(facts) => facts,
             Err(error) => {
                 let text = Error::from(error).chain();
-                let remedy = "start it (systemctl start docker), or say where it is: doprax serve --engine unix:///PATH";
-                return vec![finding(Level::Bad, "engine", text, remedy)];
+                return vec![finding(Level::Bad, "engine", text, Problem::EngineAway)];
             }
         };
         let version = format!(
@@ -77,12 +76,7 @@ impl Doctor {
         let api = facts.api_version.split_once('.');
         let api = api.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
         if api.is_none_or(|api: (u32, u32)| api < OLDEST_API) {
-            findings.push(finding(
-                Level::Bad,
-                "engine",
-                version,
-                "update it to Docker 20.10 or newer",
-            ));
+            findings.push(finding(Level::Bad, "engine", version, Problem::EngineOld));
         } else {
             findings.push(good("engine", version));
         }
@@ -91,7 +85,7 @@ impl Doctor {
                 Level::Warning,
                 "builds",
                 "the engine builds without BuildKit: no cache mounts, slower builds".to_owned(),
-                "update Docker",
+                Problem::NoBuildKit,
             ));
         }
         let limits = [
@@ -117,7 +111,7 @@ impl Doctor {
                     "the kernel does not let the engine limit: {}",
                     missing.join(", ")
                 ),
-                "enable the cgroup controllers in the kernel's command line",
+                Problem::NoLimits,
             ));
         }
         if !facts.init {
@@ -127,7 +121,7 @@ impl Doctor {
                 "the engine has no init for containers (docker-init is missing): programs that \
                  do not expect to be the first process hear no SIGTERM and leave zombies behind"
                     .to_owned(),
-                "install docker-init, which comes with Docker, or the package tini",
+                Problem::NoInit,
             ));
         }
         findings.push(if facts.disk_limit {
@@ -141,7 +135,7 @@ impl Doctor {
                 "disk quota",
                 "the engine cannot limit the disk that a container uses; `disk` is ignored"
                     .to_owned(),
-                "put the engine's data on XFS mounted with pquota",
+                Problem::NoDiskLimit,
             )
         });
         findings
@@ -157,7 +151,7 @@ impl Doctor {
                 Level::Warning,
                 "build cache",
                 format!("the engine keeps {size} for later builds"),
-                "docker builder prune empties it; doprax serve --build-cache SIZE bounds it after each build",
+                Problem::LargeBuildCache,
             ));
         }
         let text = match bound {
@@ -177,12 +171,7 @@ impl Doctor {
         let own = match self.store.subnets().await {
             Ok(own) => own,
             Err(error) => {
-                return finding(
-                    Level::Bad,
-                    "pool",
-                    error.to_string(),
-                    "check the state folder's disk",
-                );
+                return finding(Level::Bad, "pool", error.to_string(), Problem::NoState);
             }
         };
         let routes = machine::nets(&machine::routes());
@@ -197,7 +186,7 @@ impl Doctor {
                 Level::Bad,
                 "pool",
                 error.to_string(),
-                "doprax serve --pool with a larger network",
+                Problem::PoolExhausted,
             ),
             (Ok(next), Some(route)) if overlap(&next, route) => finding(
                 Level::Warning,
@@ -205,7 +194,7 @@ impl Doctor {
                 format!(
                     "the machine's route {route} has all of the pool {pools}; what it leads to cannot be reached at the addresses of apps"
                 ),
-                "choose a pool that nothing else uses: doprax serve --pool CIDR",
+                Problem::PoolRouted,
             ),
             (Ok(_), Some(route)) => finding(
                 Level::Warning,
@@ -213,7 +202,7 @@ impl Doctor {
                 format!(
                     "the machine's route {route} lies in the pool {pools}; its addresses are left out"
                 ),
-                "choose a pool that nothing else uses: doprax serve --pool CIDR",
+                Problem::PoolRouted,
             ),
             (Ok(_), None) => good("pool", format!("{pools}, {} apps use it", own.len())),
         }
@@ -224,17 +213,22 @@ impl Doctor {
         let conflicts = match self.conflicts().await {
             Ok(conflicts) => conflicts,
             Err(error) => {
-                let remedy = "see what doctor says about the engine and the state folder";
-                return vec![finding(Level::Bad, "networks", error.chain(), remedy)];
+                let text = error.chain();
+                return vec![finding(
+                    Level::Bad,
+                    "networks",
+                    text,
+                    Problem::NetworksUnknown,
+                )];
             }
         };
         conflicts
             .into_iter()
-            .map(|(text, remedy)| finding(Level::Warning, "networks", text, &remedy))
+            .map(|(text, problem)| finding(Level::Warning, "networks", text, problem))
             .collect()
     }
 
-    async fn conflicts(&self) -> Result<Vec<(String, String)>, Error> {
+    async fn conflicts(&self) -> Result<Vec<(String, Problem)>, Error> {
         let records = self.store.apps().await?;
         let observed = self.engine.observe_all().await?;
         let networks = self.engine.subnets().await?;
@@ -249,18 +243,13 @@ impl Doctor {
                         "the machine's route {} (to {}) shadows the network {subnet} of {name}: its containers are not reached there",
                         route.net, route.interface
                     );
-                    let remedy = format!(
-                        "remove the route, or give the app another network: doprax stop {name}, then doprax start {name}"
-                    );
-                    conflicts.push((text, remedy));
+                    conflicts.push((text, Problem::Shadowed { app: name.clone() }));
                 }
             } else if let Some(other) = taken() {
                 let text = format!(
                     "the subnet {subnet} of {name} overlaps {other}, which another network of the engine has"
                 );
-                let remedy =
-                    format!("doprax start {name}, or its next deploy, gives it another one");
-                conflicts.push((text, remedy));
+                conflicts.push((text, Problem::SubnetTaken { app: name.clone() }));
             }
         }
         Ok(conflicts)
@@ -283,7 +272,7 @@ impl Doctor {
                 format!(
                     "containers can reach this machine's services and 169.254.169.254: {problem}"
                 ),
-                "run the host as root on the engine's machine with iptables installed, block it by other means, or accept it: doprax serve --allow-metadata",
+                Problem::NotIsolated,
             ),
         }
     }
@@ -307,16 +296,13 @@ impl Doctor {
                     Level::Warning,
                     "names",
                     format!("{host} leads nowhere"),
-                    REMEDY,
+                    Problem::NamesLost,
                 ),
             },
             Err(error) => {
                 let text = format!("{host} does not resolve here: {error}");
-                finding(Level::Warning, "names", text, REMEDY)
+                finding(Level::Warning, "names", text, Problem::NamesLost)
             }
         }
     }
 }
-
-const REMEDY: &str =
-    "browsers resolve *.localhost by themselves; for another base domain add a wildcard DNS record";

@@ -83,8 +83,8 @@ impl AppDomains {
     ) -> Result<Vec<DomainStatus>, Error> {
         record(&self.store, app).await?;
         let name = &ascii(name);
-        if let Some((message, help)) = objection(name, "") {
-            return Err(Error::Domain { message, help });
+        if objection(name, "").is_some() {
+            return Err(Error::NotADomain { name: name.clone() });
         }
         let names = host_names(&BTreeMap::from([(name.clone(), spec)]));
         self.claim(app, &names, true).await?;
@@ -272,13 +272,9 @@ impl AppDomains {
         let base = &self.config.base_domain;
         match names.keys().find(|name| is_within(name, base)) {
             None => Ok(()),
-            Some(name) => Err(Error::Domain {
-                message: format!(
-                    "{name} is within {base}, whose names are given to apps by their own names"
-                ),
-                help: format!(
-                    "name the app so that its address is the wanted one (APP.{base}), or use another domain"
-                ),
+            Some(name) => Err(Error::FreeDomain {
+                name: name.clone(),
+                base: base.clone(),
             }),
         }
     }

@@ -1,8 +1,12 @@
 //! What can go wrong with a request.
 
+use crate::Remedies;
+use doprax_core::cause::Cause;
 use doprax_core::caution::Downgrade;
 use doprax_core::diagnostic::Diagnostic;
+use doprax_core::domain::objection;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
+use doprax_core::subnet::PoolExhausted;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +32,8 @@ pub enum StartError {
     Host(#[from] Error),
 }
 
-/// Why the host could not do what was asked. Texts hold no values of secrets.
+/// Why the host could not do what was asked. Texts hold no values of secrets, and do not say
+/// what to do about it: see [`Remedies`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -93,7 +98,7 @@ pub enum Error {
         users: String,
     },
     /// The volume is there: nothing has to take its place.
-    #[error("volume {volume:?} of app {app} is there, with its data")]
+    #[error("volume {:?} of app {app} is there, with its data", volume.as_str())]
     VolumeExists {
         /// The app.
         app: AppName,
@@ -149,13 +154,19 @@ pub enum Error {
         /// The domain.
         name: String,
     },
-    /// No app can have such a domain.
-    #[error("{message}")]
-    Domain {
-        /// Why.
-        message: String,
-        /// What to do instead.
-        help: String,
+    /// No name is written like this.
+    #[error("{}", objection(name, "").map(|(message, _)| message).unwrap_or_default())]
+    NotADomain {
+        /// What was given as one, to which [`objection`] objects.
+        name: String,
+    },
+    /// The name is within the domain of the apps' free names.
+    #[error("{name} is within {base}, whose names are given to apps by their own names")]
+    FreeDomain {
+        /// The domain.
+        name: String,
+        /// The domain of the free names.
+        base: String,
     },
     /// Another operation on the app is under way.
     #[error("app {app} is busy with operation {operation}")]
@@ -218,13 +229,70 @@ pub enum Error {
     /// The blueprint cannot be made from the manifest.
     #[error("{message}")]
     Unplannable {
-        /// What is wrong.
+        /// What is wrong, one line each.
         message: String,
-        /// What to do about it.
-        help: Option<String>,
+    },
+    /// The manifest takes values from outside that nobody gave.
+    #[error("{file_name} takes values from outside that nobody gave: {}", names.join(", "))]
+    NoValues {
+        /// The app.
+        app: AppName,
+        /// The manifest's file.
+        file_name: String,
+        /// The variables, of which there is one at least.
+        names: Vec<String>,
+    },
+    /// Linux takes no variable that is as long.
+    #[error(
+        "{container}: variable {name} has {} KiB, and Linux takes no variable of 128 KiB",
+        bytes >> 10
+    )]
+    LongVariable {
+        /// The container.
+        container: ServiceName,
+        /// The variable.
+        name: String,
+        /// Bytes of name, `=` and value.
+        bytes: usize,
+    },
+    /// No subnet is left for an app.
+    #[error(transparent)]
+    NoSubnet(#[from] PoolExhausted),
+    /// Something has removed an image that was just built.
+    #[error("the image that was just built is gone")]
+    BuiltImageGone,
+    /// A rollback would go to what runs.
+    #[error("release {number} of app {app} is what runs")]
+    CurrentRelease {
+        /// The app.
+        app: AppName,
+        /// The release.
+        number: u64,
+    },
+    /// There is nothing to go back to.
+    #[error("app {app} has no release before {current}")]
+    NoEarlierRelease {
+        /// The app.
+        app: AppName,
+        /// The release that runs.
+        current: u64,
+    },
+    /// Something that a release was made of is gone.
+    #[error("release {number} of app {app} cannot come back: {reason}")]
+    LostRelease {
+        /// The app.
+        app: AppName,
+        /// The release.
+        number: u64,
+        /// What is gone.
+        reason: String,
     },
     /// A container did not become ready.
-    #[error("{container} did not become ready{}: {reason}", within(*seconds))]
+    #[error(
+        "{container} did not become ready{}: {}",
+        within(*seconds),
+        explained(reason, cause.as_deref())
+    )]
     NotReady {
         /// The container.
         container: ServiceName,
@@ -232,22 +300,25 @@ pub enum Error {
         seconds: Option<u64>,
         /// Whether its process has ended by itself.
         ended: bool,
-        /// Which probe failed and what it saw, and why as far as that is known.
+        /// Which probe failed and what it saw.
         reason: String,
-        /// What to do about it, where that is known.
-        help: Option<String>,
+        /// Why, where that is known.
+        cause: Option<Box<Cause>>,
         /// The last lines of its log.
         log: Vec<String>,
     },
     /// A container was ready and did not stay so until it could take another's place.
-    #[error("{container} was ready and did not stay so: {reason}")]
+    #[error(
+        "{container} was ready and did not stay so: {}",
+        explained(reason, cause.as_deref())
+    )]
     NotSettled {
         /// The container.
         container: ServiceName,
-        /// What was seen of it, and why as far as that is known.
+        /// What was seen of it.
         reason: String,
-        /// What to do about it, where that is known.
-        help: Option<String>,
+        /// Why, where that is known.
+        cause: Option<Box<Cause>>,
         /// The last lines of its log.
         log: Vec<String>,
     },
@@ -274,12 +345,12 @@ pub enum Error {
     #[error(transparent)]
     Engine(#[from] doprax_engine::Error),
     /// The engine failed, and it is known why.
-    #[error("{message}")]
+    #[error("cannot {action}: {}", cause.text)]
     Explained {
-        /// What failed and why.
-        message: String,
-        /// What to do about it.
-        help: String,
+        /// What was tried, as in "start main".
+        action: String,
+        /// Why it failed.
+        cause: Box<Cause>,
         /// What the engine said.
         source: doprax_engine::Error,
     },
@@ -306,117 +377,6 @@ impl Error {
         chain(self)
     }
 
-    /// What a person can do about it.
-    pub fn help(&self) -> Option<String> {
-        use doprax_engine::Error as Engine;
-        let help = match self {
-            Self::Unplannable { help, .. } => return help.clone(),
-            Self::Outdated { .. } => "doprax up shows what it takes now, and asks again".to_owned(),
-            Self::NoApp { .. } => "doprax apps lists what is deployed".to_owned(),
-            Self::NoContainer { known, .. } => {
-                let known: Vec<&str> = known.iter().map(ServiceName::as_str).collect();
-                format!("it has {}", known.join(", "))
-            }
-            Self::NoRelease { app, known, .. } if known.is_empty() => {
-                format!("doprax releases {app} shows those that it has")
-            }
-            Self::NoRelease { known, .. } => {
-                let known: Vec<String> = known.iter().map(u64::to_string).collect();
-                format!("it has {}", known.join(", "))
-            }
-            Self::Downgrade { app, to, .. } => format!(
-                "volumes are never rolled back. Deploy what else that release had with the present version, or, where you know that the older version reads the data: doprax rollback {app} {to} --allow-downgrade"
-            ),
-            Self::NoVolume { .. } => "doprax volume list shows every volume".to_owned(),
-            Self::VolumeInUse { app, .. } => {
-                format!("take it out of doprax.yaml and deploy, or remove the app (doprax remove {app}), then remove the volume")
-            }
-            Self::VolumeExists { app, volume } => format!(
-                "doprax volume remove {app} {volume:?} takes it and its data away, once nothing mounts it"
-            ),
-            Self::VolumeGone { app, volumes, .. } => {
-                let names: Vec<&str> = volumes.iter().map(|(_, name)| name.as_str()).collect();
-                let accept = volumes.iter().map(|(volume, _)| {
-                    format!("doprax volume recreate {app} {:?}", volume.as_str())
-                });
-                let accept: Vec<String> = accept.collect();
-                format!(
-                    "bring it back (docker volume create {}, then restore its data), or accept an empty one: {}",
-                    names.join(" "),
-                    accept.join("; ")
-                )
-            }
-            Self::VariableInUse { .. } => {
-                "take it out of doprax.yaml and deploy, then unset it".to_owned()
-            }
-            Self::NoDomain { known, app, .. } if known.is_empty() => {
-                format!("doprax domain add {app} NAME gives it one")
-            }
-            Self::NoDomain { known, .. } => format!("it has {}", known.join(", ")),
-            Self::DomainTaken { name, app } => format!(
-                "doprax domain remove {app} {name} takes it from there, or, where the doprax.yaml of {app} names it, a deploy without it"
-            ),
-            Self::DomainInUse { .. } => "take it out of doprax.yaml and deploy".to_owned(),
-            Self::Domain { help, .. } => help.clone(),
-            Self::Busy { operation, .. } => format!("follow it with doprax operation {operation}"),
-            Self::QueueFull { app, .. } => format!(
-                "doprax operation list {app} shows them; doprax operation cancel ID takes one out"
-            ),
-            Self::NotReady { help: Some(help), .. } | Self::Explained { help, .. } => help.clone(),
-            Self::NotSettled { help: Some(help), .. } => {
-                format!("{help}. The copy before it goes on serving")
-            }
-            Self::NotSettled { container, .. } => format!(
-                "look at the log above; {container} listened before it could work, and the copy before it goes on serving"
-            ),
-            Self::NotReady { ended: true, log, .. } => {
-                let why = if log.is_empty() {
-                    "it printed nothing"
-                } else {
-                    "the log above says why"
-                };
-                format!("its process ends by itself; {why}")
-            }
-            Self::NotReady {
-                container,
-                seconds: Some(_),
-                ..
-            } => {
-                let key = if container.is_main() {
-                    "main".to_owned()
-                } else {
-                    format!("services: {container}")
-                };
-                format!(
-                    "look at the log above; where {container} only needs longer, raise its \
-                     timeout ({key}: health: {{ timeout: 600s }})"
-                )
-            }
-            Self::NotReady { .. } => "look at the log above".to_owned(),
-            Self::NotDeployed { .. } => "deploy it with doprax up".to_owned(),
-            Self::Ended { operation } => {
-                format!("doprax operation {operation} shows how it ended")
-            }
-            Self::BuildTimeout { .. } => {
-                "the last lines of the build are above; where it only needs longer: doprax serve --build-timeout".to_owned()
-            }
-            Self::Store(error) if error.is_full() => {
-                "make room on the disk with the state folder, then do it again".to_owned()
-            }
-            Self::Engine(Engine::Unreachable { .. }) => {
-                "is Docker running? doprax doctor tells more".to_owned()
-            }
-            Self::Engine(Engine::ImageMissing { .. }) => {
-                "check the name and the tag; an image that exists only here must be built or loaded on this machine".to_owned()
-            }
-            Self::Engine(Engine::BuildFailed { .. }) => {
-                "correct the Dockerfile or what it copies, then run doprax up again".to_owned()
-            }
-            _ => return None,
-        };
-        Some(help)
-    }
-
     /// The last lines of the log or build that show why.
     pub fn log(&self) -> &[String] {
         match self {
@@ -431,15 +391,15 @@ impl Error {
         }
     }
 
-    /// The event that ends an operation with this error.
-    pub(crate) fn report(&self) -> crate::report::Event {
+    /// The event that ends an operation with this error, and with what to do about it.
+    pub(crate) fn report(&self, remedies: Remedies) -> crate::report::Event {
         let mut error = self.chain();
         if let Self::Manifest { diagnostics } = self {
             error = doprax_core::diagnostic::render(diagnostics, false);
         }
         crate::report::Event::Failed {
             error,
-            help: self.help(),
+            help: (remedies.error)(self),
             log: self.log().to_vec(),
         }
     }
@@ -477,6 +437,14 @@ fn is_or_are(containers: &[ServiceName]) -> String {
     format!("{} {word}", names.join(", "))
 }
 
+/// What was seen, after why, where that is known.
+fn explained(reason: &str, cause: Option<&Cause>) -> String {
+    match cause {
+        Some(cause) => format!("{} ({reason})", cause.text),
+        None => reason.to_owned(),
+    }
+}
+
 /// The time that a container had, if it was over.
 fn within(seconds: Option<u64>) -> String {
     seconds.map_or_else(String::new, |seconds| format!(" within {seconds} s"))
@@ -503,33 +471,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_did_not_become_ready_is_helped_by_how_that_was() {
-        let not_ready = |container: &str, seconds, ended| Error::NotReady {
-            container: ServiceName::new(container).unwrap(),
+    fn what_did_not_become_ready_had_so_long_and_may_be_explained() {
+        let not_ready = |seconds, cause| Error::NotReady {
+            container: ServiceName::main(),
             seconds,
-            ended,
+            ended: false,
             reason: "why".to_owned(),
-            help: None,
-            log: vec!["a line".to_owned()],
+            cause,
+            log: Vec::new(),
         };
-        let said = |error: Error| (error.to_string(), error.help().unwrap_or_default());
-
-        let (slow, help) = said(not_ready("main", Some(300), false));
-        assert_eq!(slow, "main did not become ready within 300 s: why");
-        assert!(help.contains("main: health: { timeout"), "{help}");
-
-        let (crashed, help) = said(not_ready("main", None, true));
-        assert_eq!(crashed, "main did not become ready: why");
-        assert_eq!(help, "its process ends by itself; the log above says why");
-
-        let (_, help) = said(not_ready("redis", Some(60), false));
-        assert!(help.contains("services: redis: health"), "{help}");
+        assert_eq!(
+            not_ready(Some(300), None).to_string(),
+            "main did not become ready within 300 s: why"
+        );
+        let cause = Some(Box::new(Cause {
+            text: "its memory ran out".to_owned(),
+            help: "give it more".to_owned(),
+        }));
+        assert_eq!(
+            not_ready(None, cause).to_string(),
+            "main did not become ready: its memory ran out (why)"
+        );
     }
 
     #[test]
     fn volumes_are_named_as_people_name_them() {
         let app = AppName::new("shop").unwrap();
         let volume = VolumeName::new("new volume 01").unwrap();
+        let there = Error::VolumeExists {
+            app: app.clone(),
+            volume: volume.clone(),
+        };
+        assert_eq!(
+            there.to_string(),
+            "volume \"new volume 01\" of app shop is there, with its data"
+        );
         let missing = Error::NoVolume { app, volume };
         assert_eq!(
             missing.to_string(),

@@ -47,9 +47,10 @@ mod volumes;
 pub mod report;
 pub mod request;
 
-pub use config::Config;
+pub use config::{Config, Remedies};
 pub use domains::AppDomains;
 pub use doprax_certificates as certificates;
+pub use doprax_engine::{Error as EngineError, Foreign};
 pub use doprax_engine::{Exec, ExecSession, LogRequest, Output};
 pub use doprax_ingress::{AccessRecord, PROMETHEUS_CONTENT_TYPE, limits};
 pub use error::{Error, StartError};

@@ -8,7 +8,6 @@
 mod begin;
 mod work;
 
-use crate::Error;
 use crate::apps::queue::Turn;
 use crate::apps::{App, Apps};
 use crate::clock::now_ms;
@@ -20,6 +19,7 @@ use crate::repairs::Repairs;
 use crate::report::{Event, Operation, OperationEvent, OperationState};
 use crate::request::Removal;
 use crate::status::Statuses;
+use crate::{Error, Remedies};
 use doprax_core::name::AppName;
 use doprax_store::Store;
 use futures_util::stream::BoxStream;
@@ -38,6 +38,7 @@ pub struct Operations {
     pub(crate) retention: Arc<Retention>,
     pub(crate) upkeep: Arc<Upkeep>,
     pub(crate) work: Work,
+    pub(crate) remedies: Remedies,
     pub(crate) ending: CancellationToken,
 }
 
@@ -110,7 +111,10 @@ impl Operations {
 
     /// Writes down that an operation has waited and will not begin.
     async fn end_withdrawn(&self, live: &RunningOperation, source: Option<&str>) {
-        let (state, outcome) = (OperationState::Cancelled, Error::Withdrawn.report());
+        let (state, outcome) = (
+            OperationState::Cancelled,
+            Error::Withdrawn.report(self.remedies),
+        );
         let end = self
             .journal
             .write_end(&self.store, live, state, outcome, None);
@@ -149,7 +153,7 @@ impl Operations {
                     Error::Cancelled => OperationState::Cancelled,
                     _ => OperationState::Failed,
                 };
-                (state, error.report())
+                (state, error.report(self.remedies))
             }
         };
         // Whoever hears of the end finds the app as it is from then on.

@@ -206,6 +206,5 @@ fn unplannable(errors: &[assemble::Error]) -> Error {
     let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
     Error::Unplannable {
         message: messages.join("\n"),
-        help: None,
     }
 }

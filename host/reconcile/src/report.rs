@@ -247,8 +247,49 @@ pub struct Finding {
     pub level: Level,
     /// What was found.
     pub text: String,
-    /// What to do about it.
-    pub remedy: Option<String>,
+    /// What is wrong.
+    pub problem: Option<Problem>,
+}
+
+/// What is wrong that `doctor` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The engine does not answer.
+    EngineAway,
+    /// The engine is older than those that the host is tested with.
+    EngineOld,
+    /// The engine builds without BuildKit.
+    NoBuildKit,
+    /// The kernel does not let the engine limit what containers take.
+    NoLimits,
+    /// The engine has no init for containers.
+    NoInit,
+    /// The engine cannot limit the disk that a container uses.
+    NoDiskLimit,
+    /// The engine keeps much for later builds.
+    LargeBuildCache,
+    /// The state cannot be read.
+    NoState,
+    /// The pool has no subnet left.
+    PoolExhausted,
+    /// The machine has a route into the pool.
+    PoolRouted,
+    /// Nobody could say how the apps' networks are.
+    NetworksUnknown,
+    /// A route of the machine leads away what is meant for an app.
+    Shadowed {
+        /// The app.
+        app: AppName,
+    },
+    /// Another network of the engine has the subnet of an app.
+    SubnetTaken {
+        /// The app.
+        app: AppName,
+    },
+    /// Containers can reach what they should not.
+    NotIsolated,
+    /// The apps' free names do not lead to this machine.
+    NamesLost,
 }
 
 /// How serious a finding is.

@@ -123,7 +123,10 @@ impl Statuses {
             .and_then(|blueprint| {
                 refuse_gone(&self.config.instance, &record, blueprint, &observed, None).err()
             })
-            .map(|error| format!("{error}: {}", error.help().unwrap_or_default()));
+            .map(|error| {
+                let remedy = (self.config.remedies.error)(&error).unwrap_or_default();
+                format!("{error}: {remedy}")
+            });
         let noted = blueprint
             .into_iter()
             .flat_map(|blueprint| &blueprint.notes)

@@ -4,7 +4,7 @@
 //! Input and output go their own ways, so that a command that does not read cannot
 //! stop what it prints. A client that goes away ends the command's input.
 
-use super::problem::Problem;
+use super::problem::{Problem, failure_of};
 use super::stream::StreamPermit;
 use crate::wire::{ExecInput, ExecOutput, ExecRequest, Failure, TerminalSize};
 use axum::Extension;
@@ -74,7 +74,7 @@ async fn run(host: &Host, app: &AppName, mut socket: WebSocket) -> Result<(), ax
         Err(error) => {
             return tell(
                 &mut socket,
-                &ExecOutput::Failed(Problem::from(error).into_failure()),
+                &ExecOutput::Failed(failure_of(&error, host.config().remedies)),
             )
             .await;
         }
@@ -129,7 +129,7 @@ async fn send_output(
     }
     Ok(match host.exec_exit_code(id).await {
         Ok(code) => ExecOutput::Exit(code),
-        Err(error) => ExecOutput::Failed(Problem::from(error).into_failure()),
+        Err(error) => ExecOutput::Failed(failure_of(&error, host.config().remedies)),
     })
 }
 

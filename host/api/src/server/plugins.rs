@@ -11,5 +11,11 @@ pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Vec<Plugin>> {
 }
 
 pub(super) async fn doctor(State(host): State<Arc<Host>>) -> Json<Vec<Finding>> {
-    Json(host.doctor().await.into_iter().map(Into::into).collect())
+    let remedies = host.config().remedies;
+    let findings = host.doctor().await.into_iter();
+    Json(
+        findings
+            .map(|finding| Finding::new(finding, remedies))
+            .collect(),
+    )
 }

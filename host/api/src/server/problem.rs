@@ -1,27 +1,34 @@
 //! What failed, as a response: a status and the one shape of all errors.
 
 use crate::wire::Failure;
-use axum::Json;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use doprax_reconcile::Error;
+use axum::{Extension, Json};
+use doprax_reconcile::{Error, Host, Remedies};
 use http::StatusCode;
+use std::sync::Arc;
 
 /// An error response.
 #[derive(Debug)]
-pub(super) struct Problem {
-    status: StatusCode,
-    failure: Failure,
+pub(super) enum Problem {
+    /// The request was refused before the host heard of it.
+    Refused {
+        status: StatusCode,
+        failure: Failure,
+    },
+    /// The host could not do it. [`phrase`] makes the response.
+    Failed(Arc<Error>),
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self {
-            status,
-            failure: Failure {
-                error: error.into(),
-                ..Failure::default()
-            },
-        }
+        let error = error.into();
+        let failure = Failure {
+            error,
+            ..Failure::default()
+        };
+        Self::Refused { status, failure }
     }
 
     /// A request that the client should not have made.
@@ -30,19 +37,60 @@ impl Problem {
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.failure.help = Some(help.into());
+        if let Self::Refused { failure, .. } = &mut self {
+            failure.help = Some(help.into());
+        }
         self
-    }
-
-    pub(super) fn into_failure(self) -> Failure {
-        self.failure
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, Json(self.failure)).into_response()
+        match self {
+            Self::Refused { status, failure } => (status, Json(failure)).into_response(),
+            Self::Failed(error) => (status(&error), Extension(Failed(error))).into_response(),
+        }
     }
+}
+
+/// What the host failed with, on its way from a handler to where it is phrased.
+#[derive(Clone)]
+struct Failed(Arc<Error>);
+
+/// Answers what the host failed with, and what to do about it in the host's words, which
+/// handlers do without.
+pub(super) async fn phrase(
+    State(host): State<Arc<Host>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    let Some(Failed(error)) = response.extensions().get() else {
+        return response;
+    };
+    let failure = failure_of(error, host.config().remedies);
+    let status = response.status();
+    if status.is_server_error() {
+        tracing::error!(error = %failure.error, causes = ?failure.causes, "a request failed");
+    }
+    (status, Json(failure)).into_response()
+}
+
+/// An error of the host as it goes over the wire.
+pub(super) fn failure_of(error: &Error, remedies: Remedies) -> Failure {
+    let mut failure = Failure {
+        help: (remedies.error)(error),
+        log: error.log().to_vec(),
+        ..Failure::from_error(error)
+    };
+    match error {
+        Error::Manifest { diagnostics } => failure.diagnostics.clone_from(diagnostics),
+        Error::Engine(doprax_engine::Error::BuildFailed { reason, .. }) => {
+            failure.causes.insert(0, reason.clone());
+        }
+        _ => {}
+    }
+    failure
 }
 
 impl From<axum::extract::rejection::JsonRejection> for Problem {
@@ -71,21 +119,7 @@ impl From<doprax_core::name::NameError> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let status = status(&error);
-        let mut failure = Failure::from_error(&error);
-        failure.help = error.help();
-        failure.log = error.log().to_vec();
-        match error {
-            Error::Manifest { diagnostics } => failure.diagnostics = diagnostics,
-            Error::Engine(doprax_engine::Error::BuildFailed { reason, .. }) => {
-                failure.causes.insert(0, reason);
-            }
-            _ => {}
-        }
-        if status.is_server_error() {
-            tracing::error!(error = %failure.error, causes = ?failure.causes, "a request failed");
-        }
-        Self { status, failure }
+        Self::Failed(Arc::new(error))
     }
 }
 
@@ -116,7 +150,15 @@ fn status(error: &Error) -> StatusCode {
         Error::Outdated { .. } => StatusCode::PRECONDITION_FAILED,
         Error::Manifest { .. }
         | Error::Unplannable { .. }
-        | Error::Domain { .. }
+        | Error::NoValues { .. }
+        | Error::LongVariable { .. }
+        | Error::NoSubnet(_)
+        | Error::BuiltImageGone
+        | Error::CurrentRelease { .. }
+        | Error::NoEarlierRelease { .. }
+        | Error::LostRelease { .. }
+        | Error::NotADomain { .. }
+        | Error::FreeDomain { .. }
         | Error::NotReady { .. }
         | Error::NotSettled { .. }
         | Error::Explained { .. }

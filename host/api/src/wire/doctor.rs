@@ -1,6 +1,6 @@
 //! What `doctor` found.
 
-use doprax_reconcile::report;
+use doprax_reconcile::{Remedies, report};
 use serde::{Deserialize, Serialize};
 
 /// One finding.
@@ -29,13 +29,14 @@ pub enum Level {
     Bad,
 }
 
-impl From<report::Finding> for Finding {
-    fn from(finding: report::Finding) -> Self {
+impl Finding {
+    /// A finding, with what to do about it in the words of the host.
+    pub fn new(finding: report::Finding, remedies: Remedies) -> Self {
         let report::Finding {
             subject,
             level,
             text,
-            remedy,
+            problem,
         } = finding;
         let level = match level {
             report::Level::Good => Level::Good,
@@ -46,7 +47,7 @@ impl From<report::Finding> for Finding {
             subject,
             level,
             text,
-            remedy,
+            remedy: problem.as_ref().map(remedies.problem),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::limits;
 use crate::open_files;
+use crate::remedy::REMEDIES;
 use crate::signals::Signals;
 use crate::state::{self, lock};
 use crate::upgrade::{self, Invocation, Predecessor};
@@ -277,6 +278,7 @@ impl Serve {
             retain: self.retain,
             allow_metadata: self.allow_metadata,
             interval: INTERVAL,
+            remedies: REMEDIES,
         })
     }
 

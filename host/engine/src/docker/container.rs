@@ -10,7 +10,7 @@ use super::body::{Surroundings, create_body};
 use super::files::FileBytes;
 use super::transport::ALREADY;
 use super::{CHANGE, Docker, Failure, label, ulimit};
-use crate::{Error, Event, Inputs, Outcome, Progress};
+use crate::{Error, Event, Foreign, Inputs, Outcome, Progress};
 use bollard::models::{ContainerCreateBody, ContainerCreateResponse};
 use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, RestartContainerOptionsBuilder,
@@ -32,15 +32,8 @@ const RENAMES: usize = 5;
 
 /// The name is taken.
 #[derive(Debug, thiserror::Error)]
-enum Taken {
-    #[error(
-        "the engine has a container of this name that is not of this host; remove it, or give \
-         this host a name of its own (doprax serve --instance NAME)"
-    )]
-    Foreign,
-    #[error("a container of this name exists that was made from something else")]
-    Other,
-}
+#[error("a container of this name exists that was made from something else")]
+struct Taken;
 
 /// The name of a container that does not have all of its files yet. No service's
 /// name has an underscore.
@@ -248,12 +241,12 @@ impl Docker {
             .and_then(|config| config.labels)
             .unwrap_or_default();
         if !self.is_ours(&labels) {
-            return Err(self.error(Failure::other(Taken::Foreign), action()));
+            return Err(self.error(Failure::Foreign(Foreign::Container), action()));
         }
         if labels.get(label::HASH).is_some_and(|found| found == hash) {
             return Ok(Outcome::AlreadyDone);
         }
-        Err(self.error(Failure::other(Taken::Other), action()))
+        Err(self.error(Failure::other(Taken), action()))
     }
 
     /// Starts a container. Where the engine may not raise a limit of its processes,
@@ -406,7 +399,7 @@ impl Docker {
             .and_then(|c| c.labels)
             .is_some_and(|labels| self.is_ours(&labels))
         {
-            return Err(Failure::other(Taken::Foreign));
+            return Err(Failure::Foreign(Foreign::Container));
         }
         // By id: the name may go to another container at any moment.
         let id = found.id.unwrap_or_else(|| container.to_owned());

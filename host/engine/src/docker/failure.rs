@@ -1,7 +1,7 @@
 //! What went wrong below, before it is known what it means: the one place where
 //! the engine's answers become [`Error`]s.
 
-use crate::Error;
+use crate::{Error, Foreign};
 use std::time::Duration;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -20,6 +20,9 @@ pub(super) enum Failure {
         /// The engine's text.
         message: String,
     },
+    /// Something that is not this host's is in the way.
+    #[error(transparent)]
+    Foreign(Foreign),
     /// The answer makes no sense, or the request could not be made.
     #[error(transparent)]
     Other(Source),
@@ -52,7 +55,7 @@ impl Failure {
     pub(super) fn message(&self) -> &str {
         match self {
             Self::Refused { message, .. } => message,
-            Self::Away(_) | Self::Other(_) => "",
+            Self::Away(_) | Self::Foreign(_) | Self::Other(_) => "",
         }
     }
 
@@ -81,6 +84,10 @@ impl Failure {
                 source,
             },
             Self::Other(source) => Error::Failed {
+                action: action.into(),
+                source,
+            },
+            Self::Foreign(source) => Error::Foreign {
                 action: action.into(),
                 source,
             },

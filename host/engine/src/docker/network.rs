@@ -1,7 +1,7 @@
 //! An app's network, and the subnets that are taken.
 
 use super::{CHANGE, Docker, Failure, LOOK};
-use crate::{Error, Outcome};
+use crate::{Error, Foreign, Outcome};
 use bollard::models::{
     EndpointSettings, Ipam, IpamConfig, Network, NetworkConnectRequest, NetworkCreateRequest,
 };
@@ -30,14 +30,6 @@ struct OtherSubnet {
     found: String,
     wanted: Ipv4Net,
 }
-
-/// The network of the app exists, made by another host.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "another host on this engine has an app of this name; give this host a name of its own \
-     (doprax serve --instance NAME) or the app another name"
-)]
-struct OtherHost;
 
 /// The first IPv4 subnet of a network.
 pub(super) fn subnet(network: &Network) -> Option<Ipv4Net> {
@@ -164,7 +156,7 @@ impl Docker {
             .is_some_and(|labels| self.is_ours(labels))
         {
             let action = format!("create the network of {app}");
-            return Err(self.error(Failure::other(OtherHost), action));
+            return Err(self.error(Failure::Foreign(Foreign::App), action));
         }
         let found = subnet(network);
         if found == Some(wanted) {

@@ -103,14 +103,14 @@ impl Rollbacks {
             .map(|entry| (entry.number, entry.origin.reason))
             .collect();
         match to {
-            Some(to) if to == current.number => Err(Error::Unplannable {
-                message: format!("release {to} of app {app} is what runs"),
-                help: Some(format!("doprax releases {app} shows the others")),
+            Some(to) if to == current.number => Err(Error::CurrentRelease {
+                app: app.clone(),
+                number: to,
             }),
             Some(to) => Ok(to),
-            None => before(&known, current.number).ok_or_else(|| Error::Unplannable {
-                message: format!("app {app} has no release before {}", current.number),
-                help: Some(format!("doprax releases {app} shows those that it has")),
+            None => before(&known, current.number).ok_or_else(|| Error::NoEarlierRelease {
+                app: app.clone(),
+                current: current.number,
             }),
         }
     }
@@ -199,9 +199,10 @@ impl Rollbacks {
         number: u64,
     ) -> Result<(ReleaseRecord<DeployRequest>, MadeOf<DeployRequest>), Error> {
         let mut release = find_release(&self.store, app, number).await?;
-        let lost = |what: String| Error::Unplannable {
-            message: format!("release {number} of app {app} cannot come back: {what}"),
-            help: Some("deploy its source again with doprax up".to_owned()),
+        let lost = |reason: String| Error::LostRelease {
+            app: app.clone(),
+            number,
+            reason,
         };
         let made_of = release.made_of.take();
         let made_of = made_of.ok_or_else(|| {
@@ -239,13 +240,11 @@ impl Rollbacks {
             }
             let digest = identity.and_then(|identity| identity.digest.as_ref());
             if matches!(container.image, Image::Build { .. }) || digest.is_none() {
-                let (app, name) = (&blueprint.app, &container.name);
-                return Err(Error::Unplannable {
-                    message: format!(
-                        "release {number} of app {app} cannot come back: the engine has lost the \
-                         image of {name}, {reference}"
-                    ),
-                    help: Some("deploy its source again with doprax up".to_owned()),
+                let name = &container.name;
+                return Err(Error::LostRelease {
+                    app: blueprint.app.clone(),
+                    number,
+                    reason: format!("the engine has lost the image of {name}, {reference}"),
                 });
             }
             images.present.remove(reference);

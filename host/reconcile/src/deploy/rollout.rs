@@ -157,7 +157,7 @@ impl Rollout {
             error: text,
             help,
             log,
-        } = error.report()
+        } = error.report(self.config.remedies)
         else {
             return;
         };

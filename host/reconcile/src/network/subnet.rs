@@ -37,12 +37,7 @@ impl Subnets {
         taken.extend(self.engine.subnets().await?);
         taken.extend(refused);
         let routes = machine::nets(&machine::routes());
-        choose(&self.config.pool, &taken, &routes).map_err(|error| Error::Unplannable {
-            message: error.to_string(),
-            help: Some(
-                "give the host a larger pool (doprax serve --pool CIDR), or remove apps".to_owned(),
-            ),
-        })
+        Ok(choose(&self.config.pool, &taken, &routes)?)
     }
 
     /// Whether something else has the app's subnet meanwhile, and nothing of the app runs

@@ -126,18 +126,10 @@ pub(crate) fn needed_secrets(
     if new.missing.is_empty() {
         return Ok(new);
     }
-    let names = new.missing.join(", ");
-    let first = &new.missing[0];
-    Err(Error::Unplannable {
-        message: format!(
-            "{} takes values from outside that nobody gave: {names}",
-            request.file_name
-        ),
-        help: Some(format!(
-            "set them in the environment of this command ({first}=… doprax up), or keep them \
-             with the app: doprax secret set {} {first}",
-            understood.app()
-        )),
+    Err(Error::NoValues {
+        app: understood.app().clone(),
+        file_name: request.file_name.clone(),
+        names: new.missing,
     })
 }
 

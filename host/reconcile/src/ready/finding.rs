@@ -6,6 +6,7 @@ use crate::Error;
 use crate::container::{find, last_lines};
 use crate::run::Run;
 use doprax_core::blueprint::Container;
+use doprax_core::cause::Cause;
 use doprax_core::observed::{ObservedContainer, State};
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ const LAST_LINES: u32 = 20;
 
 /// What was found out about a container that does not serve.
 struct Finding {
-    /// What was seen of it, and why as far as that is known.
+    /// What was seen of it.
     reason: String,
-    /// What to do about it, where that is known.
-    help: Option<String>,
+    /// Why, where that is known.
+    cause: Option<Box<Cause>>,
     /// Whether its process ended.
     ended: bool,
     /// Its last lines.
@@ -33,12 +34,12 @@ impl Prober {
         reason: String,
     ) -> Error {
         let Finding {
-            reason, help, log, ..
+            reason, cause, log, ..
         } = self.look_into(run, spec, container, reason, false).await;
         Error::NotSettled {
             container: spec.name.clone(),
             reason,
-            help,
+            cause,
             log,
         }
     }
@@ -54,7 +55,7 @@ impl Prober {
     ) -> Error {
         let Finding {
             reason,
-            help,
+            cause,
             ended,
             log,
         } = self
@@ -65,7 +66,7 @@ impl Prober {
             seconds: timed_out.map(|limit| limit.as_secs()),
             ended,
             reason,
-            help,
+            cause,
             log,
         }
     }
@@ -81,7 +82,7 @@ impl Prober {
     ) -> Finding {
         let mut finding = Finding {
             reason,
-            help: None,
+            cause: None,
             ended: false,
             log: last_lines(self.engine.as_ref(), container, LAST_LINES).await,
         };
@@ -106,10 +107,8 @@ impl Prober {
             log: &finding.log,
             secrets: &run.inputs.secrets,
         };
-        if let Some(cause) = why(self.engine.as_ref(), &run.app, &broken).await {
-            finding.reason = format!("{} ({})", cause.text, finding.reason);
-            finding.help = Some(cause.help);
-        }
+        let cause = why(self.engine.as_ref(), &run.app, &broken).await;
+        finding.cause = cause.map(Box::new);
         finding
     }
 }

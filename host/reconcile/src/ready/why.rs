@@ -115,9 +115,9 @@ pub(crate) async fn explain(
         ..known(spec, looked.program.as_ref())
     });
     match cause {
-        Some(Cause { text, help }) => Error::Explained {
-            message: format!("cannot start {}: {text}", spec.name),
-            help,
+        Some(cause) => Error::Explained {
+            action: format!("start {}", spec.name),
+            cause: cause.into(),
             source: error,
         },
         None => error.into(),
@@ -196,9 +196,9 @@ pub(crate) fn explain_build(error: Error, dockerfile: &str) -> Error {
                 reason,
             };
             match cause {
-                Some(Cause { text, help }) => Error::Explained {
-                    message: format!("cannot build main: {text}"),
-                    help,
+                Some(cause) => Error::Explained {
+                    action: "build main".to_owned(),
+                    cause: cause.into(),
                     source,
                 },
                 None => source.into(),
@@ -241,16 +241,10 @@ pub(crate) fn check_variables(
         if let Some((name, bytes)) = largest_variable(container, secrets)
             && bytes > MAX_VARIABLE
         {
-            return Err(Error::Unplannable {
-                message: format!(
-                    "{}: variable {name} has {} KiB, and Linux takes no variable of 128 KiB",
-                    container.name,
-                    bytes >> 10
-                ),
-                help: Some(
-                    "put its value into a file (`files:` in doprax.yaml) or a volume, and name its path in the variable"
-                        .to_owned(),
-                ),
+            return Err(Error::LongVariable {
+                container: container.name.clone(),
+                name: name.to_owned(),
+                bytes,
             });
         }
     }

@@ -254,6 +254,7 @@ fn operations(base: &Base, known: &Known, acting: &Acting, upkeep: &Arc<Upkeep>)
         retention: acting.retention.clone(),
         upkeep: upkeep.clone(),
         work: work(base, known, acting),
+        remedies: base.config.remedies,
         ending: base.ending.clone(),
     }
 }

@@ -11,7 +11,7 @@ use doprax_reconcile::report::{
     AppState, AppStatus, Event, Operation, OperationEvent, OperationState, Releases,
 };
 use doprax_reconcile::request::{Control, DeployRequest, Edit, Removal, Rollback, WhenBusy};
-use doprax_reconcile::{Config, Error, Exec, Host, Predecessor};
+use doprax_reconcile::{Config, Error, Exec, Host, Predecessor, Remedies};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -101,6 +101,10 @@ impl Stage {
             retain: 10,
             allow_metadata: false,
             interval: Duration::from_secs(1),
+            remedies: Remedies {
+                error: |_| None,
+                problem: |_| String::new(),
+            },
         };
         Self {
             fake,
