@@ -148,6 +148,7 @@ fn description(name: &ServiceName) -> ServiceDescription {
         stop_grace_ms: 10_000,
         resources: doprax_core::resources::Resources::default(),
         secrets: Vec::new(),
+        given: BTreeMap::new(),
         outputs: Vec::new(),
         notes: Vec::new(),
     }

@@ -146,7 +146,14 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
         for name in container.secrets().into_iter().chain(outputs) {
             match known.get(name) {
                 Some(source) => {
-                    secrets.insert(name.clone(), *source);
+                    // What it is made of stays with it: another value would be another one
+                    // of this, too.
+                    if let SecretSource::Derived { from, .. } = source
+                        && let Some(original) = known.get(from)
+                    {
+                        secrets.insert(from.clone(), original.clone());
+                    }
+                    secrets.insert(name.clone(), source.clone());
                 }
                 None => findings.errors.push(Error::UnknownSecret {
                     service: container.name.clone(),
@@ -327,6 +334,6 @@ fn known_secrets(
         .spec
         .secrets
         .iter()
-        .map(|(name, source)| (name.clone(), *source));
+        .map(|(name, source)| (name.clone(), source.clone()));
     declared.chain(given).collect()
 }

@@ -95,7 +95,7 @@ pub fn merge(base: Option<&AppSpec>, current: Option<&AppSpec>, new: &AppSpec) -
             .get(&name)
             .or_else(|| base?.secrets.get(&name));
         if let Some(source) = source {
-            spec.secrets.entry(name).or_insert(*source);
+            spec.secrets.entry(name).or_insert_with(|| source.clone());
         }
     }
     Merged {

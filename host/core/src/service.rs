@@ -5,6 +5,7 @@ use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
 use crate::text::Template;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The complete description of a service. Only what an unprivileged container can
@@ -56,6 +57,9 @@ pub struct ServiceDescription {
     pub resources: Resources,
     /// Secrets it needs, each with how it comes about.
     pub secrets: Vec<(SecretName, SecretSource)>,
+    /// What those are that only a person can give.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<SecretName, String>,
     /// Values for other containers and for people: `host`, `port`, `url`, …
     pub outputs: Vec<Output>,
     /// Remarks for the reader of the plan.

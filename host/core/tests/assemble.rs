@@ -7,7 +7,7 @@ use doprax_core::identity::{adopted, identify};
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
 use doprax_core::probe::Check;
-use doprax_core::secret::{SecretName, SecretSource};
+use doprax_core::secret::{Derivation, SecretName, SecretSource};
 use doprax_core::service::{EnvTemplate, Output, ServiceDescription, VolumeDefault};
 use doprax_core::source::{Recipe, Source};
 use doprax_core::spec::{AppSpec, ConfigFile, EnvValue, PortSpec, Protocol, ServiceSpec, Strategy};
@@ -609,4 +609,22 @@ fn a_udp_port_is_named_in_texts_and_answers_no_request() {
         service: service("db"),
     };
     assert_eq!(app.errors(), [error]);
+}
+
+/// Without it a later deploy would make another one, and what is made of it would differ.
+#[test]
+fn a_secret_stays_while_something_uses_what_is_made_of_it() {
+    let mut app = App::new();
+    let original = app.secret();
+    let hash = SecretName::plugin(&service("db"), "hash");
+    let source = SecretSource::Derived {
+        from: original.clone(),
+        derivation: Derivation::Bcrypt,
+    };
+    app.description.secrets.push((hash.clone(), source));
+    app.plugin_env("HASH", vec![TemplatePart::Secret(hash.clone())], true);
+    let blueprint = app.assemble().unwrap();
+    let kept: Vec<&SecretName> = blueprint.secrets.keys().collect();
+    assert_eq!(kept, [&hash, &original]);
+    assert_eq!(blueprint.revisions, BTreeMap::from([(original, 3)]));
 }

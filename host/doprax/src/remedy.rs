@@ -117,8 +117,15 @@ fn of_variable(error: &Error) -> Option<String> {
         Error::VariableInUse { .. } => {
             "take it out of doprax.yaml and deploy, then unset it".to_owned()
         }
-        Error::NoValues { app, names, .. } => {
+        Error::NoValues {
+            app, names, asked, ..
+        } => {
             let first = names.first()?;
+            if names.iter().any(|name| asked.contains_key(name)) {
+                return Some(format!(
+                    "keep them with the app: doprax secret set {app} {first}"
+                ));
+            }
             format!(
                 "set them in the environment of this command ({first}=… doprax up), or keep them \
                  with the app: doprax secret set {app} {first}"

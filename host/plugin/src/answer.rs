@@ -13,12 +13,15 @@ use crate::value::{
 use crate::{contract_name, image};
 use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::resources::Resources;
-use doprax_core::secret::{SecretName, SecretSource};
+use doprax_core::secret::SecretName;
 use doprax_core::service::{
     Audience, CheckTemplate, DescribeRequest, EnvTemplate, FileTemplate, Output, Port,
     ProbeTemplate, ServiceDescription, SettingDiagnostic, Transport, Ulimit, VolumeDefault,
 };
 use doprax_core::text::{Template, TemplatePart};
+use secret::Declared;
+
+mod secret;
 
 /// A command that a plugin may only name with the grant to run commands.
 pub(crate) fn granted_command(
@@ -60,7 +63,7 @@ pub(crate) fn diagnostics(
 /// What the texts of a service may name.
 struct Scope<'a> {
     request: &'a DescribeRequest,
-    secrets: &'a [(SecretName, SecretSource)],
+    secrets: &'a [Declared],
     grants: &'a Grants,
 }
 
@@ -96,10 +99,10 @@ impl Scope<'_> {
     }
 
     fn secret(&self, name: String) -> Result<SecretName, Reason> {
-        let full = SecretName::plugin(&self.request.name, &name);
-        match self.secrets.iter().any(|(declared, _)| *declared == full) {
-            true => Ok(full),
-            false => Err(Reason::Undeclared(excerpt(&name))),
+        let mut declared = self.secrets.iter();
+        match declared.find(|secret| secret.local == name) {
+            Some(secret) => Ok(secret.name.clone()),
+            None => Err(Reason::Undeclared(excerpt(&name))),
         }
     }
 
@@ -188,10 +191,7 @@ pub(crate) fn service(
     grants: &Grants,
 ) -> Result<ServiceDescription, Wrong> {
     carried_out(&service)?;
-    let secrets = each("secrets", service.secrets, |secret| {
-        secret_of(secret, &request.name)
-    })?;
-    unique(secrets.iter().map(|(name, _)| name.as_str())).at(|| "secrets".to_owned())?;
+    let secrets = secret::secrets(&request.name, service.secrets)?;
     let scope = Scope {
         request,
         secrets: &secrets,
@@ -282,7 +282,14 @@ pub(crate) fn service(
         resources: resources(service.resources).at(|| "resources".to_owned())?,
         outputs,
         notes: each("notes", service.notes, line)?,
-        secrets,
+        given: secrets
+            .iter()
+            .filter_map(|secret| Some((secret.name.clone(), secret.what.clone()?)))
+            .collect(),
+        secrets: secrets
+            .into_iter()
+            .map(|secret| (secret.name, secret.source))
+            .collect(),
     })
 }
 
@@ -348,28 +355,6 @@ fn port_of(entry: wit::PortEntry) -> Result<Port, Reason> {
         tls: entry.tls,
         audience,
     })
-}
-
-fn secret_of(
-    secret: wit::Secret,
-    service: &ServiceName,
-) -> Result<(SecretName, SecretSource), Reason> {
-    let source = match secret.source {
-        wit::SecretSource::Random(length) => {
-            range(length.into(), 8, 256)?;
-            SecretSource::Random { length }
-        }
-        wit::SecretSource::Uuid => SecretSource::Uuid,
-        wit::SecretSource::Bytes(_) => return Err(Reason::NotYet("a secret of bytes")),
-        wit::SecretSource::Derived(_) => return Err(Reason::NotYet("a secret made of another")),
-        wit::SecretSource::Given(_) => return Err(Reason::NotYet("a secret that a person gives")),
-    };
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let name = word(secret.name)?;
-    match name.bytes().all(allowed) {
-        true => Ok((SecretName::plugin(service, &name), source)),
-        false => Err(Reason::Word(excerpt(&name))),
-    }
 }
 
 fn granted_image(

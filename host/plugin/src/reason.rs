@@ -46,6 +46,9 @@ pub enum Reason {
     /// A secret that the service does not declare.
     #[error("secret {0:?} is not declared")]
     Undeclared(String),
+    /// A secret made of one that is made of another itself.
+    #[error("secret {0:?} is made of another itself")]
+    Derived(String),
     /// A masked value that everyone who has the plugin knows.
     #[error("a masked value must be made of secrets, not of fixed characters")]
     LiteralSecret,

@@ -7,6 +7,7 @@ use doprax_core::diagnostic::Diagnostic;
 use doprax_core::domain::objection;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::subnet::PoolExhausted;
+use std::collections::BTreeMap;
 
 /// Why a host did not start.
 #[derive(Debug, thiserror::Error)]
@@ -233,7 +234,10 @@ pub enum Error {
         message: String,
     },
     /// The manifest takes values from outside that nobody gave.
-    #[error("{file_name} takes values from outside that nobody gave: {}", names.join(", "))]
+    #[error(
+        "{file_name} takes values from outside that nobody gave: {}",
+        with_what(names, asked)
+    )]
     NoValues {
         /// The app.
         app: AppName,
@@ -241,6 +245,9 @@ pub enum Error {
         file_name: String,
         /// The variables, of which there is one at least.
         names: Vec<String>,
+        /// What those are that plugins ask for, by variable. A command sends none of them
+        /// that the manifest does not name.
+        asked: BTreeMap<String, String>,
     },
     /// Linux takes no variable that is as long.
     #[error(
@@ -466,6 +473,15 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The names of variables, and what those are that plugins ask for.
+fn with_what(names: &[String], asked: &BTreeMap<String, String>) -> String {
+    let told = names.iter().map(|name| match asked.get(name) {
+        Some(what) => format!("{name} ({what})"),
+        None => name.clone(),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -510,6 +526,21 @@ mod tests {
         assert_eq!(
             missing.to_string(),
             "app shop has no volume \"new volume 01\""
+        );
+    }
+
+    #[test]
+    fn values_that_plugins_ask_for_are_named_with_what_they_are() {
+        let error = Error::NoValues {
+            app: AppName::new("shop").expect("a label"),
+            file_name: "doprax.yaml".to_owned(),
+            names: vec!["DB_KEY".to_owned(), "TOKEN".to_owned()],
+            asked: BTreeMap::from([("DB_KEY".to_owned(), "a key from the maker".to_owned())]),
+        };
+        assert_eq!(
+            error.to_string(),
+            "doprax.yaml takes values from outside that nobody gave: DB_KEY (a key from the \
+             maker), TOKEN"
         );
     }
 }

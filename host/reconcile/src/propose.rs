@@ -1,6 +1,7 @@
 //! From a request to what would be done about it: gathers what [`doprax_core::proposal`]
 //! decides by. Changes nothing.
 
+mod derive;
 mod fresh;
 mod images;
 pub(crate) mod secret;

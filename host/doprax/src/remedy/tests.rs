@@ -218,8 +218,18 @@ fn errors() -> Vec<(Error, &'static str)> {
                 app: app.clone(),
                 file_name: text("doprax.yaml"),
                 names: names(&["KEY", "TOKEN"]),
+                asked: Default::default(),
             },
             "set them in the environment of this command (KEY=… doprax up), or keep them with the app: doprax secret set shop KEY",
+        ),
+        (
+            Error::NoValues {
+                app: app.clone(),
+                file_name: text("doprax.yaml"),
+                names: names(&["DB_LICENCE_KEY"]),
+                asked: [(text("DB_LICENCE_KEY"), text("a key from the maker"))].into(),
+            },
+            "keep them with the app: doprax secret set shop DB_LICENCE_KEY",
         ),
         (
             Error::LongVariable {

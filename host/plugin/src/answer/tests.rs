@@ -3,6 +3,7 @@
 mod bounds;
 
 use super::*;
+use doprax_core::secret::{Derivation, Encoding, SecretSource};
 use doprax_core::service::AppContext;
 
 fn name(name: &str) -> ServiceName {
@@ -361,6 +362,7 @@ fn all_that_a_plugin_asks_for_arrives() {
             value: Template(vec![TemplatePart::Host(name("db"))]),
         }],
         notes: vec!["a remark".to_owned()],
+        given: Default::default(),
     };
     assert_eq!(service, expected);
 }

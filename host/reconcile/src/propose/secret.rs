@@ -1,6 +1,10 @@
 //! Generating what the app's secrets are to be.
 
-use doprax_core::secret::{SecretName, SecretSource};
+use super::derive;
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use doprax_core::blueprint::hex;
+use doprax_core::secret::{Encoding, SecretName, SecretSource};
 use doprax_store::StoredSecret;
 use std::collections::BTreeMap;
 
@@ -40,6 +44,12 @@ pub(crate) fn new_values(
             (None, None, SecretSource::Random { length }) => {
                 new.values.insert(name.clone(), random_text(*length));
             }
+            (None, None, SecretSource::Bytes { count, encoding }) => {
+                new.values
+                    .insert(name.clone(), random_bytes(*count, *encoding));
+            }
+            // Below, when what it is made of has its value.
+            (None, None, SecretSource::Derived { .. }) => {}
             (None, None, SecretSource::Uuid) => {
                 new.values
                     .insert(name.clone(), uuid::Uuid::new_v4().to_string());
@@ -48,6 +58,21 @@ pub(crate) fn new_values(
                 new.missing
                     .push(name.as_variable().unwrap_or(name.as_str()).to_owned());
             }
+        }
+    }
+    for (name, source) in wanted {
+        let SecretSource::Derived { from, derivation } = source else {
+            continue;
+        };
+        let kept = stored.get(from).map(|stored| &stored.value);
+        // One that nobody gave is named among those.
+        let Some(original) = new.values.get(from).or(kept) else {
+            continue;
+        };
+        let is_made_of_it = |kept: &StoredSecret| derive::holds(*derivation, &kept.value, original);
+        if !stored.get(name).is_some_and(is_made_of_it) {
+            let value = derive::derive(*derivation, original);
+            new.values.insert(name.clone(), value);
         }
     }
     new
@@ -94,9 +119,108 @@ fn random_text(length: u16) -> String {
     text
 }
 
+fn random_bytes(count: u16, encoding: Encoding) -> String {
+    let mut bytes = vec![0; count.into()];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    match encoding {
+        Encoding::Hex => hex(&bytes),
+        Encoding::Base64 => BASE64_STANDARD.encode(bytes),
+        Encoding::Base64url => BASE64_URL_SAFE_NO_PAD.encode(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doprax_core::secret::Derivation;
+
+    fn stored(value: &str) -> StoredSecret {
+        StoredSecret {
+            revision: 1,
+            newest: 1,
+            value: value.to_owned(),
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_as_they_are_wanted() {
+        let bytes = |encoding| SecretSource::Bytes {
+            count: 32,
+            encoding,
+        };
+        let names = ["hex", "base64", "url"].map(SecretName::word);
+        let wanted = BTreeMap::from([
+            (names[0].clone(), bytes(Encoding::Hex)),
+            (names[1].clone(), bytes(Encoding::Base64)),
+            (names[2].clone(), bytes(Encoding::Base64url)),
+        ]);
+        let new = new_values(&wanted, &BTreeMap::new(), &BTreeMap::new());
+        let value = |index: usize| new.values[&names[index]].as_str();
+        assert_eq!(value(0).len(), 64);
+        assert!(
+            value(0)
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        );
+        assert_eq!(
+            BASE64_STANDARD.decode(value(1)).map(|bytes| bytes.len()),
+            Ok(32)
+        );
+        assert_eq!(
+            BASE64_URL_SAFE_NO_PAD
+                .decode(value(2))
+                .map(|bytes| bytes.len()),
+            Ok(32)
+        );
+    }
+
+    #[test]
+    fn what_is_made_of_another_secret_is_made_anew_with_it_and_only_then() {
+        let [original, made, hash] = ["a-password", "made", "hash"].map(SecretName::word);
+        let derived = |derivation| SecretSource::Derived {
+            from: original.clone(),
+            derivation,
+        };
+        let wanted = BTreeMap::from([
+            (original.clone(), SecretSource::Random { length: 20 }),
+            (made.clone(), derived(Derivation::Sha256)),
+            (hash.clone(), derived(Derivation::Bcrypt)),
+        ]);
+        let variables = BTreeMap::new();
+        let first = new_values(&wanted, &BTreeMap::new(), &variables);
+        assert_eq!(first.values.len(), 3);
+        let holds = |values: &BTreeMap<SecretName, String>, original: &str| {
+            derive::holds(Derivation::Sha256, &values[&made], original)
+                && derive::holds(Derivation::Bcrypt, &values[&hash], original)
+        };
+        assert!(holds(&first.values, &first.values[&original]));
+
+        let mut kept: BTreeMap<SecretName, StoredSecret> = BTreeMap::new();
+        for (name, value) in &first.values {
+            kept.insert(name.clone(), stored(value));
+        }
+        assert!(new_values(&wanted, &kept, &variables).values.is_empty());
+        kept.insert(original, stored("another"));
+        let again = new_values(&wanted, &kept, &variables);
+        assert_eq!(again.values.len(), 2);
+        assert!(holds(&again.values, "another"));
+    }
+
+    #[test]
+    fn what_is_made_of_a_value_that_nobody_gave_waits_for_it() {
+        let given = SecretName::variable("DB_PASSWORD");
+        let derived = SecretSource::Derived {
+            from: given.clone(),
+            derivation: Derivation::Sha256,
+        };
+        let wanted = BTreeMap::from([
+            (given, SecretSource::Given),
+            (SecretName::word("made"), derived),
+        ]);
+        let new = new_values(&wanted, &BTreeMap::new(), &BTreeMap::new());
+        assert_eq!(new.missing, ["DB_PASSWORD"]);
+        assert!(new.values.is_empty());
+    }
 
     #[test]
     fn generates_once_and_names_all_that_is_missing() {

@@ -126,9 +126,16 @@ pub(crate) fn needed_secrets(
     if new.missing.is_empty() {
         return Ok(new);
     }
+    let asked = understood.descriptions.values();
+    let asked = asked.flat_map(|description| &description.given);
+    let asked = asked.filter_map(|(name, what)| Some((name.as_variable()?, what)));
     Err(Error::NoValues {
         app: understood.app().clone(),
         file_name: request.file_name.clone(),
+        asked: asked
+            .filter(|(name, _)| new.missing.iter().any(|missing| missing == name))
+            .map(|(name, what)| (name.to_owned(), what.clone()))
+            .collect(),
         names: new.missing,
     })
 }

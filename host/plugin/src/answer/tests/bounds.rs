@@ -76,7 +76,7 @@ fn no_list_has_more_than_256_entries() {
 #[test]
 fn nothing_is_said_twice() {
     let twice: [(&str, &str, Change); 7] = [
-        ("secrets", "service:db:a", |s| {
+        ("secrets", "a", |s| {
             s.secrets = vec![random("a", 8), random("a", 9)]
         }),
         ("env", "A", |s| {
@@ -262,7 +262,7 @@ fn what_is_not_carried_out_yet_is_refused() {
         }),
         ("needs", |s| s.needs = vec!["cache".to_owned()]),
     ];
-    let within: [(&str, Change); 11] = [
+    let within: [(&str, Change); 8] = [
         ("files[0]", |s| {
             s.files = vec![wit::File {
                 owner: wit::FileOwner::Process,
@@ -299,23 +299,6 @@ fn what_is_not_carried_out_yet_is_refused() {
             };
             s.probes = asking(|check| check.statuses = vec![range]);
         }),
-        ("secrets[0]", |s| {
-            let bytes = wit::RandomBytes {
-                count: 32,
-                encoding: wit::Encoding::Hex,
-            };
-            s.secrets = vec![secret(wit::SecretSource::Bytes(bytes))];
-        }),
-        ("secrets[0]", |s| {
-            let derived = wit::DerivedSecret {
-                secret: "b".to_owned(),
-                derivation: wit::Derivation::Bcrypt,
-            };
-            s.secrets = vec![secret(wit::SecretSource::Derived(derived))];
-        }),
-        ("secrets[0]", |s| {
-            s.secrets = vec![secret(wit::SecretSource::Given("a key".to_owned()))]
-        }),
         ("env[0]", |s| {
             let output = wit::OutputOf {
                 service: "cache".to_owned(),
@@ -343,6 +326,75 @@ fn secret(source: wit::SecretSource) -> wit::Secret {
         name: "a".to_owned(),
         source,
     }
+}
+
+#[test]
+fn a_secret_of_bytes_has_8_to_1024_of_them() {
+    let bytes = |count| {
+        secret(wit::SecretSource::Bytes(wit::RandomBytes {
+            count,
+            encoding: wit::Encoding::Base64url,
+        }))
+    };
+    for count in [8, 1024] {
+        let source = SecretSource::Bytes {
+            count,
+            encoding: Encoding::Base64url,
+        };
+        assert_eq!(
+            accepted(|s| s.secrets = vec![bytes(count)]).secrets[0].1,
+            source
+        );
+    }
+    for count in [7, 1025] {
+        let reason = refused(|s| s.secrets = vec![bytes(count)], "secrets[0]");
+        assert_eq!(reason, outside(count.into(), 8, 1024));
+    }
+}
+
+#[test]
+fn a_derived_secret_is_made_of_one_that_is_not() {
+    let derived = |name: &str, of: &str| wit::Secret {
+        name: name.to_owned(),
+        source: wit::SecretSource::Derived(wit::DerivedSecret {
+            secret: of.to_owned(),
+            derivation: wit::Derivation::Bcrypt,
+        }),
+    };
+    let service = accepted(|s| s.secrets = vec![derived("hash", "own"), random("own", 8)]);
+    let source = SecretSource::Derived {
+        from: SecretName::plugin(&name("db"), "own"),
+        derivation: Derivation::Bcrypt,
+    };
+    assert_eq!(service.secrets[0].1, source);
+    let secrets = vec![derived("hash", "other")];
+    let reason = refused(|s| s.secrets = secrets, "secrets[0]");
+    assert_eq!(reason, Reason::Undeclared("other".to_owned()));
+    let secrets = vec![derived("a", "b"), derived("b", "a")];
+    let reason = refused(|s| s.secrets = secrets, "secrets[0]");
+    assert_eq!(reason, Reason::Derived("b".to_owned()));
+}
+
+/// It is the service's by name: no plugin gets a value that is meant for something else.
+#[test]
+fn a_given_secret_is_a_variable_of_the_service() {
+    let service = accepted(|s| {
+        s.secrets = vec![wit::Secret {
+            name: "licence-key".to_owned(),
+            source: wit::SecretSource::Given("a key from the maker".to_owned()),
+        }];
+        s.env = vec![entry(
+            "KEY",
+            vec![wit::Part::Secret("licence-key".to_owned())],
+        )];
+    });
+    let name = SecretName::variable("DB_LICENCE_KEY");
+    assert_eq!(service.secrets, [(name.clone(), SecretSource::Given)]);
+    assert_eq!(service.given[&name], "a key from the maker");
+    assert_eq!(service.env[0].value, Template::secret(name));
+    let secrets = vec![secret(wit::SecretSource::Given("a\nb".to_owned()))];
+    let reason = refused(|s| s.secrets = secrets, "secrets[0]");
+    assert_eq!(reason, Reason::Control);
 }
 
 #[test]
