@@ -66,6 +66,8 @@ impl Interim {
 mod tests {
     use super::*;
 
+    const PASSED: usize = 65_536;
+
     /// A hint that costs so many bytes.
     fn hint(bytes: usize) -> Response<()> {
         let value = "a".repeat(bytes - EACH_BYTES - "link: \r\n".len());
@@ -77,7 +79,7 @@ mod tests {
     fn a_client_is_told_so_much_before_each_answer_and_not_more() {
         let interim = Interim::default();
         for _ in 0..2 {
-            interim.pass(hint(PASSED_BYTES - 100));
+            interim.pass(hint(PASSED - 100));
             assert_eq!(interim.take().len(), 1);
             interim.pass(hint(100));
             assert_eq!(interim.take().len(), 1);
@@ -88,7 +90,7 @@ mod tests {
             assert_eq!(interim.take().len(), 1);
             interim.end();
         }
-        interim.pass(hint(PASSED_BYTES + 1));
+        interim.pass(hint(PASSED + 1));
         assert_eq!(interim.take(), []);
     }
 

@@ -396,6 +396,38 @@ mod tests {
         }
     }
 
+    /// As help shows them.
+    #[test]
+    fn each_limit_has_its_bounds() {
+        let said = |limit: &'static Limit| {
+            let Err(error) = limit.read("") else {
+                panic!("{} is nothing", limit.name);
+            };
+            format!("{error}; else {}", limit.usual())
+        };
+        let said: Vec<String> = LIMITS.iter().map(said).collect();
+        let expected = "\
+connections is a number from 1 to 1000000; else 10000
+connections-per-client is a number from 1 to 1000000; else 1024
+handshake-timeout is a duration from 1s to 600s; else 10s
+head-bytes is a size from 1KiB to 1MiB; else 64KiB
+head-fields is a number from 10 to 1000; else 100
+head-timeout is a duration from 1s to 1h; else 15s
+idle-timeout is a duration from 1s to 24h; else 75s
+stall-timeout is a duration from 1s to 24h; else 60s
+http2-streams is a number from 1 to 10000; else 128
+http2-pending-resets is a number from 1 to 10000; else 20
+http2-errors is a number from 1 to 100000; else 256
+http2-cancelled-requests is a number from 1 to 100000; else 500
+http2-ping-interval is a duration from 1s to 1h; else 45s
+http2-ping-timeout is a duration from 1s to 1h; else 20s
+connect-timeout is a duration from 1s to 600s; else 5s
+response-timeout is a duration from 1s to 24h; else 120s
+quiet-timeout is a duration from 1s to 24h; else 1h
+upstream-idle-timeout is a duration from 1s to 1h; else 15s";
+        assert_eq!(said.join("\n"), expected);
+    }
+
     #[test]
     fn several_are_set_at_once() {
         let limits = read(&["head-bytes=32KiB", "idle-timeout=2m", "connections=5"]).unwrap();

@@ -117,6 +117,9 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
+    /// More than twice what a container gives room for that says nothing of it.
+    const REMEMBERED: usize = 131_072;
+
     /// Takes parts of the body up to its end, or, of one that goes on, so many bytes.
     /// Returns their number, and whether trailers came after them.
     async fn take(tape: &mut Tape, most: usize) -> (usize, bool) {
@@ -160,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_much_is_remembered_and_not_more() {
-        for (bytes, again) in [(REMEMBERED_BYTES, true), (REMEMBERED_BYTES + 1, false)] {
+        for (bytes, again) in [(REMEMBERED, true), (REMEMBERED + 1, false)] {
             let (mut sent, mut tape) = tape(bytes).await;
             assert_eq!(take(&mut tape, bytes).await, (bytes, false));
             assert_eq!(tape.rewind(), again);

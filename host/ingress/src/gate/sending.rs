@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is still read from a client that is being closed, so that it gets to see the
 /// answer: closing a socket with unread bytes resets the connection.
-pub(super) const LINGER_BYTES: usize = 512 * 1024;
+const LINGER_BYTES: usize = 512 * 1024;
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes that are written at once, at most, rather than gathered.

@@ -191,6 +191,8 @@ mod tests {
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
+    /// A record of TLS.
+    const HELD: usize = 16_384;
     const LONG: Duration = Duration::from_secs(3600);
 
     /// A socket that has room for so many bytes, and its other side.
@@ -202,7 +204,7 @@ mod tests {
 
     /// What has arrived at the other side so far.
     async fn arrived(client: &mut DuplexStream) -> usize {
-        let mut part = vec![0; 4 * HELD_BYTES];
+        let mut part = vec![0; 4 * HELD];
         let read = poll_fn(|cx| {
             let mut buf = ReadBuf::new(&mut part);
             let read = Pin::new(&mut *client).poll_read(cx, &mut buf);
@@ -213,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_written_leaves_at_once_when_all_is_written() {
-        let (mut socket, _, mut client) = paced(4 * HELD_BYTES, LONG);
+        let (mut socket, _, mut client) = paced(4 * HELD, LONG);
         for _ in 0..3 {
             socket.write_all(&[b'x'; 1000]).await.unwrap();
             socket.flush().await.unwrap();
@@ -229,19 +231,19 @@ mod tests {
 
     #[tokio::test]
     async fn so_much_is_held_back_and_not_more() {
-        let (mut socket, _, mut client) = paced(4 * HELD_BYTES, LONG);
-        let part = [b'x'; HELD_BYTES];
+        let (mut socket, _, mut client) = paced(4 * HELD, LONG);
+        let part = [b'x'; HELD];
         let (most, more) = ([&part[..10], &part[10..]], [&part[..1], &part[1..]]);
-        for (parts, taken, left) in [(most, HELD_BYTES, 0), (more, HELD_BYTES, HELD_BYTES)] {
+        for (parts, taken, left) in [(most, HELD, 0), (more, HELD, HELD)] {
             let parts = parts.map(io::IoSlice::new);
             assert_eq!(socket.write_vectored(&parts).await.unwrap(), taken);
             assert_eq!(arrived(&mut client).await, left);
         }
         poll_fn(|cx| socket.poll_release(cx)).await.unwrap();
-        assert_eq!(arrived(&mut client).await, HELD_BYTES);
+        assert_eq!(arrived(&mut client).await, HELD);
         // Half of it is there: of what comes no more is taken than there is room for.
-        socket.write_all(&part[..HELD_BYTES / 2]).await.unwrap();
-        assert_eq!(socket.write(&part).await.unwrap(), HELD_BYTES / 2);
+        socket.write_all(&part[..HELD / 2]).await.unwrap();
+        assert_eq!(socket.write(&part).await.unwrap(), HELD / 2);
         // What is held leaves before the end.
         socket.shutdown().await.unwrap();
         let mut rest = Vec::new();

@@ -230,4 +230,38 @@ mod tests {
             assert!(matches!(decoded, Err(Broken::Ended)), "{decoded:?}");
         }
     }
+
+    #[test]
+    fn what_comes_beside_the_data_is_bounded() {
+        let line = |bytes: usize| format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(bytes - 4));
+        let trailers = |bytes: usize| format!("0\r\na: {}\r\n\r\n", "x".repeat(bytes - 7));
+        let fields = |fields: usize| format!("0\r\n{}\r\n", "a: b\r\n".repeat(fields));
+        for (text, most) in [
+            (&line as &dyn Fn(usize) -> String, 4_096),
+            (&trailers, 16_384),
+            (&fields, 64),
+        ] {
+            // What has arrived is looked at with each of its bytes.
+            let decoded = |bytes| decoded(Decoder::chunked(), text(bytes).as_bytes(), 1);
+            assert!(decoded(most).is_ok(), "{most}");
+            assert!(decoded(most + 1).is_err(), "{most}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_at_once_than_there_is() {
+        for (decoder, wanted) in [
+            (Decoder::length(5), 5),
+            (Decoder::length(32_767), 32_767),
+            (Decoder::length(u64::MAX), 32_768),
+            (Decoder::chunked(), 16_384),
+            (Decoder::until_the_end(), 16_384),
+        ] {
+            assert_eq!(decoder.wants(), wanted);
+        }
+        assert!(Decoder::length(0).is_done() && Decoder::empty().is_done());
+        assert_eq!(Decoder::length(5).size_hint().exact(), Some(5));
+        assert_eq!(Decoder::empty().size_hint().exact(), Some(0));
+        assert_eq!(Decoder::chunked().size_hint().exact(), None);
+    }
 }

@@ -248,6 +248,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_may_rest_for_so_long_and_not_longer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::default();
+        let (owner, fit) = (pool.owner(), fit(&listener));
+        let (link, _container) = connected(&listener).await;
+        pool.put(owner, fit.address, fit.generation, link);
+        let since = pool.kept().shared[&fit.address][0].since;
+        let at = |now| pool.take(owner, Fit { now, ..fit });
+        assert!(at(since + fit.age + Duration::from_nanos(1)).is_none());
+        assert!(at(since + fit.age).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_for_its_generation_and_its_protocol() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let fit = fit(&listener);
+        let number = fit.generation.number + 1;
+        let generation = Generation {
+            number,
+            ..fit.generation
+        };
+        let later = Fit { generation, ..fit };
+        for (asked, fits) in [
+            (fit, true),
+            (later, false),
+            (Fit { tls: true, ..fit }, false),
+        ] {
+            let pool = Pool::default();
+            let owner = pool.owner();
+            let (link, _container) = connected(&listener).await;
+            pool.put(owner, fit.address, fit.generation, link);
+            assert_eq!(pool.take(owner, asked).is_some(), fits);
+        }
+    }
+
+    #[tokio::test]
     async fn a_connection_that_has_rested_for_too_long_is_not_handed_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pool = Pool::default();

@@ -119,6 +119,15 @@ async fn what_must_not_be_sent_twice_goes_by_no_connection_that_has_rested() {
     assert_eq!(asking.ask(Method::PATCH, soon, false).await, kept(2));
 }
 
+/// The kernel keeps as much again for itself (socket(7)).
+#[tokio::test]
+async fn a_container_may_send_so_much_before_it_is_read() {
+    let stream = connect(container().await).await.unwrap();
+    let room = socket2::SockRef::from(&stream).recv_buffer_size().unwrap();
+    assert_eq!(room, 2 * 131_072);
+    assert!(stream.nodelay().unwrap());
+}
+
 /// Else than by what can be sent once more.
 #[tokio::test]
 async fn no_connection_is_trusted_that_a_container_may_be_about_to_close() {

@@ -5,6 +5,7 @@ use crate::http2::{NAME, request};
 use crate::http2_limits::{GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, get, kinds};
 use crate::pki::{Authority, BOTH};
 use crate::rig::{Origin, Rig, app, empty, read_all, soon, text, until};
+use doprax_core::route::Target;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::client::conn::http2::SendRequest;
@@ -13,7 +14,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -52,6 +53,61 @@ async fn is_answered(stream: &mut TcpStream) -> bool {
         false
     };
     soon("an answer", read).await
+}
+
+/// The first frames of a connection without requests, as kind and payload.
+async fn said_first(stream: &mut TcpStream) -> Vec<(u8, Vec<u8>)> {
+    let mut said = Vec::new();
+    while said.len() < 2 {
+        let mut head = [0; 9];
+        soon("a frame", stream.read_exact(&mut head)).await.unwrap();
+        let mut payload = vec![0; usize::from(head[2])];
+        stream.read_exact(&mut payload).await.unwrap();
+        // That settings have come is no more than an answer.
+        if head[3] != SETTINGS || head[4] == 0 {
+            said.push((head[3], payload));
+        }
+    }
+    said
+}
+
+/// Settings (RFC 9113 section 6.5.1).
+fn settings(payload: &[u8]) -> Vec<(u16, u32)> {
+    let each = payload.chunks_exact(6).map(|setting| {
+        let [a, b, c, d, e, f] = setting.try_into().unwrap();
+        (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]))
+    });
+    let mut settings: Vec<_> = each.collect();
+    settings.sort_unstable();
+    settings
+}
+
+/// A window of the connection (RFC 9113 section 6.9), beside the one that there is.
+fn window(size: u32) -> (u8, Vec<u8>) {
+    (8, (size - 65_535).to_be_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn both_sides_say_first_how_much_they_take() {
+    let (push, streams, stream_window, head) = (2, 3, 4, 6);
+    let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = Rig::new(Target::Address(origin.local_addr().unwrap()));
+    let mut stream = rig.connect().await;
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    stream.write_all(&hello).await.unwrap();
+    let said = said_first(&mut stream).await;
+    let expected = [(streams, 128), (stream_window, 262_144), (head, 131_072)];
+    assert_eq!(settings(&said[0].1), expected);
+    assert_eq!(said[1], window(1_048_576));
+    // The ingress itself, as a client.
+    let mut client = over(rig.connect().await).await;
+    tokio::spawn(client.send_request(grpc::call("Add", grpc::message("hello"))));
+    let (mut container, _) = soon("a call", origin.accept()).await.unwrap();
+    container.read_exact(&mut [0; 24]).await.unwrap();
+    let said = said_first(&mut container).await;
+    let expected = [(push, 0), (stream_window, 65_536), (head, 16_384)];
+    assert_eq!(settings(&said[0].1), expected);
+    assert_eq!(said[1], window(6_553_600));
 }
 
 /// The status of an answer by HTTP/1.1.
