@@ -42,3 +42,16 @@ impl Certificates for NoCertificates {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_certificates_nothing_is_answered() {
+        assert!(!NoCertificates.serves("shop.localhost"));
+        assert!(NoCertificates.find("shop.localhost").is_none());
+        assert_eq!(NoCertificates.http_answer("token"), None);
+        assert!(NoCertificates.alpn_answer("shop.localhost").is_none());
+    }
+}

@@ -98,6 +98,7 @@ mod tests {
     fn a_free_port_is_shared_by_all_sockets_of_one_call() {
         let (bound, sockets) = listen("127.0.0.1:0".parse().unwrap(), 3).unwrap();
         assert_ne!(bound.port(), 0);
+        assert_eq!(sockets.len(), 3);
         assert!(
             sockets
                 .iter()
@@ -145,6 +146,19 @@ mod tests {
                 "cannot listen on {bound}: another program does (see `ss -ltnp`); stop it or choose another port"
             )
         );
+    }
+
+    #[test]
+    fn each_reason_not_to_listen_is_told_apart() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, OutOfMemory, PermissionDenied};
+        let why = |kind: io::ErrorKind| error(([127, 0, 0, 1], 80).into(), kind.into());
+        assert!(matches!(why(AddrInUse), Error::PortTaken { .. }));
+        assert!(matches!(
+            why(PermissionDenied),
+            Error::NeedsPrivilege { .. }
+        ));
+        assert!(matches!(why(AddrNotAvailable), Error::NoSuchAddress { .. }));
+        assert!(matches!(why(OutOfMemory), Error::Listen { .. }));
     }
 
     #[test]

@@ -391,6 +391,28 @@ mod tests {
     }
 
     #[test]
+    fn hosts_share_what_is_the_same_for_them() {
+        let options = |seconds| HostOptions {
+            hsts: Some(std::time::Duration::from_secs(seconds)),
+            ..HostOptions::default()
+        };
+        let route = |host: &str, seconds| {
+            let mut route = Route::new(app("a"), address(1));
+            route.options = options(seconds);
+            (host.to_owned(), route)
+        };
+        let table = Table::new(1);
+        let all = [("a.example", 1), ("b.example", 1), ("c.example", 2)];
+        table.publish(all.map(|(host, seconds)| route(host, seconds)).into());
+        let [a, b, c] = all.map(|(host, _)| {
+            let found = table.find(&Host::parse(host.as_bytes()).unwrap());
+            found.unwrap().options.unwrap()
+        });
+        assert!(Arc::ptr_eq(&a, &b) && !Arc::ptr_eq(&a, &c));
+        assert_eq!(c.hsts.as_ref().unwrap(), "max-age=2");
+    }
+
+    #[test]
     fn the_routes_of_one_app_are_replaced_and_no_others() {
         let table = Table::new(1);
         table.publish(routes(&[

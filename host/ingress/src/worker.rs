@@ -209,3 +209,18 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_client_has_done_stops_no_thread() {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+        for kind in [ConnectionAborted, ConnectionRefused, ConnectionReset] {
+            assert!(is_of_one_connection(&kind.into()));
+        }
+        // No descriptor is left (EMFILE).
+        assert!(!is_of_one_connection(&io::Error::from_raw_os_error(24)));
+    }
+}

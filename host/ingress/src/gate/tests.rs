@@ -67,6 +67,30 @@ async fn a_head_that_comes_byte_by_byte_has_the_time_of_one_that_does_not() {
 /// Bytes that a client is heard out for.
 const HEARD: usize = 524_288;
 
+/// What may not stand in a target takes more room once it is encoded.
+#[tokio::test]
+async fn a_head_is_as_large_as_it_is_handed_on() {
+    let bytes = Limits::default().head_bytes;
+    let rest = " HTTP/1.1\r\nHost: a\r\nA: \r\n\r\n";
+    for (more, refusal) in [(0, None), (1, Some(Refusal::TargetTooLong))] {
+        let value = "b".repeat(bytes - 5 - 300 - rest.len() + more);
+        let rest = rest.replace("A: ", &format!("A: {value}"));
+        let head = format!("GET /{}{rest}", "<".repeat(100));
+        let (mut gate, mut client) = gate(LONG);
+        let sent = async {
+            client.write_all(head.as_bytes()).await.unwrap();
+            client.shutdown().await.unwrap();
+        };
+        let mut got = Vec::new();
+        let (read, ()) = soon(async { tokio::join!(gate.read_to_end(&mut got), sent) }).await;
+        read.unwrap();
+        assert_eq!(gate.facts.refusal(), refusal);
+        let expected = head.replace('<', "%3C").into_bytes();
+        let expected = if more == 0 { &expected } else { STAND_IN };
+        assert!(got == expected, "{} bytes", got.len());
+    }
+}
+
 const BODY: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
 const MALFORMED: &[u8] = b"GET /\r\n\r\n";
 const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";

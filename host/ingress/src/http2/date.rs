@@ -42,4 +42,18 @@ mod tests {
         assert_eq!(written, "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(now().unwrap().len(), written.len());
     }
+
+    #[test]
+    fn it_is_written_once_each_second() {
+        let kept = HeaderValue::from_static("kept");
+        let keep = |second| LAST.set(Some((second, kept.clone())));
+        keep(0);
+        assert_ne!(now(), Some(kept.clone()));
+        let written = |_| {
+            keep(OffsetDateTime::now_utc().unix_timestamp());
+            now()
+        };
+        // A second may end in between.
+        assert!((0..3).map(written).any(|now| now.as_ref() == Some(&kept)));
+    }
 }

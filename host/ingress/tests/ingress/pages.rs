@@ -73,6 +73,21 @@ async fn an_app_that_does_not_serve_says_its_name_and_state() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_not_allowed_is_told_which_are() {
+    let rig = Rig::new(Target::Stopped);
+    for (request, status, allowed) in [
+        ("CONNECT shop.localhost:80", "405", true),
+        ("GET shop.localhost", "400", false),
+    ] {
+        let request = format!("{request} HTTP/1.1\r\nHost: shop.localhost\r\n\r\n");
+        let page = rig.exchange(request.as_bytes()).await;
+        assert!(page.starts_with(&format!("HTTP/1.1 {status} ")), "{page}");
+        assert_eq!(page.contains("\r\nallow: GET, HEAD, "), allowed, "{page}");
+        assert!(page.contains("\r\nconnection: close\r\n"), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_request_gets_the_head_of_a_page_only() {
     let rig = Rig::new(Target::Stopped);
     let request = b"HEAD / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\n\r\n";

@@ -1,10 +1,11 @@
 //! Which connections to containers are used again, and what is sent a second time.
 
-use crate::rig::{Origin, Rig, empty, read_head, request};
+use crate::rig::{Origin, Rig, empty, read_head, request, soon};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 /// A container that says this whenever it is asked, and leaves it to others to close.
@@ -107,6 +108,35 @@ async fn a_request_is_sent_again_only_if_that_changes_nothing() {
     ] {
         let asked = asked_twice(method, body, last).await;
         assert_eq!(asked, expected, "{method} {body} {last}");
+    }
+}
+
+/// What carried a body is kept for a second, whatever the limit: it is for one client.
+#[tokio::test]
+async fn a_connection_that_rests_is_closed() {
+    const LONG: Duration = Duration::from_secs(3600);
+    const SHORT: Duration = Duration::from_millis(150);
+    for (body, limit) in [("", SHORT), ("body", LONG)] {
+        let (gone, mut ended) = tokio::sync::mpsc::channel(1);
+        let origin = Origin::raw(move |mut stream| {
+            let gone = gone.clone();
+            async move {
+                while !read_head(&mut stream).await.is_empty() {
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    let _ = stream.write_all(answer).await;
+                }
+                gone.send(()).await.unwrap();
+            }
+        })
+        .await;
+        let rig = Rig::with(origin.target(), |limits| {
+            limits.upstream_idle_timeout = limit;
+        });
+        let mut client = rig.client().await;
+        let body = Full::new(Bytes::from_static(body.as_bytes()));
+        let response = client.send_request(request("GET", "/", body)).await;
+        response.unwrap().into_body().collect().await.unwrap();
+        soon("its end", ended.recv()).await.unwrap();
     }
 }
 

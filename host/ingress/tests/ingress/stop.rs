@@ -128,6 +128,57 @@ async fn what_does_not_end_within_the_grace_is_cut_and_counted() {
 }
 
 #[tokio::test]
+async fn a_grace_may_be_shortened_and_not_lengthened() {
+    let origin = Origin::new(|_| std::future::pending()).await;
+    let rig = Arc::new(Rig::new(origin.target()));
+    let mut busy = rig.connect().await;
+    busy.write_all(ASK).await.unwrap();
+    until("a request is in flight", || {
+        rig.ingress.in_flight(&app()) == 1
+    })
+    .await;
+    let stop = |grace| {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.ingress.stop(grace).await })
+    };
+    let mut patient = stop(100 * LONG);
+    tokio::select! {
+        biased;
+        _ = &mut patient => panic!("a request is in flight"),
+        () = tokio::task::yield_now() => {}
+    }
+    let impatient = stop(Duration::from_millis(50));
+    let lenient = stop(100 * LONG);
+    for stopping in [patient, impatient, lenient] {
+        assert_eq!(soon("the stop", stopping).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_ingress_needs_an_address_and_no_more_than_one() {
+    use doprax_ingress::{Config, Error, Ingress};
+    let none = Ingress::start(Config::new(Vec::new()));
+    assert!(matches!(none, Err(Error::NoAddress)));
+    let one = Ingress::start(Config::new(vec!["127.0.0.1:0".parse().unwrap()]));
+    assert_eq!(one.unwrap().addresses().len(), 1);
+}
+
+/// The kernel spreads clients over the sockets of all of them.
+#[tokio::test]
+async fn every_thread_serves() {
+    let origin = Origin::new(|_| async { Response::new(text("ok")) }).await;
+    let rig = Rig::new(origin.target());
+    // Each has a connection of its own to the container.
+    for _ in 0..100 {
+        rig.get("shop.localhost", "/", "").await;
+        if origin.accepted() == 2 {
+            return;
+        }
+    }
+    panic!("one of two threads serves all");
+}
+
+#[tokio::test]
 async fn a_dropped_ingress_frees_its_port() {
     let rig = Rig::new(Target::Stopped);
     let address = rig.address;
