@@ -25,11 +25,13 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod fresh;
 mod images;
 mod rollback;
 mod understood;
 
-pub use images::{FoundImage, Fresh, Images, MainImage, provide};
+pub use fresh::{Fresh, LocalImage, Looked, Refresh, Said};
+pub use images::{FoundImage, Images, MainImage, provide};
 pub use rollback::{Rollback, rollback};
 pub use understood::{Answer, Understood};
 

@@ -41,7 +41,6 @@ pub(crate) use execute::Executor;
 use reach::source_inputs;
 pub(crate) use reach::{Goal, Rollout, context};
 pub(crate) use retention::Retention;
-pub(crate) use retire::Retiring;
 pub(crate) use rollout::{Making, origin};
 use std::collections::BTreeMap;
 use std::sync::Arc;

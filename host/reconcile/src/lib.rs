@@ -34,6 +34,7 @@ mod ready;
 mod record;
 mod releases;
 mod repairs;
+mod retiring;
 mod routes;
 mod run;
 mod source;

@@ -7,13 +7,13 @@ mod images;
 pub(crate) mod secret;
 mod understand;
 
-use crate::deploy::Retiring;
 use crate::domains::AppDomains;
 use crate::network::subnet::Subnets;
 use crate::observe::Observer;
 use crate::ready::why::check_variables;
 use crate::report::Proposal;
 use crate::request::DeployRequest;
+use crate::retiring::Retiring;
 use crate::routes::RouteTable;
 use crate::volume::refuse_gone;
 use crate::{Config, Error};

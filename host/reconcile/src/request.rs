@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use doprax_core::name::{AppName, ServiceName};
+pub use doprax_core::proposal::Refresh;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,34 +37,6 @@ pub struct DeployRequest {
     /// Who asks for it, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-}
-
-/// Which images are looked for again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Refresh {
-    /// Registries are asked again for the services' images and for those that main is
-    /// built on.
-    pub pull: bool,
-    /// Main is built again, on what registries now have.
-    pub build: bool,
-    /// It is so without the builder's cache.
-    pub no_cache: bool,
-    /// Nothing is looked for: what runs goes on with the images that it has.
-    #[serde(skip)]
-    pub(crate) keep: bool,
-}
-
-impl Refresh {
-    /// What a person asked for. Without the cache means again.
-    pub fn new(pull: bool, build: bool, no_cache: bool) -> Self {
-        Self {
-            pull,
-            build: build || no_cache,
-            no_cache,
-            keep: false,
-        }
-    }
 }
 
 /// A config file from the source.

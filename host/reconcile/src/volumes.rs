@@ -3,11 +3,11 @@
 
 use crate::Error;
 use crate::apps::Apps;
-use crate::deploy::Retiring;
 use crate::keep::Upkeep;
 use crate::observe::Observer;
 use crate::record::record;
 use crate::report::VolumeStatus;
+use crate::retiring::Retiring;
 use crate::volume::{mounts, volumes_of};
 use doprax_core::name::{AppName, VolumeName};
 use doprax_core::observed::Observed;

@@ -1,7 +1,7 @@
 //! The images that an app needs: which of them there are, and which are got anew.
 
-use super::Understood;
-use crate::blueprint::{Blueprint, ImageIdentity, Note};
+use super::{Fresh, Understood};
+use crate::blueprint::{Blueprint, ImageIdentity};
 use crate::plan::{Act, Plan, Rebuild};
 use crate::planner;
 use crate::source::Source;
@@ -43,20 +43,6 @@ pub struct Images {
     pub main: Option<MainImage>,
     /// TCP ports that main's image of the current release exposes, if that was looked for.
     pub ports_before: Option<Vec<u16>>,
-}
-
-/// What a deploy gets anew although the engine has an image of its reference.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fresh {
-    /// The digest by which its registry gives out each image that is to be pulled.
-    pub pulls: BTreeMap<String, String>,
-    /// Whether main is built again.
-    pub rebuild: Rebuild,
-    /// What main is built on; where the engine does not have it itself, by what digest its
-    /// registry gives it out, as far as it was asked.
-    pub bases: BTreeMap<String, Option<String>>,
-    /// Registries that did not say what they have.
-    pub notes: Vec<Note>,
 }
 
 impl Images {

@@ -8,13 +8,14 @@
 
 use super::neighbour::{neighbours_of, remember_neighbours};
 use super::retention::Retention;
-use super::retire::{Retiring, split};
+use super::retire::split;
 use crate::apps::Apps;
 use crate::container::{find, run_in};
 use crate::network::guard::Guard;
 use crate::ready::Prober;
 use crate::ready::why::explain;
 use crate::report::Event;
+use crate::retiring::Retiring;
 use crate::routes::RouteTable;
 use crate::run::Run;
 use crate::takeover::Takeover;

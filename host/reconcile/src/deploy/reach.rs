@@ -1,10 +1,11 @@
 //! Reaching a blueprint: the steps to it, planned and carried out.
 
-use super::{Executor, Retention, Retiring};
+use super::{Executor, Retention};
 use crate::network::machine;
 use crate::network::subnet::Subnets;
 use crate::observe::Observer;
 use crate::report::Event;
+use crate::retiring::Retiring;
 use crate::routes::RouteTable;
 use crate::run::{Emit, Run};
 use crate::takeover::Takeover;

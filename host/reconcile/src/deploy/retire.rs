@@ -2,34 +2,17 @@
 //!
 //! Flow: what a plan does once the new copies have proved themselves is done in a task of
 //! its own, and whoever waits for the plan does not wait for that: a copy may take long to
-//! end its requests and itself.
-//! Guarantees: copies that are being ended are no part of what is planned with, unless the
-//! network itself moves; a copy that is wanted again is waited for. What is left undone, as
-//! by a crash of the host, the loop finds as copies that are left over.
+//! end its requests and itself. Which these are is known by [`Retiring`](crate::retiring::Retiring).
+//! Guarantees: what is left undone, as by a crash of the host, the loop finds as copies that
+//! are left over.
 
 use super::Executor;
 use crate::Error;
+use crate::retiring::Copies;
 use crate::run::Run;
-use doprax_core::blueprint::Blueprint;
 use doprax_core::name::AppName;
-use doprax_core::observed::Observed;
 use doprax_core::plan::{Act, Plan, PlannedStep, Step};
-use doprax_core::proposal::Images;
-use ipnet::Ipv4Net;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::watch;
-
-/// How long what needs a volume waits for old copies that may have it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Copies that are being ended: the digest that each was made from, by the engine's id.
-pub(crate) type Copies = BTreeMap<String, String>;
-
-/// The copies of every app that are being ended.
-#[derive(Default)]
-pub(crate) struct Retiring(Mutex<HashMap<AppName, watch::Sender<Copies>>>);
+use std::sync::Arc;
 
 /// The steps up to those that end old copies, and those.
 pub(crate) fn split(plan: &Plan) -> (Plan, Plan) {
@@ -51,84 +34,6 @@ pub(crate) fn split(plan: &Plan) -> (Plan, Plan) {
         },
         Plan { steps },
     )
-}
-
-impl Retiring {
-    fn change(&self, app: &AppName, change: impl FnOnce(&mut Copies)) {
-        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.entry(app.clone()).or_default().send_modify(change);
-    }
-
-    /// These copies are being ended.
-    fn add(&self, app: &AppName, copies: Copies) {
-        self.change(app, |all| all.extend(copies));
-    }
-
-    /// They have ended.
-    fn remove(&self, app: &AppName, copies: &Copies) {
-        self.change(app, |all| all.retain(|id, _| !copies.contains_key(id)));
-    }
-
-    fn subscribe(&self, app: &AppName) -> watch::Receiver<Copies> {
-        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.entry(app.clone()).or_default().subscribe()
-    }
-
-    /// What is observed, as the planner takes it: with the images that there are, without
-    /// the copies that are being ended.
-    pub(crate) fn ground(
-        &self,
-        blueprint: &Blueprint,
-        mut observed: Observed,
-        images: &Images,
-    ) -> Observed {
-        observed.images.clone_from(&images.present);
-        self.without(&blueprint.app, blueprint.subnet, &mut observed);
-        observed
-    }
-
-    /// What is observed without the copies that are being ended.
-    pub(crate) fn without(&self, name: &AppName, subnet: Ipv4Net, observed: &mut Observed) {
-        let stays = observed
-            .network
-            .as_ref()
-            .is_some_and(|network| network.subnet == subnet);
-        if stays {
-            let retiring = self.subscribe(name);
-            let retiring = retiring.borrow();
-            observed
-                .containers
-                .retain(|copy| !retiring.contains_key(&copy.id));
-        }
-    }
-
-    /// Waits until no copy that a blueprint wants is being ended.
-    pub(crate) async fn wait(&self, app: &AppName, blueprint: &Blueprint) {
-        let mut retiring = self.subscribe(app);
-        let wanted: Vec<String> = blueprint
-            .containers
-            .values()
-            .flat_map(|spec| {
-                // Containers of earlier hosts bear the second.
-                [
-                    spec.made_from(&blueprint.revisions),
-                    spec.hash(&blueprint.revisions),
-                ]
-            })
-            .collect();
-        // The sender lives as long as the app's entry.
-        let _ = retiring
-            .wait_for(|retiring| !retiring.values().any(|hash| wanted.contains(hash)))
-            .await;
-    }
-
-    /// Waits until every old copy of an app has ended, for a minute at most.
-    pub(crate) async fn wait_for_all(&self, app: &AppName) {
-        let mut retiring = self.subscribe(app);
-        let ended = retiring.wait_for(Copies::is_empty);
-        // What still runs then is named by the engine.
-        let _ = tokio::time::timeout(PATIENCE, ended).await;
-    }
 }
 
 impl Executor {

@@ -8,7 +8,7 @@
 //! Guarantees: a service does not go back to an older version on the data that a newer one
 //! has written unless a person allows it.
 
-use super::{Account, Making, Retiring, Rollout, context, origin};
+use super::{Account, Making, Rollout, context, origin};
 use crate::domains::AppDomains;
 use crate::journal::RunningOperation;
 use crate::network::subnet::Subnets;
@@ -17,6 +17,7 @@ use crate::record::record;
 use crate::releases::find_release;
 use crate::report::{Proposal, RollbackProposal};
 use crate::request::{DeployRequest, Rollback};
+use crate::retiring::Retiring;
 use crate::volume::refuse_gone;
 use crate::{Config, Error};
 use doprax_core::blueprint::{Blueprint, Container, Image};

@@ -3,12 +3,13 @@
 use crate::apps::{App, Apps};
 use crate::clock::now_ms;
 use crate::deploy::neighbour::outdated_proxies;
-use crate::deploy::{Executor, Retiring, Rollout, context};
+use crate::deploy::{Executor, Rollout, context};
 use crate::health::Health;
 use crate::network::subnet::Subnets;
 use crate::observe::Observer;
 use crate::repairs::{Repair, Repairs};
 use crate::report::Event;
+use crate::retiring::Retiring;
 use crate::routes::RouteTable;
 use crate::run::{Emit, Run};
 use crate::status::Statuses;

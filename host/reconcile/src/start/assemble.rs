@@ -5,7 +5,7 @@ use crate::apps::Apps;
 use crate::deploy::control::Controls;
 use crate::deploy::remove::Removals;
 use crate::deploy::rollback::Rollbacks;
-use crate::deploy::{Deploys, Executor, Retention, Retiring, Rollout};
+use crate::deploy::{Deploys, Executor, Retention, Rollout};
 use crate::doctor::Doctor;
 use crate::domains::AppDomains;
 use crate::health::Health;
@@ -17,6 +17,7 @@ use crate::operations::{Operations, Work};
 use crate::propose::Proposer;
 use crate::ready::Prober;
 use crate::repairs::Repairs;
+use crate::retiring::Retiring;
 use crate::status::Statuses;
 use crate::volumes::Volumes;
 use std::collections::HashSet;
@@ -44,10 +45,10 @@ struct Known {
 /// What changes apps.
 struct Acting {
     prober: Arc<Prober>,
+    proposer: Arc<Proposer>,
     retention: Arc<Retention>,
     executor: Arc<Executor>,
     rollout: Arc<Rollout>,
-    proposer: Arc<Proposer>,
 }
 
 /// Makes all parts.
@@ -144,6 +145,18 @@ fn acting(base: &Base, known: &Known) -> Acting {
         plugins: base.plugins.clone(),
         ingress: base.ingress.clone(),
     });
+    let proposer = Proposer {
+        config: base.config.clone(),
+        store: base.store.clone(),
+        engine: base.engine.clone(),
+        plugins: base.plugins.clone(),
+        observer: base.observer.clone(),
+        subnets: known.subnets.clone(),
+        domains: known.domains.clone(),
+        routes: base.routes.clone(),
+        retiring: known.retiring.clone(),
+        facts: OnceCell::new(),
+    };
     let retention = Arc::new(Retention {
         config: base.config.clone(),
         store: base.store.clone(),
@@ -177,24 +190,12 @@ fn acting(base: &Base, known: &Known) -> Acting {
         retention: retention.clone(),
         executor: executor.clone(),
     };
-    let proposer = Proposer {
-        config: base.config.clone(),
-        store: base.store.clone(),
-        engine: base.engine.clone(),
-        plugins: base.plugins.clone(),
-        observer: base.observer.clone(),
-        subnets: known.subnets.clone(),
-        domains: known.domains.clone(),
-        routes: base.routes.clone(),
-        retiring: known.retiring.clone(),
-        facts: OnceCell::new(),
-    };
     Acting {
         prober,
+        proposer: Arc::new(proposer),
         retention,
         executor,
         rollout: Arc::new(rollout),
-        proposer: Arc::new(proposer),
     }
 }
 

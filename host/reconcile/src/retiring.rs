@@ -1,0 +1,102 @@
+//! Old copies that are being ended beside what comes next.
+//!
+//! Guarantees: copies that are being ended are no part of what is planned with, unless the
+//! network itself moves; a copy that is wanted again is waited for.
+
+use doprax_core::blueprint::Blueprint;
+use doprax_core::name::AppName;
+use doprax_core::observed::Observed;
+use doprax_core::proposal::Images;
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long what needs a volume waits for old copies that may have it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Copies that are being ended: the digest that each was made from, by the engine's id.
+pub(crate) type Copies = BTreeMap<String, String>;
+
+/// The copies of every app that are being ended.
+#[derive(Default)]
+pub(crate) struct Retiring(Mutex<HashMap<AppName, watch::Sender<Copies>>>);
+
+impl Retiring {
+    fn change(&self, app: &AppName, change: impl FnOnce(&mut Copies)) {
+        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.entry(app.clone()).or_default().send_modify(change);
+    }
+
+    /// These copies are being ended.
+    pub(crate) fn add(&self, app: &AppName, copies: Copies) {
+        self.change(app, |all| all.extend(copies));
+    }
+
+    /// They have ended.
+    pub(crate) fn remove(&self, app: &AppName, copies: &Copies) {
+        self.change(app, |all| all.retain(|id, _| !copies.contains_key(id)));
+    }
+
+    fn subscribe(&self, app: &AppName) -> watch::Receiver<Copies> {
+        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.entry(app.clone()).or_default().subscribe()
+    }
+
+    /// What is observed, as the planner takes it: with the images that there are, without
+    /// the copies that are being ended.
+    pub(crate) fn ground(
+        &self,
+        blueprint: &Blueprint,
+        mut observed: Observed,
+        images: &Images,
+    ) -> Observed {
+        observed.images.clone_from(&images.present);
+        self.without(&blueprint.app, blueprint.subnet, &mut observed);
+        observed
+    }
+
+    /// What is observed without the copies that are being ended.
+    pub(crate) fn without(&self, name: &AppName, subnet: Ipv4Net, observed: &mut Observed) {
+        let stays = observed
+            .network
+            .as_ref()
+            .is_some_and(|network| network.subnet == subnet);
+        if stays {
+            let retiring = self.subscribe(name);
+            let retiring = retiring.borrow();
+            observed
+                .containers
+                .retain(|copy| !retiring.contains_key(&copy.id));
+        }
+    }
+
+    /// Waits until no copy that a blueprint wants is being ended.
+    pub(crate) async fn wait(&self, app: &AppName, blueprint: &Blueprint) {
+        let mut retiring = self.subscribe(app);
+        let wanted: Vec<String> = blueprint
+            .containers
+            .values()
+            .flat_map(|spec| {
+                // Containers of earlier hosts bear the second.
+                [
+                    spec.made_from(&blueprint.revisions),
+                    spec.hash(&blueprint.revisions),
+                ]
+            })
+            .collect();
+        // The sender lives as long as the app's entry.
+        let _ = retiring
+            .wait_for(|retiring| !retiring.values().any(|hash| wanted.contains(hash)))
+            .await;
+    }
+
+    /// Waits until every old copy of an app has ended, for a minute at most.
+    pub(crate) async fn wait_for_all(&self, app: &AppName) {
+        let mut retiring = self.subscribe(app);
+        let ended = retiring.wait_for(Copies::is_empty);
+        // What still runs then is named by the engine.
+        let _ = tokio::time::timeout(PATIENCE, ended).await;
+    }
+}
