@@ -13,7 +13,7 @@ use doprax_api::server::{self, Listeners};
 use doprax_api::token::Token;
 use doprax_api::wire::{Change, Changed, DeployRequest, ExecRequest, Failure, Level, SetVariables};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
-use doprax_reconcile::{Config, Host, Predecessor, Remedies, docker};
+use doprax_reconcile::{Config, Host, Parts, Predecessor, Remedies};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
@@ -68,7 +68,7 @@ impl Api {
                 problem: |problem| format!("do something about: {problem:?}"),
             },
         };
-        let host = Host::start(config, Predecessor::default(), docker)
+        let host = Host::start(config, Predecessor::default(), Parts::default())
             .await
             .unwrap();
         let path = folder.path().join("doprax.sock");

@@ -135,6 +135,20 @@ impl Fake {
         self.hint(app);
     }
 
+    /// The next requests to a container, so many of them, are answered with 503.
+    pub fn fail_requests(&self, container: &str, next: usize) {
+        if let Some(found) = self.state().containers.get(container) {
+            found.requests.fail(next);
+        }
+    }
+
+    /// How many requests a container has answered, well or not.
+    pub fn requests(&self, container: &str) -> usize {
+        let state = self.state();
+        let found = state.containers.get(container);
+        found.map_or(0, |found| found.requests.answered())
+    }
+
     /// Takes a reference from an image. One that nothing else refers to is gone.
     pub fn lose_image(&self, reference: &str) {
         self.state().images.remove(reference);

@@ -10,7 +10,7 @@ use crate::events::Events;
 use crate::record::record;
 use crate::report::{DnsRecord, DomainStatus, Verification};
 use crate::routes::RouteTable;
-use crate::{Config, Error};
+use crate::{Config, Error, Resolve};
 use doprax_core::change::{Changed, DomainChange};
 use doprax_core::domain::{Domain, Domains, ascii, host_names, is_within, objection};
 use doprax_core::name::AppName;
@@ -58,6 +58,7 @@ pub struct AppDomains {
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) routes: Arc<RouteTable>,
     pub(crate) events: Arc<Events>,
+    pub(crate) resolve: Resolve,
 }
 
 impl AppDomains {
@@ -162,7 +163,7 @@ impl AppDomains {
             servers_of: None,
             problem: None,
         };
-        let answer = match doprax_dns::resolve(&domain.name, self.config.dns).await {
+        let answer = match (self.resolve)(domain.name.clone(), self.config.dns).await {
             Ok(answer) => answer,
             Err(error) => {
                 verification.problem = Some(crate::error::chain(&error));

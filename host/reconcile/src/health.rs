@@ -8,11 +8,10 @@
 //! is left alone.
 //! Assumes: what is lost with the host's memory is found again within a few tries.
 
-use crate::Config;
-use crate::clock::now_ms;
 use crate::observe::serving;
 use crate::ready::host_of;
 use crate::report::Unhealthy;
+use crate::{Clock, Config};
 use doprax_core::blueprint::Container;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{Observed, ObservedContainer, State};
@@ -33,6 +32,7 @@ const FAILURES: u32 = 3;
 /// What is known of the health of every container that serves.
 pub(crate) struct Health {
     config: Arc<Config>,
+    clock: Clock,
     watched: Mutex<HashMap<AppName, BTreeMap<ServiceName, Watched>>>,
 }
 
@@ -62,9 +62,10 @@ pub(crate) struct Watch {
 
 impl Health {
     /// Of a host on which nothing runs yet.
-    pub(crate) fn new(config: Arc<Config>) -> Self {
+    pub(crate) fn new(config: Arc<Config>, clock: Clock) -> Self {
         Self {
             config,
+            clock,
             watched: Mutex::default(),
         }
     }
@@ -102,7 +103,7 @@ impl Health {
             let watched = match before {
                 Some(before) if before.subject.is_same(&subject) => Watched { subject, ..before },
                 _ => Watched {
-                    due: Instant::now() + first_pause(spec, digest),
+                    due: self.clock.now() + first_pause(spec, digest),
                     subject,
                     under_way: false,
                     passed: false,
@@ -151,7 +152,8 @@ impl Health {
     }
 
     /// What is due, and under way from now on.
-    pub(crate) fn take_due(&self, now: Instant) -> Vec<(AppName, Arc<Watch>)> {
+    pub(crate) fn take_due(&self) -> Vec<(AppName, Arc<Watch>)> {
+        let now = self.clock.now();
         let mut due = Vec::new();
         for (app, services) in self.lock().iter_mut() {
             for watched in services.values_mut() {
@@ -172,7 +174,7 @@ impl Health {
             .and_then(|all| all.get_mut(service))
         {
             watched.under_way = false;
-            watched.due = Instant::now() + AGAIN;
+            watched.due = self.clock.now() + AGAIN;
         }
     }
 
@@ -188,7 +190,7 @@ impl Health {
             return false;
         }
         let pause = steady(spec);
-        watched.due = Instant::now() + pause;
+        watched.due = self.clock.now() + pause;
         let reason = match verdict {
             Verdict::Ready => {
                 (watched.passed, watched.failures) = (true, 0);
@@ -196,14 +198,14 @@ impl Health {
             }
             Verdict::Waiting(reason) | Verdict::Failed(reason) => reason,
         };
-        watched.due = Instant::now() + pause.min(AGAIN);
+        watched.due = self.clock.now() + pause.min(AGAIN);
         let started_ms = subject.found.started_ms;
-        let up_ms = started_ms.map_or(i64::MAX, |start| now_ms() - start);
+        let up_ms = started_ms.map_or(i64::MAX, |start| self.clock.now_ms() - start);
         if !watched.passed && up_ms < spec.ready_timeout_ms.into() {
             return false;
         }
         if watched.failures == 0 {
-            watched.first_failure_ms = now_ms();
+            watched.first_failure_ms = self.clock.now_ms();
         }
         watched.failures = watched.failures.saturating_add(1);
         watched.reason = reason;

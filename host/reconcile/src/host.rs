@@ -17,12 +17,12 @@ use crate::start::start;
 use crate::status::Statuses;
 use crate::takeover::{LEAVE, Predecessor, Takeover};
 use crate::volumes::Volumes;
-use crate::{Config, Error, StartError};
+use crate::{Config, Error, Parts, StartError};
 use crate::{logs, metrics, releases, source, variable};
 use doprax_certificates::CertificateStatus;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::release::{ReleaseDetails, Releases};
-use doprax_engine::{Docker, Engine, Exec, ExecSession, LogRequest};
+use doprax_engine::{Engine, Exec, ExecSession, LogRequest};
 use doprax_ingress::{AccessRecord, Ingress};
 use doprax_plugin::Plugins;
 use doprax_store::Store;
@@ -33,11 +33,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
-
-/// Docker at the address of the configuration, for the host with this identifier.
-pub fn docker(config: &Config, host: String) -> Arc<dyn Engine> {
-    Arc::new(Docker::connect(&config.engine, config.instance.clone()).of_host(host))
-}
 
 /// A running host.
 pub struct Host {
@@ -64,14 +59,13 @@ impl Host {
     /// Opens the store, the plugins and the ingress, resumes operations that were
     /// under way, and begins to keep apps as they should be. The engine need not be
     /// reachable yet. Of the sockets that were passed on, those are used that listen on an
-    /// address of the configuration. `engine` connects to the engine of the host with an
-    /// identifier, such as [`docker`] does.
+    /// address of the configuration.
     pub async fn start(
         config: Config,
         predecessor: Predecessor,
-        engine: impl FnOnce(&Config, String) -> Arc<dyn Engine>,
+        parts: Parts,
     ) -> Result<Arc<Self>, StartError> {
-        start(config, predecessor, engine).await.map(Arc::new)
+        start(config, predecessor, parts).await.map(Arc::new)
     }
 
     /// Ends the host. Apps go on running; operations under way are resumed by the

@@ -1,6 +1,6 @@
 //! Repairs: those under way, and those that failed, which are tried again later and later.
 
-use crate::clock::now_ms;
+use crate::Clock;
 use crate::report::FailedRepair;
 use doprax_core::name::AppName;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,8 +13,8 @@ const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 
 /// What is known of the repairs of every app.
-#[derive(Default)]
 pub(crate) struct Repairs {
+    clock: Clock,
     under_way: Mutex<HashMap<AppName, Repair>>,
     failed: Mutex<BackOff>,
 }
@@ -35,6 +35,15 @@ pub(crate) struct Repair {
 struct BackOff(BTreeMap<AppName, (u32, FailedRepair)>);
 
 impl Repairs {
+    /// None, and none has failed.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            under_way: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+
     /// The repair under way on an app.
     pub(crate) fn under_way(&self, app: &AppName) -> Option<Repair> {
         self.lock().get(app).cloned()
@@ -59,7 +68,7 @@ impl Repairs {
 
     /// Whether a repair may be tried.
     pub(crate) fn is_due(&self, app: &AppName) -> bool {
-        self.back_off().is_due(app)
+        self.back_off().is_due(app, self.clock.now_ms())
     }
 
     /// Forgets that a repair failed: the app is as it should be, or has been put right by
@@ -70,7 +79,8 @@ impl Repairs {
 
     /// Has the next try wait longer.
     pub(crate) fn has_failed(&self, app: &AppName, error: String) {
-        self.back_off().failed(app.clone(), error);
+        let now_ms = self.clock.now_ms();
+        self.back_off().failed(app.clone(), error, now_ms);
     }
 
     /// The latest repair of an app, if it failed.
@@ -91,21 +101,21 @@ impl Repairs {
 }
 
 impl BackOff {
-    fn is_due(&self, app: &AppName) -> bool {
+    fn is_due(&self, app: &AppName, now_ms: i64) -> bool {
         let last = self.0.get(app);
-        last.is_none_or(|(_, failed)| failed.next_try_ms <= now_ms())
+        last.is_none_or(|(_, failed)| failed.next_try_ms <= now_ms)
     }
 
     fn succeeded(&mut self, app: &AppName) {
         self.0.remove(app);
     }
 
-    fn failed(&mut self, app: AppName, error: String) {
+    fn failed(&mut self, app: AppName, error: String, now_ms: i64) {
         let failures = self.0.get(&app).map_or(0, |(failures, _)| *failures);
         let pause = FIRST_BACK_OFF
             .saturating_mul(1 << failures.min(10))
             .min(LONGEST_BACK_OFF);
-        let next_try_ms = now_ms() + pause.as_millis() as i64;
+        let next_try_ms = now_ms + pause.as_millis() as i64;
         let failed = FailedRepair { error, next_try_ms };
         self.0.insert(app, (failures + 1, failed));
     }

@@ -18,6 +18,7 @@ use crate::observe::Observer;
 use crate::routes::{self, AppRoutes, RouteTable, RoutesByApp};
 use crate::status::{self, Circumstances};
 use crate::takeover::{Predecessor, Takeover};
+use crate::{Clock, Parts, Resolve};
 use assemble::{Assembled, assemble};
 use doprax_core::name::AppName;
 use doprax_core::observed::Observed;
@@ -50,6 +51,8 @@ struct Base {
     observer: Arc<Observer>,
     routes: Arc<RouteTable>,
     takeover: Arc<Takeover>,
+    clock: Clock,
+    resolve: Resolve,
     ending: CancellationToken,
 }
 
@@ -57,9 +60,9 @@ struct Base {
 pub(crate) async fn start(
     config: Config,
     predecessor: Predecessor,
-    engine: impl FnOnce(&Config, String) -> Arc<dyn Engine>,
+    parts: Parts,
 ) -> Result<Host, StartError> {
-    let base = open(config, predecessor, engine).await?;
+    let base = open(config, predecessor, parts).await?;
     base.certificates.renew().await?;
     let routes = Arc::clone(&base.routes);
     let Assembled {
@@ -90,17 +93,13 @@ fn until(ending: &CancellationToken, work: impl Future<Output = ()> + Send + 'st
     tokio::spawn(async move { ending.run_until_cancelled(work).await });
 }
 
-async fn open(
-    config: Config,
-    predecessor: Predecessor,
-    engine: impl FnOnce(&Config, String) -> Arc<dyn Engine>,
-) -> Result<Base, StartError> {
+async fn open(config: Config, predecessor: Predecessor, parts: Parts) -> Result<Base, StartError> {
     let Predecessor { sockets, ended } = predecessor;
     let config = Arc::new(config);
     let store = Store::open(&config.state).await?;
     let host_id = store.host_id().await?;
     let guard = Guard::of(&config, &host_id);
-    let engine = engine(&config, host_id);
+    let engine = (parts.connect)(&config, host_id);
     let cache = config.state.join("plugins");
     let earlier = Earlier {
         folder: &config.state.join("components"),
@@ -167,6 +166,8 @@ async fn open(
         observer: Arc::new(observer),
         routes: Arc::new(routes),
         takeover: Arc::new(Takeover(ended)),
+        clock: parts.clock,
+        resolve: parts.resolve,
         ending: CancellationToken::new(),
     })
 }

@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -59,6 +59,42 @@ pub(super) enum Answer {
     Upstream(Upstream),
 }
 
+/// The requests to a container.
+#[derive(Clone, Default)]
+pub(super) struct Requests(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    answered: usize,
+    /// How many of those that come fail.
+    failing: usize,
+}
+
+impl Requests {
+    /// How many were answered, well or not.
+    pub(super) fn answered(&self) -> usize {
+        self.lock().answered
+    }
+
+    /// Has the next ones fail.
+    pub(super) fn fail(&self, next: usize) {
+        self.lock().failing = next;
+    }
+
+    /// Counts one. Returns whether it fails.
+    fn count(&self) -> bool {
+        let mut counts = self.lock();
+        counts.answered += 1;
+        let fails = counts.failing > 0;
+        counts.failing -= usize::from(fails);
+        fails
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Where a proxy believes to find what it stands in front of.
 #[derive(Clone, Default)]
 pub(super) struct Upstream(Arc<Mutex<Option<SocketAddr>>>);
@@ -88,6 +124,7 @@ impl Upstream {
 pub(super) struct Listening {
     ports: Vec<Port>,
     answer: Answer,
+    requests: Requests,
 }
 
 struct Port {
@@ -112,9 +149,14 @@ impl Drop for Server {
 }
 
 impl Listening {
-    /// Opens these ports at an address. Every request is answered with `answer`, and
-    /// Redis' `PING` as Redis answers it.
-    pub(super) fn open(address: Ipv4Addr, ports: &[u16], answer: Answer) -> io::Result<Self> {
+    /// Opens these ports at an address. Every request is answered with `answer` unless it is
+    /// to fail, and Redis' `PING` as Redis answers it.
+    pub(super) fn open(
+        address: Ipv4Addr,
+        ports: &[u16],
+        answer: Answer,
+        requests: Requests,
+    ) -> io::Result<Self> {
         let ports = if address.is_loopback() { ports } else { &[] };
         let sockets = ports.iter().map(|port| {
             let socket = TcpListener::bind((address, *port))?;
@@ -127,6 +169,7 @@ impl Listening {
         let mut listening = Self {
             ports: sockets.collect::<io::Result<_>>()?,
             answer,
+            requests,
         };
         listening.go_on()?;
         Ok(listening)
@@ -142,7 +185,11 @@ impl Listening {
     /// Answers again.
     pub(super) fn go_on(&mut self) -> io::Result<()> {
         for port in &mut self.ports {
-            port.server = Some(Server::start(port.socket.try_clone()?, &self.answer)?);
+            port.server = Some(Server::start(
+                port.socket.try_clone()?,
+                &self.answer,
+                &self.requests,
+            )?);
         }
         Ok(())
     }
@@ -155,9 +202,9 @@ impl Listening {
 }
 
 impl Server {
-    fn start(socket: TcpListener, answer: &Answer) -> io::Result<Self> {
+    fn start(socket: TcpListener, answer: &Answer, requests: &Requests) -> io::Result<Self> {
         let (ends, ended) = mpsc::channel();
-        let answer = answer.clone();
+        let (answer, requests) = (answer.clone(), requests.clone());
         let runtime = SERVERS.enter();
         let socket = tokio::net::TcpListener::from_std(socket)?;
         drop(runtime);
@@ -166,7 +213,7 @@ impl Server {
             let (mut connections, socket, _ends) = (JoinSet::new(), socket, ends);
             loop {
                 if let Ok((stream, _)) = socket.accept().await {
-                    connections.spawn(serve(stream, answer.clone()));
+                    connections.spawn(serve(stream, answer.clone(), requests.clone()));
                 }
                 while connections.try_join_next().is_some() {}
             }
@@ -178,7 +225,7 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: Answer) {
+async fn serve(mut stream: TcpStream, answer: Answer, requests: Requests) {
     let mut first = [0; 4];
     if stream.peek(&mut first).await.is_ok() && first == *b"PING" {
         // Whoever asked sees how it went.
@@ -190,16 +237,20 @@ async fn serve(mut stream: TcpStream, answer: Answer) {
         return;
     }
     let answer = service_fn(|_: Request<body::Incoming>| async {
+        let mut response = Response::new(Full::default());
+        if requests.count() {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return Ok::<_, Infallible>(response);
+        }
         let found = match &answer {
             Answer::Text(text) => Ok(text.clone()),
             Answer::Upstream(upstream) => upstream.ask().await,
         };
-        let mut response = Response::new(Full::default());
         match found {
             Ok(text) => *response.body_mut() = Full::new(text),
             Err(_) => *response.status_mut() = StatusCode::BAD_GATEWAY,
         }
-        Ok::<_, Infallible>(response)
+        Ok(response)
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
     // A client that goes away harms nobody.

@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use super::image::FakeImage;
-use super::serve::{Answer, Listening, Pool, Upstream};
+use super::serve::{Answer, Listening, Pool, Requests, Upstream};
 use super::{Fault, build};
 use crate::{Error, Exec, Inputs, LogRequest, Outcome, Output, Progress, Usage};
 use bytes::Bytes;
@@ -68,6 +68,7 @@ pub(super) struct Container {
     listening: Option<Listening>,
     /// Where it finds what it is a proxy of.
     upstream: Upstream,
+    pub(super) requests: Requests,
     /// Whether its process ends at each start.
     crashes: bool,
     /// Whether it has the restart policy and the limit of processes that hosts give.
@@ -436,6 +437,7 @@ impl State {
             address: None,
             listening: None,
             upstream: Upstream::default(),
+            requests: Requests::default(),
             crashes: false,
             usual: true,
             created_ms: self.now_ms(),
@@ -535,7 +537,7 @@ impl State {
                 Answer::Text(text.unwrap_or_else(|| found.spec.name.to_string()).into())
             }
         };
-        let listening = Listening::open(address, &ports, answer);
+        let listening = Listening::open(address, &ports, answer, found.requests.clone());
         let listening = listening.map_err(|error| refuse(Refusal::Listen(address, error)))?;
         (found.address, found.listening) = (Some(address), Some(listening));
         Ok(())

@@ -16,7 +16,7 @@ use doprax_core::plan::Act;
 use doprax_engine::{Engine, Inputs};
 use doprax_store::Store;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Tries at the same time.
@@ -47,7 +47,7 @@ impl Checkup {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            for (app, subject) in self.health.take_due(Instant::now()) {
+            for (app, subject) in self.health.take_due() {
                 let Ok(turn) = Arc::clone(&tries).acquire_owned().await else {
                     return;
                 };

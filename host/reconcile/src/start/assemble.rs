@@ -101,8 +101,8 @@ pub(super) fn assemble(base: Base) -> Assembled {
 
 fn known(base: &Base) -> Known {
     let apps = Arc::<Apps>::default();
-    let repairs = Arc::<Repairs>::default();
-    let health = Arc::new(Health::new(base.config.clone()));
+    let repairs = Arc::new(Repairs::new(base.clock.clone()));
+    let health = Arc::new(Health::new(base.config.clone(), base.clock.clone()));
     let subnets = Subnets {
         config: base.config.clone(),
         store: base.store.clone(),
@@ -115,6 +115,7 @@ fn known(base: &Base) -> Known {
         certificates: base.certificates.clone(),
         routes: base.routes.clone(),
         events: base.events.clone(),
+        resolve: base.resolve.clone(),
     };
     let statuses = Statuses {
         config: base.config.clone(),

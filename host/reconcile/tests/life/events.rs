@@ -10,7 +10,7 @@ use doprax_reconcile::{After, Told};
 use futures_util::{FutureExt as _, StreamExt as _};
 
 /// What was told of the app after this place.
-fn told(stage: &Stage, after: After) -> Vec<Change> {
+pub(crate) fn told(stage: &Stage, after: After) -> Vec<Change> {
     let told = stage.ask(|host| async move { host.events(after, Some(app()), false) });
     let changes = told.filter_map(async |told| match told {
         Told::Change(change) => Some((*change).clone()),

@@ -8,6 +8,7 @@
 )]
 
 mod deploy;
+mod domain;
 mod drift;
 mod events;
 mod faults;
@@ -18,4 +19,5 @@ mod owed;
 mod rollback;
 mod source;
 mod stage;
+mod time;
 mod together;

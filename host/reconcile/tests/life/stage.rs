@@ -1,6 +1,7 @@
 //! A host in this process, on an engine in memory whose containers really listen: what a
 //! test does to it, and how its app has to be afterwards.
 
+use crate::domain::Dns;
 use crate::source::Source;
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Observed, State};
@@ -11,7 +12,7 @@ use doprax_reconcile::report::{
     AppState, AppStatus, Event, Operation, OperationEvent, OperationState, Releases,
 };
 use doprax_reconcile::request::{Control, DeployRequest, Edit, Removal, Rollback, WhenBusy};
-use doprax_reconcile::{Config, Error, Exec, Host, Predecessor, Remedies};
+use doprax_reconcile::{Clock, Config, Error, Exec, Host, Parts, Predecessor, Remedies};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -44,6 +45,8 @@ pub(crate) struct Stage {
     pub(crate) fake: Fake,
     pub(crate) folder: TempDir,
     pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) dns: Dns,
     running: Option<Running>,
 }
 
@@ -110,6 +113,8 @@ impl Stage {
             fake,
             folder,
             config,
+            clock: Clock::default(),
+            dns: Dns::default(),
             running: None,
         }
     }
@@ -119,8 +124,12 @@ impl Stage {
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let fake = self.fake.clone();
-        let connect = move |_: &Config, _: String| Arc::new(fake) as Arc<dyn Engine>;
-        let start = Host::start(self.config.clone(), Predecessor::default(), connect);
+        let parts = Parts {
+            connect: Box::new(move |_, _| Arc::new(fake)),
+            clock: self.clock.clone(),
+            resolve: self.dns.resolve(),
+        };
+        let start = Host::start(self.config.clone(), Predecessor::default(), parts);
         let host = runtime.block_on(start).unwrap();
         self.running = Some(Running { runtime, host });
     }

@@ -22,7 +22,7 @@ use crate::state::{
 };
 use crate::upgrade::{Invocation, Successor};
 use doprax_api::server::{self, Listeners};
-use doprax_reconcile::{Config, Host, Predecessor, StartError};
+use doprax_reconcile::{Config, Host, Parts, Predecessor, StartError};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ enum HandedOver {
 impl Handover<'_> {
     /// Makes this process the host, now that it has the state folder.
     pub(super) async fn take(&self, lock: Lock, before: Predecessor) -> Result<Running> {
-        let host = Host::start(self.config.clone(), before, doprax_reconcile::docker)
+        let host = Host::start(self.config.clone(), before, Parts::default())
             .await
             .map_err(not_started)?;
         match self.serve.listen(&self.config.state, self.group).await {
