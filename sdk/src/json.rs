@@ -1,8 +1,8 @@
 //! Reads JSON (RFC 8259) into [`Setting`]s.
 //!
-//! A reader of its own, because a plugin is small: it keeps numbers as the
-//! characters that they are, so that it needs no arithmetic, and takes a third of
-//! the space of a general one.
+//! A reader of its own, because a plugin is small: MySQL's has 137 KB with it and 181 KB with
+//! serde_json's values in its place. It keeps numbers as the characters that they are, so that
+//! it needs no arithmetic.
 
 use crate::settings::Setting;
 use std::str::Chars;

@@ -125,25 +125,9 @@ impl de::Error for Wrong {
 fn nearest<'a>(found: &str, names: &[&'a str]) -> Option<&'a str> {
     let (distance, name) = names
         .iter()
-        .map(|name| (distance(found, name), *name))
+        .map(|name| (strsim::levenshtein(found, name), *name))
         .min_by_key(|(d, _)| *d)?;
     (distance <= 1 + name.len() / 3).then_some(name)
-}
-
-/// Insertions, deletions and replacements between two names (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// One value within the settings.

@@ -2,6 +2,7 @@
 //! on a Unix socket that costs less than keeping one alive does in code.
 
 mod address;
+mod away;
 mod connect;
 mod exec;
 mod follow;

@@ -3,18 +3,15 @@
 //! Guarantee: every event is given once, in order, because the host keeps them by
 //! number and is asked for what comes after the last one seen.
 
+use super::away::{Away, LONGEST_PAUSE};
 use super::{Client, ClientError};
 use crate::wire::OperationEvent;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long a host that went away is asked again.
 pub const RECONNECT: Duration = Duration::from_secs(120);
-/// First pause between two tries; it doubles up to [`LONGEST_PAUSE`].
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What one sees while following an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +31,7 @@ struct State {
     events: Option<BoxStream<'static, Result<OperationEvent, ClientError>>>,
     /// Whether the present stream has given an event that was new.
     moved: bool,
-    /// Since when the host is away, and the pause before the next try.
-    away: Option<(Instant, Duration)>,
+    away: Option<Away>,
     ended: bool,
 }
 
@@ -107,7 +103,7 @@ impl State {
                         tokio::time::sleep(LONGEST_PAUSE).await;
                     }
                     if self.away.is_none() {
-                        self.away = Some((Instant::now(), FIRST_PAUSE));
+                        self.away = Some(Away::now());
                         return Ok(Followed::Lost);
                     }
                 }
@@ -121,15 +117,14 @@ impl State {
         if self.after == 0 && self.away.is_none() {
             return Err(error);
         }
-        let Some((since, pause)) = self.away else {
-            self.away = Some((Instant::now(), FIRST_PAUSE));
+        let Some(away) = &mut self.away else {
+            self.away = Some(Away::now());
             return Ok(Some(Followed::Lost));
         };
-        if since.elapsed() > RECONNECT {
+        if away.elapsed() > RECONNECT {
             return Err(error);
         }
-        tokio::time::sleep(pause).await;
-        self.away = Some((since, (pause * 2).min(LONGEST_PAUSE)));
+        away.pause().await;
         Ok(None)
     }
 }

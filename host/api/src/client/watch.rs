@@ -3,7 +3,7 @@
 //! Guarantee: every change is given once and in order, or a gap says where some are missing:
 //! the host is asked for what comes after the last one seen.
 
-use super::follow::{FIRST_PAUSE, LONGEST_PAUSE};
+use super::away::Away;
 use super::ndjson::Lines;
 use super::{Client, ClientError};
 use crate::wire::Change;
@@ -82,8 +82,7 @@ struct State {
     lines: Option<Lines>,
     /// Whether the host was ever reached.
     begun: bool,
-    /// The pause before the next try, while the host is away.
-    away: Option<Duration>,
+    away: Option<Away>,
     ended: bool,
 }
 
@@ -130,7 +129,7 @@ impl State {
                 Ok(Err(error)) if !self.watch.follow => return Err(error),
                 Ok(Ok(None) | Err(_)) | Err(_) => {
                     self.lines = None;
-                    self.away = Some(FIRST_PAUSE);
+                    self.away = Some(Away::now());
                     return Ok(Some(Watched::Lost));
                 }
             }
@@ -139,9 +138,8 @@ impl State {
 
     /// Asks the host for what was not seen, after a pause if it is away.
     async fn ask(&mut self) -> Result<Option<Watched>, ClientError> {
-        if let Some(pause) = self.away {
-            tokio::time::sleep(pause).await;
-            self.away = Some((pause * 2).min(LONGEST_PAUSE));
+        if let Some(away) = &mut self.away {
+            away.pause().await;
         }
         match self.client.stream_of_changes(&self.watch).await {
             Ok(lines) => {
