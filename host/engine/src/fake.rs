@@ -28,7 +28,7 @@ mod serve;
 mod state;
 
 pub use image::FakeImage;
-pub use state::ByHand;
+pub use state::{ByHand, Looks};
 
 const ADDRESS: &str = "fake://engine";
 
@@ -112,6 +112,21 @@ impl Fake {
         self.touch();
     }
 
+    /// From now on nobody is told that anything has changed.
+    pub fn lose_hints(&self) {
+        self.state().is_mute = true;
+    }
+
+    /// From now on lists alone say enough of every process that runs, however new it is.
+    pub fn take_processes_for_steady(&self) {
+        self.state().young_ms = 0;
+    }
+
+    /// How often it was asked what exists.
+    pub fn looks(&self) -> Looks {
+        self.state().looks
+    }
+
     /// Every act that was tried, in order.
     pub fn acts(&self) -> Vec<Act> {
         self.state().acts.clone()
@@ -176,6 +191,12 @@ impl Fake {
         self.hint(Some(app.clone()));
     }
 
+    /// Someone makes an app's volume by its engine's name: no list has it as the app's.
+    pub fn bring_back_volume(&self, app: &AppName, volume: &VolumeName) {
+        let volume = (app.clone(), volume.clone());
+        self.state().unlisted_volumes.insert(volume);
+    }
+
     /// Somebody else's network takes a subnet.
     pub fn take_subnet(&self, subnet: Ipv4Net) {
         self.state().foreign.push(subnet);
@@ -233,7 +254,7 @@ impl Fake {
 
     fn hint(&self, app: Option<AppName>) {
         self.touch();
-        if let Some(app) = app {
+        if let (Some(app), false) = (app, self.state().is_mute) {
             // Nobody has to listen.
             let _ = self.hints.send(app);
         }
@@ -270,19 +291,21 @@ impl Engine for Fake {
     }
 
     async fn observe(&self, app: &AppName) -> Result<Observed, Error> {
-        Ok(self
-            .reached()?
-            .observe(true)
-            .remove(app)
-            .unwrap_or_default())
+        let mut state = self.reached()?;
+        state.looks.single += 1;
+        Ok(state.observe(Some(app)).remove(app).unwrap_or_default())
     }
 
     async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error> {
-        Ok(self.reached()?.observe(false))
+        let mut state = self.reached()?;
+        state.looks.all += 1;
+        Ok(state.observe(None))
     }
 
     async fn container(&self, container: &str) -> Result<Option<ObservedContainer>, Error> {
-        Ok(self.reached()?.observed_container(container))
+        let mut state = self.reached()?;
+        state.looks.single += 1;
+        Ok(state.observed_container(container))
     }
 
     async fn apply(

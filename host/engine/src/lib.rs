@@ -27,7 +27,7 @@ mod fake;
 pub use docker::Docker;
 pub use error::{Error, Foreign};
 #[cfg(feature = "fake")]
-pub use fake::{ByHand, Fake, FakeImage, Fault};
+pub use fake::{ByHand, Fake, FakeImage, Fault, Looks};
 
 /// What an engine can do, as found out when it was first reached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -201,8 +201,9 @@ pub trait Engine: Send + Sync {
 
     /// What exists of every app of this instance, apps that exist only as a
     /// leftover network or volume included. A few requests for all of them; so it leaves
-    /// out `limits`, and of containers that run steadily, or do not run, `started_ms`,
-    /// `ended_ms` and `restarts`, which [`Engine::observe`] has.
+    /// out `limits`, of an image's `healthcheck` all but whether it passes, and of containers
+    /// that run steadily, or do not run, `started_ms`, `ended_ms` and `restarts`, which
+    /// [`Engine::observe`] has.
     async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error>;
 
     /// One container in full, by the engine's name or id; nothing if it does not

@@ -1,9 +1,11 @@
 //! Who works on which app.
 
+mod last_look;
 pub(crate) mod queue;
 
 use crate::report::Operation;
 use doprax_core::name::AppName;
+pub(crate) use last_look::LastLook;
 use queue::Queue;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,8 @@ pub(crate) struct App {
     pub(crate) queue: Queue,
     /// Held while an operation enters the queue and is journaled: both have the same order.
     pub(crate) admission: tokio::sync::Mutex<()>,
+    /// What the loop saw when it last looked at the app.
+    pub(crate) last_look: LastLook,
 }
 
 impl Apps {

@@ -1,11 +1,13 @@
 //! The loop that keeps what runs as it should be.
 //!
-//! Flow: a hint from the engine, or the timer, names apps; each is observed, its
-//! route renewed, and what differs from its blueprint put right.
+//! Flow: a hint from the engine names apps; each is observed, its route renewed, and what
+//! differs from its blueprint put right. So is, with each tick of the timer, what looks
+//! otherwise in one look at all apps than when nothing was to be done; an app that does not
+//! is looked at itself at a slower pace, see [`LastLook`](crate::apps::LastLook).
 //! Guarantees: an app that an operation works on is left alone, and no app waits for
 //! the repair of another; a volume is never removed; what belongs to no app any more is.
-//! Assumes: hints may be lost or late. The timer finds what they missed, and an
-//! engine that was away is looked at whole when it is back.
+//! Assumes: hints may be lost or late. The timer finds what they missed, and when an engine
+//! that was away is back, every app is looked at.
 
 mod checkup;
 mod repair;
@@ -20,6 +22,7 @@ use crate::status::Statuses;
 pub(crate) use checkup::Checkup;
 use doprax_core::change::Changed;
 use doprax_core::name::AppName;
+use doprax_core::observed::Observed;
 use doprax_engine::Engine;
 use doprax_store::Store;
 use futures_util::StreamExt as _;
@@ -78,7 +81,7 @@ impl Upkeep {
                 }
             };
             // Hints are listened to first, so that nothing happens unseen in between.
-            self.look_after_all().await;
+            self.look_after_all(true).await;
             let mut timer = tokio::time::interval(self.interval);
             timer.reset();
             loop {
@@ -99,7 +102,7 @@ impl Upkeep {
                         }
                         self.look_after_some(apps);
                     }
-                    _ = timer.tick() => self.look_after_all().await,
+                    _ = timer.tick() => self.look_after_all(false).await,
                 }
             }
             tracing::info!("the engine ended its events");
@@ -107,7 +110,9 @@ impl Upkeep {
         }
     }
 
-    async fn look_after_all(self: &Arc<Self>) {
+    /// Looks after every app: closely where `closely`, else only where one look at all of
+    /// them shows what was not there when nothing was to be done.
+    async fn look_after_all(self: &Arc<Self>, closely: bool) {
         let (names, observed) =
             match tokio::join!(self.store.app_names(), self.observer.look_at_all()) {
                 (Ok(names), Ok(observed)) => (names, observed),
@@ -123,6 +128,13 @@ impl Upkeep {
             .filter(|(_, observed)| observed.network.is_some() || !observed.containers.is_empty())
             .map(|(app, _)| app.clone());
         apps.extend(orphans);
+        if !closely {
+            let nothing = Observed::default();
+            apps.retain(|app| {
+                let shown = observed.get(app).unwrap_or(&nothing);
+                self.apps.of(app).last_look.is_outdated(shown)
+            });
+        }
         self.look_after_some(apps);
     }
 

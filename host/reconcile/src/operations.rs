@@ -133,6 +133,7 @@ impl Operations {
         // A person does not wait for what a repair waits for.
         self.repairs.give_up(name);
         let _work = app.work.lock().await;
+        app.last_look.forget();
         let source = app.queue.source();
         let result = async {
             let intent = match intent {

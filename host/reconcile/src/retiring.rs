@@ -44,6 +44,11 @@ impl Retiring {
         apps.entry(app.clone()).or_default().subscribe()
     }
 
+    /// Whether a copy of an app is being ended.
+    pub(crate) fn is_under_way(&self, app: &AppName) -> bool {
+        !self.subscribe(app).borrow().is_empty()
+    }
+
     /// What is observed, as the planner takes it: with the images that there are, without
     /// the copies that are being ended.
     pub(crate) fn ground(

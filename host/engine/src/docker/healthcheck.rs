@@ -38,6 +38,19 @@ pub(super) fn of(found: &ContainerInspectResponse) -> Option<Healthcheck> {
     })
 }
 
+/// Whether it passes, by a text such as `Up 5 minutes (healthy)`; nothing else is listed.
+pub(super) fn listed(status: &str) -> Option<Healthcheck> {
+    let passes = match status.rsplit_once(" (")?.1 {
+        "healthy)" => Some(true),
+        "unhealthy)" => Some(false),
+        _ => return None,
+    };
+    Some(Healthcheck {
+        passes,
+        ..Healthcheck::default()
+    })
+}
+
 /// The command of a `HEALTHCHECK`: `CMD` has one as it is, `CMD-SHELL` one for the image's
 /// shell, `NONE` takes that of a base image away.
 fn command(test: &[String]) -> Option<Vec<String>> {
@@ -52,7 +65,22 @@ fn command(test: &[String]) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::command;
+    use super::{command, listed};
+
+    #[test]
+    fn whether_a_check_passes_is_in_the_status_text() {
+        let cases = [
+            ("Up 5 minutes (healthy)", Some(true)),
+            ("Up About a minute (unhealthy)", Some(false)),
+            ("Up 2 seconds (health: starting)", None),
+            ("Up 5 minutes", None),
+            ("Up 5 minutes (Paused)", None),
+            ("Exited (137) 2 minutes ago", None),
+        ];
+        for (status, passes) in cases {
+            assert_eq!(listed(status).and_then(|it| it.passes), passes, "{status}");
+        }
+    }
 
     #[test]
     fn a_check_is_a_command() {

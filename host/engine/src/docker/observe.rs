@@ -286,7 +286,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         out_of_memory: false,
         image: found.image.clone().unwrap_or_default(),
         limits: None,
-        healthcheck: None,
+        healthcheck: found.status.as_deref().and_then(healthcheck::listed),
         image_id: found.image_id.clone().unwrap_or_default(),
     })
 }

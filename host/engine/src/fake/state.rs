@@ -43,10 +43,17 @@ pub(super) struct State {
     /// How many addresses were given away: a container that starts again has another.
     addresses: usize,
     pub(super) volumes: BTreeSet<(AppName, VolumeName)>,
+    /// Volumes that no list has as an app's.
+    pub(super) unlisted_volumes: BTreeSet<(AppName, VolumeName)>,
     /// Bytes that builds left for later ones.
     pub(super) build_cache: u64,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) exit_codes: BTreeMap<String, i64>,
+    /// How long processes are looked at one by one after their start.
+    pub(super) young_ms: i64,
+    pub(super) looks: Looks,
+    /// Whether hints are lost.
+    pub(super) is_mute: bool,
     /// How many ids were given away.
     ids: u64,
     /// The latest moment that was told, so that no two are the same.
@@ -113,6 +120,15 @@ pub enum ByHand {
     Update(Option<u64>),
     /// Takes it away.
     Remove,
+}
+
+/// How often the engine was asked what exists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// Of every app at once.
+    pub all: usize,
+    /// Of one app, or one container.
+    pub single: usize,
 }
 
 /// A part of a log.
@@ -182,11 +198,11 @@ fn real_ms() -> i64 {
 
 /// Whether the engine's lists alone do not say enough of a container, see
 /// [`crate::Engine::observe_all`].
-fn is_unsteady(seen: &ObservedContainer) -> bool {
+fn is_unsteady(seen: &ObservedContainer, young_ms: i64) -> bool {
     let up_ms = seen.started_ms.map_or(i64::MAX, |start| real_ms() - start);
     match seen.state {
         Doing::Restarting => true,
-        Doing::Running => up_ms < YOUNG_MS,
+        Doing::Running => up_ms < young_ms,
         _ => false,
     }
 }
@@ -208,9 +224,13 @@ impl State {
             pool: None,
             addresses: 0,
             volumes: BTreeSet::new(),
+            unlisted_volumes: BTreeSet::new(),
             build_cache: 0,
             containers: BTreeMap::new(),
             exit_codes: BTreeMap::new(),
+            young_ms: YOUNG_MS,
+            looks: Looks::default(),
+            is_mute: false,
             ids: 0,
             clock_ms: 0,
         }
@@ -419,7 +439,7 @@ impl State {
             None => {}
         }
         let image_id = image.ok_or_else(|| missing(reference))?.facts().id;
-        let lacks = |volume: &VolumeName| !self.volumes.contains(&(app.clone(), volume.clone()));
+        let lacks = |volume: &VolumeName| !self.has_volume(app, volume);
         if let Some(mount) = spec.mounts.iter().find(|mount| lacks(&mount.name)) {
             let refusal = Refusal::NoVolume(mount.name.clone());
             return Err(refused(format!("create container {name}"), refusal));
@@ -566,7 +586,8 @@ impl State {
     }
 
     pub(super) fn has_volume(&self, app: &AppName, volume: &VolumeName) -> bool {
-        self.volumes.contains(&(app.clone(), volume.clone()))
+        let volume = (app.clone(), volume.clone());
+        self.volumes.contains(&volume) || self.unlisted_volumes.contains(&volume)
     }
 
     /// A person removes a volume, and before it the containers that have it.
@@ -702,27 +723,32 @@ impl State {
         self.pool.get_or_insert_with(Pool::take).net
     }
 
-    /// What exists by app; with the restarts and starts of containers if asked for.
-    pub(super) fn observe(&mut self, in_full: bool) -> BTreeMap<AppName, Observed> {
+    /// What exists by app; of one of them with the restarts and starts of its containers.
+    pub(super) fn observe(&mut self, only: Option<&AppName>) -> BTreeMap<AppName, Observed> {
         let mut apps: BTreeMap<AppName, Observed> = BTreeMap::new();
-        for (app, subnet) in &self.networks {
+        let is_meant = |app: &AppName| only.is_none_or(|only| app == only);
+        for (app, subnet) in self.networks.iter().filter(|(app, _)| is_meant(app)) {
             apps.entry(app.clone()).or_default().network =
                 Some(observed::Network { subnet: *subnet });
         }
-        for (app, volume) in &self.volumes {
+        for (app, volume) in self.volumes.iter().filter(|(app, _)| is_meant(app)) {
             apps.entry(app.clone())
                 .or_default()
                 .volumes
                 .insert(volume.clone());
         }
-        let names: Vec<String> = self.containers.keys().cloned().collect();
+        let containers = self.containers.iter();
+        let names: Vec<String> = containers
+            .filter(|(_, found)| is_meant(&found.app))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in names {
             let Some(mut seen) = self.observed_container(&name) else {
                 continue;
             };
-            if !in_full {
+            if only.is_none() {
                 seen.limits = None;
-                if !is_unsteady(&seen) {
+                if !is_unsteady(&seen, self.young_ms) {
                     (seen.started_ms, seen.ended_ms) = (None, None);
                     (seen.restarts, seen.exit_code) = (0, None);
                 }

@@ -104,6 +104,7 @@ impl Repairer {
         if app.queue.running().is_some() {
             return Ok(());
         }
+        app.last_look.forget();
         let Some(mut record) = self.store.app_in_brief(name).await? else {
             let observed = self.engine.observe(name).await?;
             return self.remove_orphan(name, &observed).await;
@@ -116,6 +117,7 @@ impl Repairer {
             self.subnets.find_room(&mut record, &observed).await?;
         }
         let Some(release) = record.release.take() else {
+            app.last_look.was_good(&observed);
             return Ok(());
         };
         let instance = &self.config.instance;
@@ -123,8 +125,13 @@ impl Repairer {
             outdated_proxies(&self.store, instance, &release.blueprint, &observed).await?;
         record.reloads.extend(outdated);
         let images = Images::all_present(&release.blueprint);
-        let mut plan = self.plan_for(&record, &release, observed, &images);
+        let mut plan = self.plan_for(&record, &release, observed.clone(), &images);
         if plan.steps.is_empty() {
+            // A volume that is gone may come back, and a copy that is being ended may stay.
+            if record.made_volumes.is_subset(&observed.volumes) && !self.retiring.is_under_way(name)
+            {
+                app.last_look.was_good(&observed);
+            }
             return Ok(());
         }
         // Something is missing; only now is it worth asking for every image.

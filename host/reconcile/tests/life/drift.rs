@@ -90,6 +90,17 @@ fn whatever_happens_while_no_host_runs_is_mended() {
 }
 
 #[test]
+fn whatever_is_done_by_hand_is_mended_from_the_timer_alone() {
+    try_each(&Drift::all(), |drift| {
+        let stage = Stage::new();
+        let whole = stage.deploy(&Source::with_proxy("v1"));
+        stage.fake.lose_hints();
+        drift.happen(&stage);
+        stage.until("it is mended", || is_mended(&stage, &whole));
+    });
+}
+
+#[test]
 fn while_the_engine_is_away_what_is_known_is_shown_and_served_and_then_mended() {
     let stage = Stage::new();
     let whole = stage.deploy(&Source::new("v1"));

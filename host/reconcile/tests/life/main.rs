@@ -17,6 +17,7 @@ mod kill;
 mod kind;
 mod owed;
 mod rollback;
+mod rounds;
 mod source;
 mod stage;
 mod time;

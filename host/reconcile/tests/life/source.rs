@@ -73,6 +73,13 @@ impl Source {
         self
     }
 
+    /// The same without any services.
+    pub(crate) fn without_services(mut self) -> Self {
+        let services = self.manifest.find("services:").unwrap();
+        self.manifest.truncate(services);
+        self
+    }
+
     /// The same with another text in its manifest, which must have the first.
     pub(crate) fn replace(mut self, from: &str, to: &str) -> Self {
         assert!(self.manifest.contains(from), "no {from:?}");
