@@ -24,7 +24,7 @@ mod stream;
 
 use crate::token::Token;
 use crate::wire::Version;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -52,21 +52,52 @@ pub struct Listeners {
     pub metrics: Option<TcpListener>,
 }
 
+/// What the API refuses by itself and something can be done about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is nothing at a path.
+    NoSuchPath,
+    /// The request has no token, or not the host's.
+    NoToken,
+    /// Nothing is served by HTTPS.
+    NoHttps,
+}
+
+/// What people are told to do about a refusal: in the words of the program that serves.
+pub type Remedy = fn(Refusal) -> &'static str;
+
+/// What requests are answered with.
+#[derive(Clone)]
+struct Served {
+    host: Arc<Host>,
+    remedy: Remedy,
+}
+
+impl FromRef<Served> for Arc<Host> {
+    fn from_ref(served: &Served) -> Self {
+        Self::clone(&served.host)
+    }
+}
+
 /// Serves until `stop` is cancelled. Connections then end after their current
 /// request, or after two seconds.
-pub async fn serve(host: Arc<Host>, listeners: Listeners, stop: CancellationToken) {
+pub async fn serve(host: Arc<Host>, listeners: Listeners, remedy: Remedy, stop: CancellationToken) {
     let Listeners {
         unix,
         tcp,
         metrics: port,
     } = listeners;
     let budget = Budget::new(budget::MAX_BODIES);
-    let local = router(Arc::clone(&host), Arc::clone(&budget));
+    let served = Served {
+        host: Arc::clone(&host),
+        remedy,
+    };
+    let local = router(served.clone(), Arc::clone(&budget));
     let local = connection::serve(unix, local, stop.clone());
     let remote = async {
         if let Some((listener, token)) = tcp {
-            let router = router(Arc::clone(&host), budget);
-            let guarded = router.layer(from_fn_with_state(token, require_token));
+            let guarded = router(served, budget);
+            let guarded = guarded.layer(from_fn_with_state((token, remedy), require_token));
             connection::serve(listener, guarded, stop.clone()).await;
         }
     };
@@ -81,7 +112,7 @@ pub async fn serve(host: Arc<Host>, listeners: Listeners, stop: CancellationToke
     tokio::join!(local, remote, scraped);
 }
 
-fn router(host: Arc<Host>, budget: Arc<Budget>) -> Router {
+fn router(served: Served, budget: Arc<Budget>) -> Router {
     let streams = Arc::new(Semaphore::new(connection::MAX_STREAMS));
     let streams = Router::new()
         .route("/v1/apps/{app}/logs", get(apps::logs))
@@ -142,10 +173,10 @@ fn router(host: Arc<Host>, budget: Arc<Budget>) -> Router {
             "/v1/sources/{digest}",
             put(deploy::receive_source).layer(DefaultBodyLimit::disable()),
         )
-        .layer(from_fn_with_state(Arc::clone(&host), problem::phrase))
+        .layer(from_fn_with_state(served.clone(), problem::phrase))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(host)
+        .with_state(served)
 }
 
 async fn version() -> Json<Version> {
@@ -158,12 +189,12 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE)], host.metrics())
 }
 
-async fn unknown(request: Request) -> Problem {
+async fn unknown(State(served): State<Served>, request: Request) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         format!("there is nothing at {}", request.uri().path()),
     )
-    .help("the host may be older or newer than this client: compare `doprax --version` on both")
+    .help((served.remedy)(Refusal::NoSuchPath))
 }
 
 async fn wrong_method(request: Request) -> Problem {
@@ -178,7 +209,7 @@ async fn wrong_method(request: Request) -> Problem {
 }
 
 async fn require_token(
-    State(token): State<Token>,
+    State((token, remedy)): State<(Token, Remedy)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -188,11 +219,10 @@ async fn require_token(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let help = "set DOPRAX_TOKEN to the content of STATE/api-token on the host's machine";
     let problem = match given {
         Some((_, text)) if token.matches(text.trim()) => return Ok(next.run(request).await),
         Some(_) => "the token is not the host's",
         None => "the host wants a token",
     };
-    Err(Problem::new(StatusCode::UNAUTHORIZED, problem).help(help))
+    Err(Problem::new(StatusCode::UNAUTHORIZED, problem).help(remedy(Refusal::NoToken)))
 }

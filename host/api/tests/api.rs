@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use doprax_api::client::{Address, Begin, Client, ClientError, Followed, Watch, Watched};
 use doprax_api::listen;
-use doprax_api::server::{self, Listeners};
+use doprax_api::server::{self, Listeners, Refusal};
 use doprax_api::token::Token;
 use doprax_api::wire::{Change, Changed, DeployRequest, ExecRequest, Failure, Level, SetVariables};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
@@ -81,7 +81,13 @@ impl Api {
             tcp: Some((tcp, Token::new(TOKEN))),
             metrics: None,
         };
-        let served = tokio::spawn(server::serve(Arc::clone(&host), listeners, stop.clone()));
+        let remedy = |refusal| match refusal {
+            Refusal::NoSuchPath => "look elsewhere",
+            Refusal::NoToken => "give the token",
+            Refusal::NoHttps => "serve HTTPS",
+        };
+        let served = server::serve(Arc::clone(&host), listeners, remedy, stop.clone());
+        let served = tokio::spawn(served);
         Self {
             client: Client::new(Address::Unix(path), None),
             tcp: address,
@@ -284,6 +290,8 @@ async fn every_error_has_the_same_shape() {
         let failure: Failure =
             serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}\n{request}{answer}"));
         assert!(!failure.error.is_empty(), "{answer}");
+        let elsewhere = (status == 404).then_some("look elsewhere");
+        assert_eq!(failure.help.as_deref(), elsewhere, "{answer}");
     }
     let answer = api
         .raw(&format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -299,7 +307,7 @@ async fn a_tcp_port_opens_with_the_token_only() {
         let client = Client::new(Address::Tcp(api.tcp.clone()), token.map(str::to_owned));
         let (status, failure) = refused(client.version().await);
         assert_eq!(status, StatusCode::UNAUTHORIZED.as_u16(), "{token:?}");
-        assert!(failure.help.unwrap().contains("DOPRAX_TOKEN"));
+        assert_eq!(failure.help.as_deref(), Some("give the token"));
         let wrong = token.is_some_and(|token| !token.is_empty());
         let said = if wrong {
             "the token is not the host's"

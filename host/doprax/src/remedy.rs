@@ -1,6 +1,7 @@
 //! What people can do about what a host failed with, or found: the commands are known here,
 //! the host has only what is needed to say it.
 
+use doprax_api::server::Refusal;
 use doprax_core::domain::objection;
 use doprax_reconcile::report::Problem;
 use doprax_reconcile::{EngineError, Error, Foreign, Remedies};
@@ -219,6 +220,19 @@ fn of_container(error: &Error) -> Option<String> {
 fn it_has(known: &[impl ToString]) -> String {
     let known: Vec<String> = known.iter().map(ToString::to_string).collect();
     format!("it has {}", known.join(", "))
+}
+
+/// What to do about what the API refuses.
+pub(crate) fn of_refusal(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoSuchPath => {
+            "the host may be older or newer than this client: compare `doprax --version` on both"
+        }
+        Refusal::NoToken => {
+            "set DOPRAX_TOKEN to the content of STATE/api-token on the host's machine"
+        }
+        Refusal::NoHttps => "serve with --https ADDRESS:PORT",
+    }
 }
 
 /// What to do about what `doctor` found.

@@ -1,6 +1,7 @@
 //! Certificates and the host's own CA.
 
 use super::problem::Problem;
+use super::{Refusal, Served};
 use crate::wire::{Certificate, LocalCa};
 use axum::Json;
 use axum::extract::State;
@@ -12,10 +13,10 @@ pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Vec<Certificate>
     Json(host.certificates().into_iter().map(Into::into).collect())
 }
 
-pub(super) async fn local_ca(State(host): State<Arc<Host>>) -> Result<Json<LocalCa>, Problem> {
-    let certificate = host.local_ca().ok_or_else(|| {
+pub(super) async fn local_ca(State(served): State<Served>) -> Result<Json<LocalCa>, Problem> {
+    let certificate = served.host.local_ca().ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "this host serves nothing by HTTPS")
-            .help("serve with --https ADDRESS:PORT")
+            .help((served.remedy)(Refusal::NoHttps))
     })?;
     Ok(Json(LocalCa { certificate }))
 }

@@ -1,7 +1,8 @@
 //! Every text as people read it.
 
-use super::{of_error, of_problem};
+use super::{of_error, of_problem, of_refusal};
 use crate::args;
+use doprax_api::server::Refusal;
 use doprax_core::cause::Cause;
 use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::subnet::PoolExhausted;
@@ -430,6 +431,23 @@ fn each_error_is_told_with_what_to_do_about_it() {
 fn each_problem_is_told_with_what_to_do_about_it() {
     for (problem, remedy) in problems() {
         assert_eq!(of_problem(&problem), remedy, "{problem:?}");
+    }
+}
+
+#[test]
+fn each_refusal_is_told_with_what_to_do_about_it() {
+    for (refusal, remedy) in [
+        (
+            Refusal::NoSuchPath,
+            "the host may be older or newer than this client: compare `doprax --version` on both",
+        ),
+        (
+            Refusal::NoToken,
+            "set DOPRAX_TOKEN to the content of STATE/api-token on the host's machine",
+        ),
+        (Refusal::NoHttps, "serve with --https ADDRESS:PORT"),
+    ] {
+        assert_eq!(of_refusal(refusal), remedy);
     }
 }
 

@@ -15,6 +15,7 @@
 use super::Serve;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::remedy::of_refusal;
 use crate::signals::{Asked, Signals};
 use crate::state::{
     self,
@@ -146,7 +147,12 @@ impl Handover<'_> {
     /// Serves the API until a signal ends it, or until a successor waits to take over.
     async fn serve_api(&self, host: &Arc<Host>, api: Listeners, signals: &mut Signals) -> Ended {
         let stop = CancellationToken::new();
-        let mut serving = std::pin::pin!(server::serve(Arc::clone(host), api, stop.clone()));
+        let mut serving = std::pin::pin!(server::serve(
+            Arc::clone(host),
+            api,
+            of_refusal,
+            stop.clone()
+        ));
         let asked = async {
             loop {
                 if signals.next().await == Asked::End {
