@@ -137,6 +137,7 @@ fn description(name: &ServiceName) -> ServiceDescription {
             timeout_ms: 1000,
         }],
         ready_timeout_ms: 60_000,
+        alive: None,
         judged: false,
         component: None,
         reload: None,

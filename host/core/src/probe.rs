@@ -84,6 +84,9 @@ pub enum Check {
         command: Vec<String>,
         /// Environment added for the command.
         env: Vec<(String, Text)>,
+        /// User it runs as; absent: the container's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
     },
     /// The container's log since its start has a line that contains this text.
     Log {

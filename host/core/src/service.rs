@@ -34,6 +34,9 @@ pub struct ServiceDescription {
     pub probes: Vec<ProbeTemplate>,
     /// How long it may take to become ready, in milliseconds.
     pub ready_timeout_ms: u32,
+    /// When one that was ready is restarted; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alive: Option<Liveness>,
     /// Whether the plugin judges the observations itself.
     pub judged: bool,
     /// SHA-256 in hexadecimal of the component that says so, where somebody keeps it.
@@ -189,6 +192,18 @@ pub enum CheckTemplate {
         port: u16,
         /// Absolute path with query.
         path: String,
+        /// Whether it is asked by TLS.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tls: bool,
+        /// Host that is asked for; absent: a name that its visitors use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// Further fields of the request, names in lower case.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
+        /// Statuses of a good answer, from and to; empty: all below 400.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        status: Vec<(u16, u16)>,
     },
     /// A command exits with 0.
     Exec {
@@ -196,12 +211,24 @@ pub enum CheckTemplate {
         command: Vec<String>,
         /// Environment added for the command.
         env: Vec<(String, Template)>,
+        /// User it runs as; absent: the container's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
     },
     /// A line is in the log.
     Log {
         /// The text looked for.
         contains: String,
     },
+}
+
+/// When a service that was ready is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liveness {
+    /// Pause between two rounds of its probes once it is ready, in milliseconds.
+    pub interval_ms: u32,
+    /// Rounds in a row that say that it is not ready.
+    pub failures: u32,
 }
 
 /// A limit of a container's processes (`setrlimit`).

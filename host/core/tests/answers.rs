@@ -104,6 +104,7 @@ fn some_probes_say_no_more_than_that_something_listens() {
     let exec = |env: Vec<(String, Text)>| Check::Exec {
         command: vec!["true".to_owned()],
         env,
+        user: None,
     };
     let serves = Check::Serves {
         port: 1,

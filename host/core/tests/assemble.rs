@@ -6,9 +6,9 @@ use doprax_core::blueprint::{Blueprint, Container, Content, ImageIdentity, Owner
 use doprax_core::identity::{adopted, identify};
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
-use doprax_core::probe::Check;
+use doprax_core::probe::{Check, Probe};
 use doprax_core::secret::{Derivation, SecretName, SecretSource};
-use doprax_core::service::{EnvTemplate, Output, ServiceDescription, VolumeDefault};
+use doprax_core::service::{EnvTemplate, Liveness, Output, ServiceDescription, VolumeDefault};
 use doprax_core::source::{Recipe, Source};
 use doprax_core::spec::{AppSpec, ConfigFile, EnvValue, PortSpec, Protocol, ServiceSpec, Strategy};
 use doprax_core::text::{Part, Template, TemplatePart, Text};
@@ -627,4 +627,46 @@ fn a_secret_stays_while_something_uses_what_is_made_of_it() {
     let kept: Vec<&SecretName> = blueprint.secrets.keys().collect();
     assert_eq!(kept, [&hash, &original]);
     assert_eq!(blueprint.revisions, BTreeMap::from([(original, 3)]));
+}
+
+#[test]
+fn what_makes_it_ready_is_apart_from_what_has_it_restarted() {
+    let alive = Liveness {
+        interval_ms: 30_000,
+        failures: 4,
+    };
+    let with = |health: Option<Value>| {
+        let mut app = App::new();
+        app.description.alive = Some(alive);
+        app.description.probes = serde_json::from_value(json!([{
+            "check": { "http": {
+                "port": 3306, "path": "/", "tls": true, "host": "db", "status": [[200, 299]],
+            } },
+            "interval_ms": 100, "timeout_ms": 1000,
+        }]))
+        .unwrap();
+        app.db().container.health = health.map(|said| serde_json::from_value(said).unwrap());
+        let db = app.assembled_db();
+        (db.probes, db.restart_after)
+    };
+    let (probes, restart_after) = with(None);
+    let expected = Probe {
+        check: Check::Http {
+            port: 3306,
+            tls: true,
+            path: "/".to_owned(),
+            host: Some("db".to_owned()),
+            headers: BTreeMap::new(),
+            status: vec![(200, 299)],
+        },
+        interval_ms: 100,
+        timeout_ms: 1000,
+        steady_ms: 30_000,
+    };
+    assert_eq!((probes, restart_after), (vec![expected], Some(4)));
+    // What a person says is so.
+    let (probes, restart_after) = with(Some(json!({ "interval_ms": 5000, "restart_after": 2 })));
+    assert_eq!((probes[0].steady_ms, restart_after), (5000, Some(2)));
+    let (probes, restart_after) = with(Some(json!({ "timeout_ms": 9000 })));
+    assert_eq!((probes[0].steady_ms, restart_after), (30_000, Some(4)));
 }

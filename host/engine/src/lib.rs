@@ -140,6 +140,8 @@ pub struct Exec {
     pub command: Vec<String>,
     /// Environment added for the command.
     pub env: Vec<(String, String)>,
+    /// User, and group after a colon, that it runs as; absent: the container's.
+    pub user: Option<String>,
     /// A terminal of this many columns and rows; absent: no terminal.
     pub terminal: Option<(u16, u16)>,
     /// Whether standard input is connected.

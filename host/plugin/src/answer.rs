@@ -8,19 +8,20 @@ use crate::bindings::plugin::exports::doprax::plugin::service as wit;
 use crate::info::Grants;
 use crate::reason::{At as _, Reason, Wrong, each};
 use crate::value::{
-    ENTRIES, LINE, TEXT, command, excerpt, line, milliseconds, path, port, range, unique, word,
+    ENTRIES, TEXT, command, excerpt, line, milliseconds, path, port, range, unique, word,
 };
 use crate::{contract_name, image};
 use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::resources::Resources;
 use doprax_core::secret::SecretName;
 use doprax_core::service::{
-    Audience, CheckTemplate, DescribeRequest, EnvTemplate, FileTemplate, Output, Port,
-    ProbeTemplate, ServiceDescription, SettingDiagnostic, Transport, Ulimit, VolumeDefault,
+    Audience, DescribeRequest, EnvTemplate, FileTemplate, Output, Port, ServiceDescription,
+    SettingDiagnostic, Transport, Ulimit, VolumeDefault,
 };
 use doprax_core::text::{Template, TemplatePart};
 use secret::Declared;
 
+mod probe;
 mod secret;
 
 /// A command that a plugin may only name with the grant to run commands.
@@ -131,56 +132,6 @@ impl Scope<'_> {
             masked: entry.masked,
         })
     }
-
-    fn probe(&self, probe: wit::Probe) -> Result<ProbeTemplate, Reason> {
-        Ok(ProbeTemplate {
-            check: self.check(probe.check)?,
-            interval_ms: milliseconds(probe.interval_ms, 10)?,
-            timeout_ms: milliseconds(probe.timeout_ms, 10)?,
-        })
-    }
-
-    fn check(&self, check: wit::Check) -> Result<CheckTemplate, Reason> {
-        Ok(match check {
-            wit::Check::Tcp(tcp) => {
-                if tcp.send.as_ref().is_some_and(|text| text.len() > LINE) {
-                    return Err(Reason::Long(LINE));
-                }
-                CheckTemplate::Tcp {
-                    port: port(tcp.port)?,
-                    send: tcp.send,
-                }
-            }
-            wit::Check::Http(http) => {
-                let path = line(http.path)?;
-                if !path.starts_with('/') || path.contains(' ') {
-                    return Err(Reason::Path(excerpt(&path)));
-                }
-                not_yet(http.tls, "a check by TLS")?;
-                not_yet(http.host.is_some(), "the host of a check")?;
-                not_yet(!http.headers.is_empty(), "the fields of a check")?;
-                not_yet(!http.statuses.is_empty(), "the statuses of a check")?;
-                CheckTemplate::Http {
-                    port: port(http.port)?,
-                    path,
-                }
-            }
-            wit::Check::Exec(exec) => {
-                not_yet(exec.user.is_some(), "the user of a check")?;
-                CheckTemplate::Exec {
-                    command: granted_command(exec.command, self.grants)?,
-                    env: exec
-                        .env
-                        .into_iter()
-                        .map(|env| Ok((word(env.name)?, self.text(env.value)?)))
-                        .collect::<Result<_, Reason>>()?,
-                }
-            }
-            wit::Check::Log(contains) => CheckTemplate::Log {
-                contains: line(contains)?,
-            },
-        })
-    }
 }
 
 /// The description of a service, checked against the request and the plugin's
@@ -264,6 +215,11 @@ pub(crate) fn service(
         probes,
         ready_timeout_ms: milliseconds(service.ready_timeout_ms, 1000)
             .at(|| "ready-timeout-ms".to_owned())?,
+        alive: service
+            .alive
+            .map(probe::liveness)
+            .transpose()
+            .at(|| "alive".to_owned())?,
         judged: false,
         component: None,
         reload: None,
@@ -311,11 +267,6 @@ fn carried_out(service: &wit::Service) -> Result<(), Wrong> {
         ("groups", !service.groups.is_empty(), "a further group"),
         ("init", service.init.is_some(), "a choice of the init"),
         ("sysctls", !service.sysctls.is_empty(), "a kernel parameter"),
-        (
-            "alive",
-            service.alive.is_some(),
-            "a restart of what is not alive",
-        ),
         (
             "needs",
             !service.needs.is_empty(),

@@ -66,6 +66,7 @@ async fn run(host: &Host, app: &AppName, mut socket: WebSocket) -> Result<(), ax
     let exec = Exec {
         command: request.command,
         env: request.env,
+        user: None,
         terminal: request.terminal.map(|size| (size.columns, size.rows)),
         stdin: request.stdin,
     };

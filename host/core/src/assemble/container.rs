@@ -129,6 +129,7 @@ pub(super) fn service(
     };
     let health = described.with(name, spec.container.health.as_ref(), ports.chosen);
     let health = findings.keep(health).unwrap_or_default();
+    let health = health.kept_alive(description.alive, spec.container.health.as_ref());
     let health = by_protocol(health, &spec.container, ports, front);
     let said = &spec.container;
     let wanted = said.resources.or(description.resources);
@@ -356,15 +357,22 @@ fn probe(template: &ProbeTemplate, filler: &Filler<'_>) -> Result<Probe, Error> 
             port: *port,
             send: send.clone(),
         },
-        CheckTemplate::Http { port, path } => Check::Http {
+        CheckTemplate::Http {
+            port,
+            path,
+            tls,
+            host,
+            headers,
+            status,
+        } => Check::Http {
             port: *port,
-            tls: false,
+            tls: *tls,
             path: path.clone(),
-            host: None,
-            headers: BTreeMap::new(),
-            status: Vec::new(),
+            host: host.clone(),
+            headers: headers.clone(),
+            status: status.clone(),
         },
-        CheckTemplate::Exec { command, env } => {
+        CheckTemplate::Exec { command, env, user } => {
             let fill = |(name, value): &(String, _)| {
                 let text = filler.fill(value, Place::Probe(name.clone()))?;
                 Ok((name.clone(), text))
@@ -372,6 +380,7 @@ fn probe(template: &ProbeTemplate, filler: &Filler<'_>) -> Result<Probe, Error> 
             Check::Exec {
                 command: command.clone(),
                 env: env.iter().map(fill).collect::<Result<_, Error>>()?,
+                user: user.clone(),
             }
         }
         CheckTemplate::Log { contains } => Check::Log {

@@ -4,6 +4,7 @@
 use super::Error;
 use crate::name::ServiceName;
 use crate::probe::{Check, Probe, STEADY_MS};
+use crate::service::Liveness;
 use crate::spec::Health;
 
 /// How long a container may take to become ready where nobody says.
@@ -60,6 +61,20 @@ impl Readiness {
                 *tls |= ports.contains(port);
             }
         }
+        self
+    }
+
+    /// The same with when its plugin has it restarted, where its owner does not say.
+    pub(super) fn kept_alive(mut self, alive: Option<Liveness>, said: Option<&Health>) -> Self {
+        let Some(alive) = alive else {
+            return self;
+        };
+        if said.is_none_or(|said| said.interval_ms.is_none()) {
+            for probe in &mut self.probes {
+                probe.steady_ms = alive.interval_ms;
+            }
+        }
+        self.restart_after = self.restart_after.or(Some(alive.failures));
         self
     }
 

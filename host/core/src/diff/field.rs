@@ -358,7 +358,14 @@ fn probe(probe: &Probe) -> String {
             let host = host.unwrap_or_default();
             format!("GET :{port}{path}{host}{}{answers}", by_tls(*tls))
         }
-        Check::Exec { command: words, .. } => command(words),
+        Check::Exec {
+            command: words,
+            user,
+            ..
+        } => match user {
+            Some(user) => format!("{} as {user}", command(words)),
+            None => command(words),
+        },
         Check::Log { contains } => format!("its log says {contains:?}"),
     }
 }

@@ -50,6 +50,7 @@ impl Docker {
                     .collect(),
             ),
             cmd: Some(exec.command.clone()),
+            user: exec.user.clone(),
             ..ExecConfig::default()
         };
         let failed = |failure| self.container_error(failure, "run a command in", container);

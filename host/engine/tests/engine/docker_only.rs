@@ -649,6 +649,18 @@ pub(crate) async fn a_foreign_container_of_the_name_is_left_alone(stage: Arc<Sta
     assert_eq!(stage.container(&name).await.state, State::Running);
 }
 
+pub(crate) async fn a_command_runs_as_its_user(stage: Arc<Stage>) {
+    stage.network().await;
+    let name = stage.start(&idle("users")).await;
+    for (user, expected) in [(None, "0:0\n"), (Some("1000:7"), "1000:7\n")] {
+        let exec = Exec {
+            user: user.map(str::to_owned),
+            ..command_of(&["sh", "-c", "echo $(id -u):$(id -g)"])
+        };
+        assert_eq!(stage.run_in(&name, exec, "").await.1, expected);
+    }
+}
+
 pub(crate) async fn a_terminal_has_a_size_and_any_byte(stage: Arc<Stage>) {
     stage.network().await;
     let name = stage.start(&idle("shell")).await;

@@ -85,6 +85,7 @@ on_docker! { real, docker_only:
     a_refused_ulimit_is_left_out_and_noted
     only_volumes_without_a_name_go_with_the_container
     a_foreign_container_of_the_name_is_left_alone
+    a_command_runs_as_its_user
     a_terminal_has_a_size_and_any_byte
     much_output_comes_through_in_order
     a_pull_without_a_registry_ends_with_a_reason

@@ -4,7 +4,7 @@ mod bounds;
 
 use super::*;
 use doprax_core::secret::{Derivation, Encoding, SecretSource};
-use doprax_core::service::AppContext;
+use doprax_core::service::{AppContext, CheckTemplate, Liveness, ProbeTemplate};
 
 fn name(name: &str) -> ServiceName {
     ServiceName::new(name).unwrap()
@@ -325,16 +325,22 @@ fn all_that_a_plugin_asks_for_arrives() {
             probe(CheckTemplate::Http {
                 port: 80,
                 path: "/ready?full=1".to_owned(),
+                tls: false,
+                host: None,
+                headers: Default::default(),
+                status: Vec::new(),
             }),
             probe(CheckTemplate::Exec {
                 command: vec!["ping".to_owned()],
                 env: vec![("KEY".to_owned(), text("x"))],
+                user: None,
             }),
             probe(CheckTemplate::Log {
                 contains: "Ready to".to_owned(),
             }),
         ],
         ready_timeout_ms: 2000,
+        alive: None,
         judged: false,
         component: None,
         reload: None,

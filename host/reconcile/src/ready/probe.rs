@@ -80,8 +80,13 @@ impl Prober {
                     let address = SocketAddr::new(subject.address.into(), *port);
                     http(address, &asked, status).await
                 }
-                Check::Exec { command, env } => {
-                    self.exec_probe(subject, command, env, inputs).await
+                Check::Exec { command, env, user } => {
+                    let exec = Exec {
+                        command: command.clone(),
+                        user: user.clone(),
+                        ..Exec::default()
+                    };
+                    self.exec_probe(subject, exec, env, inputs).await
                 }
                 // It said so once.
                 Check::Log { .. } if steady => Observation {
@@ -110,7 +115,7 @@ impl Prober {
     async fn exec_probe(
         &self,
         subject: &Subject<'_>,
-        command: &[String],
+        exec: Exec,
         env: &[(String, Text)],
         inputs: &Inputs,
     ) -> Observation {
@@ -123,9 +128,8 @@ impl Prober {
             }
         }
         let exec = Exec {
-            command: command.to_vec(),
             env: filled,
-            ..Exec::default()
+            ..exec
         };
         self.observe_command(subject.container, &exec).await
     }

@@ -164,6 +164,112 @@ fn probes_are_bounded() {
 }
 
 #[test]
+fn an_http_check_has_a_host_fields_and_statuses() {
+    let service = accepted(|s| {
+        s.probes = asking(|check| {
+            check.tls = true;
+            check.host = Some("db.example:8443".to_owned());
+            check.headers = vec![header("accept", "text/plain"), header("x-empty", "")];
+            check.statuses = vec![statuses(200, 299), statuses(401, 401)];
+        });
+    });
+    let expected = CheckTemplate::Http {
+        port: 80,
+        path: "/".to_owned(),
+        tls: true,
+        host: Some("db.example:8443".to_owned()),
+        headers: [("accept", "text/plain"), ("x-empty", "")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        status: vec![(200, 299), (401, 401)],
+    };
+    assert_eq!(service.probes[0].check, expected);
+
+    let wrong = |change: &dyn Fn(&mut wit::HttpCheck)| {
+        refused(|s| s.probes = asking(|check| change(check)), "probes[0]")
+    };
+    let long = "a".repeat(256);
+    for host in ["", "a b", "a/b", "a\r\nb: c", long.as_str()] {
+        let reason = wrong(&|check| check.host = Some(host.to_owned()));
+        assert!(matches!(reason, Reason::Word(_)), "{host:?}: {reason}");
+    }
+    for name in ["", "Accept", "a b", "a:", "a\r\n", "host", "transfer-encoding"] {
+        let reason = wrong(&|check| check.headers = vec![header(name, "")]);
+        assert_eq!(reason, Reason::Word(name.to_owned()));
+    }
+    for value in ["a\r\nb: c", "\0", "é"] {
+        let reason = wrong(&|check| check.headers = vec![header("a", value)]);
+        assert_eq!(reason, Reason::Control, "{value:?}");
+    }
+    let long = "a".repeat(4097);
+    let reason = wrong(&|check| check.headers = vec![header("a", &long)]);
+    assert_eq!(reason, Reason::Long(4096));
+    let reason = wrong(&|check| check.headers = vec![header("a", ""); 2]);
+    assert_eq!(reason, Reason::Twice("a".to_owned()));
+    let reason = wrong(&|check| check.statuses = vec![statuses(199, 299)]);
+    assert_eq!(reason, outside(199, 200, 299));
+    let reason = wrong(&|check| check.statuses = vec![statuses(200, 600)]);
+    assert_eq!(reason, outside(600, 200, 599));
+    let reason = wrong(&|check| check.statuses = vec![statuses(300, 200)]);
+    assert_eq!(reason, outside(300, 200, 200));
+    let reason = wrong(&|check| check.statuses = vec![statuses(200, 200); 257]);
+    assert_eq!(reason, Reason::Many(256));
+}
+
+fn header(name: &str, value: &str) -> wit::Header {
+    wit::Header {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
+fn statuses(first: u16, last: u16) -> wit::StatusRange {
+    wit::StatusRange { first, last }
+}
+
+#[test]
+fn a_command_of_a_check_has_a_user() {
+    let by = |user: &str| {
+        let wit::Check::Exec(check) = exec(&["x"], Vec::new()) else {
+            unreachable!("a command")
+        };
+        let user = Some(user.to_owned());
+        vec![probe(wit::Check::Exec(wit::ExecCheck { user, ..check }))]
+    };
+    let service = accepted(|s| s.probes = by("postgres:1"));
+    let CheckTemplate::Exec { user, .. } = &service.probes[0].check else {
+        panic!("{:?}", service.probes)
+    };
+    assert_eq!(user.as_deref(), Some("postgres:1"));
+    let reason = refused(|s| s.probes = by("a b"), "probes[0]");
+    assert_eq!(reason, Reason::Word("a b".to_owned()));
+}
+
+#[test]
+fn a_restart_comes_after_1_to_100_rounds_a_second_apart_or_more() {
+    let alive = |interval_ms, failures| {
+        move |s: &mut wit::Service| {
+            s.alive = Some(wit::Liveness {
+                interval_ms,
+                failures,
+            });
+        }
+    };
+    let expected = Liveness {
+        interval_ms: 1000,
+        failures: 100,
+    };
+    assert_eq!(accepted(alive(1000, 100)).alive, Some(expected));
+    accepted(alive(3_600_000, 1));
+    let reason = refused(alive(999, 1), "alive");
+    assert_eq!(reason, outside(999, 1000, 3_600_000));
+    for failures in [0, 101] {
+        let reason = refused(alive(1000, failures), "alive");
+        assert_eq!(reason, outside(failures.into(), 1, 100));
+    }
+}
+
+#[test]
 fn durations_and_sizes_are_bounded() {
     type Set = fn(&mut wit::Service, u64);
     let bounds: [(&str, u64, u64, Set); 3] = [
@@ -231,7 +337,7 @@ fn udp_has_neither_tls_nor_visitors() {
 /// What the contract has and the host does not carry out is never left out silently.
 #[test]
 fn what_is_not_carried_out_yet_is_refused() {
-    let asked: [(&str, Change); 8] = [
+    let asked: [(&str, Change); 7] = [
         ("tmpfs", |s| {
             let folder = wit::Tmpfs {
                 path: "/run".to_owned(),
@@ -253,16 +359,9 @@ fn what_is_not_carried_out_yet_is_refused() {
             };
             s.sysctls = vec![sysctl];
         }),
-        ("alive", |s| {
-            let alive = wit::Liveness {
-                interval_ms: 1000,
-                failures: 3,
-            };
-            s.alive = Some(alive);
-        }),
         ("needs", |s| s.needs = vec!["cache".to_owned()]),
     ];
-    let within: [(&str, Change); 8] = [
+    let within: [(&str, Change); 4] = [
         ("files[0]", |s| {
             s.files = vec![wit::File {
                 owner: wit::FileOwner::Process,
@@ -280,24 +379,6 @@ fn what_is_not_carried_out_yet_is_refused() {
                 owner: Some("999".to_owned()),
                 ..volume("data", "/data")
             }];
-        }),
-        ("probes[0]", |s| s.probes = asking(|check| check.tls = true)),
-        ("probes[0]", |s| {
-            s.probes = asking(|check| check.host = Some("a".to_owned()))
-        }),
-        ("probes[0]", |s| {
-            let header = wit::Header {
-                name: "accept".to_owned(),
-                value: "*/*".to_owned(),
-            };
-            s.probes = asking(|check| check.headers = vec![header]);
-        }),
-        ("probes[0]", |s| {
-            let range = wit::StatusRange {
-                first: 200,
-                last: 299,
-            };
-            s.probes = asking(|check| check.statuses = vec![range]);
         }),
         ("env[0]", |s| {
             let output = wit::OutputOf {
