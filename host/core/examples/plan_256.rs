@@ -138,6 +138,7 @@ fn description(name: &ServiceName) -> ServiceDescription {
         }],
         ready_timeout_ms: 60_000,
         alive: None,
+        needs: Vec::new(),
         judged: false,
         component: None,
         reload: None,

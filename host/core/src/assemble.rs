@@ -12,10 +12,10 @@ use crate::secret::{SecretName, SecretSource};
 use crate::service::ServiceDescription;
 use crate::source::Source;
 use crate::spec::{AppSpec, ServiceSpec, Strategy, VolumeMount};
-use crate::text::Fact;
+use crate::text::{Fact, TemplatePart};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod alias;
 mod container;
@@ -23,6 +23,7 @@ mod error;
 mod fill;
 mod front;
 mod health;
+mod order;
 mod port;
 mod unkept;
 
@@ -117,23 +118,27 @@ pub fn assemble(input: &Input<'_>) -> Result<Blueprint, Vec<Error>> {
         .keep(front::choose(input.spec, &main_ports, &ports))
         .flatten();
     let front_service = front.as_ref().map(|front| &front.service);
-    let around = Around {
+    let mut around = Around {
         input: *input,
         aliases: alias::aliases(input),
         peers: Peers::new(input, &main_ports, &ports),
     };
 
     let main = container::main(&around, &main_ports, &mut findings);
+    let stage = |service: &Described<'_>| match service.description.after_main
+        || front_service == Some(service.name)
+    {
+        true => Stage::Front,
+        false => Stage::Service,
+    };
+    check_needs(&services, stage, &mut findings);
     let mut containers = BTreeMap::new();
-    for service in &services {
-        let stage = if service.description.after_main || front_service == Some(service.name) {
-            Stage::Front
-        } else {
-            Stage::Service
-        };
+    for service in by_outputs(&services, &mut findings) {
         let ports = &ports[service.name];
         let front = front.as_ref();
+        let stage = stage(service);
         let built = container::service(&around, service, stage, ports, front, &mut findings);
+        around.peers.offer(service.name, built.outputs.clone());
         let strategy = takeover(&built, &main);
         containers.insert(service.name.clone(), Container { strategy, ..built });
     }
@@ -287,6 +292,78 @@ fn described<'a>(input: &Input<'a>) -> Result<Vec<Described<'a>>, Vec<Error>> {
         Ok(services)
     } else {
         Err(errors)
+    }
+}
+
+/// The services, each after those whose outputs it names.
+fn by_outputs<'a, 'b>(
+    services: &'b [Described<'a>],
+    findings: &mut Findings,
+) -> Vec<&'b Described<'a>> {
+    let named = |service: &Described<'a>| {
+        let parts = service.description.texts().flat_map(|text| &text.0);
+        let named = parts.filter_map(|part| match part {
+            TemplatePart::Output { service, .. } => Some(service),
+            _ => None,
+        });
+        (service.name, named.collect())
+    };
+    if services
+        .iter()
+        .map(named)
+        .all(|(_, named): (_, BTreeSet<_>)| named.is_empty())
+    {
+        return services.iter().collect();
+    }
+    match order::order(&services.iter().map(named).collect()) {
+        Ok(names) => {
+            let find = |name| services.iter().find(|service| service.name == name);
+            names.into_iter().filter_map(find).collect()
+        }
+        Err(services) => {
+            findings.errors.push(Error::ServiceCycle {
+                what: "name each other's outputs",
+                services,
+            });
+            Vec::new()
+        }
+    }
+}
+
+/// Finds services that cannot start after all that they need.
+fn check_needs(
+    services: &[Described<'_>],
+    stage: impl Fn(&Described<'_>) -> Stage,
+    findings: &mut Findings,
+) {
+    let edges = services.iter().map(|service| {
+        let needs = service.description.needs.iter();
+        (service.name, needs.collect())
+    });
+    if let Err(services) = order::order(&edges.collect()) {
+        findings.errors.push(Error::ServiceCycle {
+            what: "need each other",
+            services,
+        });
+    }
+    for service in services {
+        for needed in &service.description.needs {
+            let found = services.iter().find(|other| other.name == needed);
+            match found {
+                None => findings.errors.push(Error::UnknownPeer {
+                    service: service.name.clone(),
+                    place: Place::Needs,
+                    peer: needed.clone(),
+                }),
+                Some(found) if stage(found) > stage(service) => {
+                    findings.errors.push(Error::NeedsLater {
+                        service: service.name.clone(),
+                        needed: needed.clone(),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
     }
 }
 

@@ -213,6 +213,9 @@ pub struct Container {
     /// Failures in a row after which it is restarted while it serves; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_after: Option<u32>,
+    /// Services that must be ready before it starts.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub needs: BTreeSet<ServiceName>,
     /// Command, run in it, that makes it take notice of moved neighbours.
     pub reload: Option<Vec<String>>,
     /// How a new copy takes over.

@@ -113,17 +113,14 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
 
     let mut rollouts = BTreeMap::new();
     let mut gate: Vec<usize> = halted.values().copied().collect();
-    let turns: BTreeSet<Turn> = blueprint
-        .containers
-        .values()
-        .map(|spec| Turn::of(spec, blueprint))
-        .collect();
+    let turn_of = turns(blueprint);
+    let turns: BTreeSet<Turn> = turn_of.values().copied().collect();
     for turn in turns {
         let mut done = Vec::new();
         for copies in survey
             .services
             .iter()
-            .filter(|copies| Turn::of(copies.spec, blueprint) == turn)
+            .filter(|copies| turn_of[&copies.spec.name] == turn)
         {
             let stopped = context.stopped.contains(&copies.spec.name);
             let rollout = if lacks_volume(copies) {
@@ -176,12 +173,14 @@ pub fn removal(observed: &Observed, last: Option<&Blueprint>) -> Plan {
 
 /// When a container starts. A proxy of the front's stage starts when what it may name is
 /// there: some resolve names at their start only, and end where one is unknown. The one
-/// that the ingress talks to comes last.
+/// that the ingress talks to comes last. Within these, each comes after those that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     stage: Stage,
     is_proxy: bool,
     is_front: bool,
+    /// How many others, each needed by the next, come before it.
+    depth: usize,
 }
 
 impl Turn {
@@ -191,8 +190,34 @@ impl Turn {
             stage: spec.stage,
             is_proxy,
             is_front: is_proxy && blueprint.is_front(&spec.name),
+            depth: 0,
         }
     }
+}
+
+/// When each container starts.
+fn turns(blueprint: &Blueprint) -> BTreeMap<&ServiceName, Turn> {
+    let own = blueprint.containers.iter();
+    let mut turns: BTreeMap<&ServiceName, Turn> = own
+        .map(|(name, spec)| (name, Turn::of(spec, blueprint)))
+        .collect();
+    // No blueprint has a circle, so each round settles one more of a row at least.
+    for _ in &blueprint.containers {
+        let mut moved = false;
+        for (name, spec) in &blueprint.containers {
+            let needed = spec.needs.iter().filter_map(|needed| turns.get(needed));
+            let after = needed.map(|turn| Turn {
+                depth: turn.depth + 1,
+                ..*turn
+            });
+            let turn = after.fold(turns[name], Turn::max);
+            moved |= turns.insert(name, turn) != Some(turn);
+        }
+        if !moved {
+            break;
+        }
+    }
+    turns
 }
 
 /// What every container's steps build on.

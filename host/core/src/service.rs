@@ -37,6 +37,9 @@ pub struct ServiceDescription {
     /// When one that was ready is restarted; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alive: Option<Liveness>,
+    /// Services of the app that must be ready before it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<ServiceName>,
     /// Whether the plugin judges the observations itself.
     pub judged: bool,
     /// SHA-256 in hexadecimal of the component that says so, where somebody keeps it.
@@ -67,6 +70,21 @@ pub struct ServiceDescription {
     pub outputs: Vec<Output>,
     /// Remarks for the reader of the plan.
     pub notes: Vec<String>,
+}
+
+impl ServiceDescription {
+    /// Every text of it: variables, files, outputs, variables of probes.
+    pub fn texts(&self) -> impl Iterator<Item = &Template> {
+        let probes = self.probes.iter().flat_map(|probe| match &probe.check {
+            CheckTemplate::Exec { env, .. } => env.as_slice(),
+            _ => &[],
+        });
+        let env = self.env.iter().map(|env| &env.value);
+        let files = self.files.iter().map(|file| &file.content);
+        let outputs = self.outputs.iter().map(|output| &output.value);
+        let probed = probes.map(|(_, value)| value);
+        env.chain(files).chain(outputs).chain(probed)
+    }
 }
 
 /// One environment variable.

@@ -27,6 +27,13 @@ pub enum TemplatePart {
     MainPort,
     /// What the host knows of the app and its release.
     Fact(Fact),
+    /// What another service of the app offers.
+    Output {
+        /// The service.
+        service: ServiceName,
+        /// Name of the output.
+        output: String,
+    },
 }
 
 /// The variable in which every container finds the host name of its app.

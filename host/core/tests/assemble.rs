@@ -35,6 +35,8 @@ fn refers(name: &str) -> TemplatePart {
 struct App {
     spec: AppSpec,
     description: ServiceDescription,
+    /// Services beside `db`.
+    others: BTreeMap<ServiceName, ServiceDescription>,
     main_ports: MainPorts,
     files: BTreeMap<String, SourceFile>,
 }
@@ -61,9 +63,23 @@ impl App {
                 "outputs": [], "notes": [],
             }))
             .unwrap(),
+            others: BTreeMap::new(),
             main_ports: MainPorts::Known(vec![8000]),
             files: BTreeMap::new(),
         }
+    }
+
+    /// Adds a service with a variable `A` of these parts.
+    fn other(&mut self, name: &str, parts: Vec<TemplatePart>) -> &mut ServiceDescription {
+        let spec = serde_json::from_value(json!({ "plugin": "page" })).unwrap();
+        self.spec.services.insert(service(name), spec);
+        let mut description = App::new().description;
+        description.env.push(EnvTemplate {
+            name: "A".to_owned(),
+            value: Template(parts),
+            masked: false,
+        });
+        self.others.entry(service(name)).or_insert(description)
     }
 
     fn db(&mut self) -> &mut ServiceSpec {
@@ -97,10 +113,12 @@ impl App {
     }
 
     fn assemble(&self) -> Result<Blueprint, Vec<Error>> {
+        let mut descriptions = self.others.clone();
+        descriptions.insert(service("db"), self.description.clone());
         assemble(&Input {
             instance: &Instance::default(),
             spec: &self.spec,
-            descriptions: &BTreeMap::from([(service("db"), self.description.clone())]),
+            descriptions: &descriptions,
             plugin_names: &BTreeMap::new(),
             images: &BTreeMap::new(),
             source: &Source {
@@ -669,4 +687,111 @@ fn what_makes_it_ready_is_apart_from_what_has_it_restarted() {
     assert_eq!((probes[0].steady_ms, restart_after), (5000, Some(2)));
     let (probes, restart_after) = with(Some(json!({ "timeout_ms": 9000 })));
     assert_eq!((probes[0].steady_ms, restart_after), (30_000, Some(4)));
+}
+
+fn output(of: &str, name: &str) -> TemplatePart {
+    TemplatePart::Output {
+        service: service(of),
+        output: name.to_owned(),
+    }
+}
+
+#[test]
+fn a_text_has_what_another_service_offers_with_its_secrets_by_name() {
+    let mut app = App::new();
+    let secret = app.secret();
+    let offer = |name: &str, parts: Vec<TemplatePart>| Output {
+        name: name.to_owned(),
+        value: Template(parts),
+    };
+    let url = vec![
+        TemplatePart::Literal("mysql://root:".to_owned()),
+        TemplatePart::Secret(secret.clone()),
+        TemplatePart::Literal("@db".to_owned()),
+    ];
+    app.description.outputs = vec![
+        offer("password", vec![TemplatePart::Secret(secret.clone())]),
+        offer("url", url),
+    ];
+    // Before `db` by its name, and in a row: what it offers goes on.
+    let page = app.other("admin", vec![output("db", "password"), output("db", "url")]);
+    page.outputs = vec![offer("of-db", vec![output("db", "password")])];
+    app.other("about", vec![output("admin", "of-db")]);
+
+    let blueprint = app.assemble().unwrap();
+    let value = |name: &str| blueprint.containers[&service(name)].env["A"].value.0.clone();
+    let secret_part = Part::Secret(secret.clone());
+    assert_eq!(
+        value("admin"),
+        [
+            secret_part.clone(),
+            Part::Literal("mysql://root:".to_owned()),
+            Part::Encoded(secret.clone()),
+            Part::Literal("@db".to_owned()),
+        ]
+    );
+    assert_eq!(value("about"), [secret_part]);
+    // A new value of it makes both anew.
+    let admin = &blueprint.containers[&service("admin")];
+    let at = |revision| admin.made_from(&BTreeMap::from([(secret.clone(), revision)]));
+    assert_ne!(at(3), at(4));
+}
+
+#[test]
+fn an_output_that_is_not_offered_is_named_with_those_that_are() {
+    let mut app = App::new();
+    app.description.outputs = vec![Output {
+        name: "host".to_owned(),
+        value: Template::literal("db"),
+    }];
+    app.other("admin", vec![output("db", "hots")]);
+    let texts: Vec<String> = app.errors().iter().map(Error::to_string).collect();
+    assert_eq!(
+        texts,
+        ["admin: variable A needs the output hots of db, which offers host"]
+    );
+    app.description.outputs.clear();
+    let texts: Vec<String> = app.errors().iter().map(Error::to_string).collect();
+    assert_eq!(
+        texts,
+        ["admin: variable A needs the output hots of db, which offers nothing"]
+    );
+}
+
+#[test]
+fn services_in_a_circle_are_refused_with_all_who_are_in_it() {
+    let texts = |app: &App| -> Vec<String> {
+        let errors = app.errors();
+        errors.iter().map(Error::to_string).collect()
+    };
+    let mut app = App::new();
+    app.plugin_env("B", vec![output("admin", "x")], false);
+    app.other("admin", vec![output("db", "x")]);
+    assert_eq!(
+        texts(&app),
+        ["services name each other's outputs in a circle: admin → db → admin"]
+    );
+
+    let mut app = App::new();
+    app.description.needs = vec![service("admin")];
+    app.other("admin", Vec::new()).needs = vec![service("db")];
+    assert_eq!(
+        texts(&app),
+        ["services need each other in a circle: admin → db → admin"]
+    );
+}
+
+#[test]
+fn a_service_needs_none_that_starts_after_it() {
+    let mut app = App::new();
+    app.description.needs = vec![service("proxy")];
+    app.other("proxy", Vec::new()).after_main = true;
+    let later = Error::NeedsLater {
+        service: service("db"),
+        needed: service("proxy"),
+    };
+    assert_eq!(app.errors(), [later]);
+    app.description.after_main = true;
+    let needs = app.assembled_db().needs;
+    assert_eq!(needs, [service("proxy")].into());
 }

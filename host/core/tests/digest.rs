@@ -12,7 +12,7 @@ use doprax_core::service::Ulimit;
 use doprax_core::source::Recipe;
 use doprax_core::spec::{Strategy, VolumeMount};
 use doprax_core::text::{Part, Text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A container of which nothing is said.
 fn bare() -> Container {
@@ -40,6 +40,7 @@ fn bare() -> Container {
         judged: false,
         component: None,
         restart_after: None,
+        needs: BTreeSet::new(),
         reload: None,
         strategy: Strategy::Rolling,
         resources: Resources::default(),
@@ -136,6 +137,7 @@ fn full() -> Container {
         judged: true,
         component: None,
         restart_after: Some(3),
+        needs: BTreeSet::from([ServiceName::new("cache").unwrap()]),
         reload: Some(words(&["nginx", "-s", "reload"])),
         strategy: Strategy::Recreate,
         resources: Resources {
@@ -197,6 +199,7 @@ fn what_the_host_does_with_a_container_is_no_part_of_what_it_is() {
     other.strategy = Strategy::Rolling;
     other.judged = false;
     other.restart_after = None;
+    other.needs = BTreeSet::new();
     other.reload = None;
     other.outputs = BTreeMap::new();
     other.resources.memory = None;

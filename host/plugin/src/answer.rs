@@ -89,7 +89,10 @@ impl Scope<'_> {
                 wit::Part::Host(name) => TemplatePart::Host(self.container(name)?),
                 wit::Part::Port(name) => TemplatePart::Port(self.container(name)?),
                 wit::Part::MainPort => TemplatePart::MainPort,
-                wit::Part::Output(_) => return Err(Reason::NotYet("an output of another service")),
+                wit::Part::Output(of) => TemplatePart::Output {
+                    service: self.neighbour(of.service)?,
+                    output: word(of.output)?,
+                },
             });
         }
         if length > TEXT {
@@ -116,6 +119,15 @@ impl Scope<'_> {
         {
             true => Ok(name),
             false => Err(Reason::Container(name.to_string())),
+        }
+    }
+
+    /// Another service of the app.
+    fn neighbour(&self, name: String) -> Result<ServiceName, Reason> {
+        let name = self.container(name)?;
+        match name.is_main() || name == self.request.name {
+            true => Err(Reason::Neighbour(name.to_string())),
+            false => Ok(name),
         }
     }
 
@@ -172,6 +184,8 @@ pub(crate) fn service(
     })?;
     unique(volumes.iter().map(|volume| volume.path.as_str())).at(|| "volumes".to_owned())?;
     let probes = each("probes", service.probes, |probe| scope.probe(probe))?;
+    let needs = each("needs", service.needs, |name| scope.neighbour(name))?;
+    unique(needs.iter().map(ServiceName::as_str)).at(|| "needs".to_owned())?;
     let outputs = each("outputs", service.outputs, |output| {
         Ok(Output {
             name: word(output.name)?,
@@ -220,6 +234,7 @@ pub(crate) fn service(
             .map(probe::liveness)
             .transpose()
             .at(|| "alive".to_owned())?,
+        needs,
         judged: false,
         component: None,
         reload: None,
@@ -267,11 +282,6 @@ fn carried_out(service: &wit::Service) -> Result<(), Wrong> {
         ("groups", !service.groups.is_empty(), "a further group"),
         ("init", service.init.is_some(), "a choice of the init"),
         ("sysctls", !service.sysctls.is_empty(), "a kernel parameter"),
-        (
-            "needs",
-            !service.needs.is_empty(),
-            "a service that is needed first",
-        ),
     ];
     for (at, is_asked, what) in asked {
         not_yet(is_asked, what).at(|| at.to_owned())?;

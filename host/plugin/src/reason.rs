@@ -55,6 +55,9 @@ pub enum Reason {
     /// No such container in the app.
     #[error("the app has no container {0:?}")]
     Container(String),
+    /// Itself or main, where another service is meant.
+    #[error("{0} is not another service of the app")]
+    Neighbour(String),
     /// More than the plugin's grants allow.
     #[error("{0} is not among the plugin's grants")]
     NotGranted(String),

@@ -10,7 +10,7 @@ use crate::probe::{Check, Probe};
 use crate::resources::Resources;
 use crate::service::{CheckTemplate, EnvTemplate, FileTemplate, ProbeTemplate, VolumeDefault};
 use crate::spec::{ConfigFile, ContainerSpec, Protocol, Strategy, VolumeMount};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a service may take to end where its plugin does not say; the engine's
 /// own default.
@@ -62,6 +62,7 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
         judged: health.judged,
         component: None,
         restart_after: health.restart_after,
+        needs: BTreeSet::new(),
         reload: None,
         strategy: spec.strategy,
         resources: resources(input, &name, spec.container.resources, findings),
@@ -159,6 +160,7 @@ pub(super) fn service(
         judged: health.judged,
         component: description.component.clone(),
         restart_after: health.restart_after,
+        needs: description.needs.iter().cloned().collect(),
         reload: description.reload.clone(),
         strategy: Strategy::Recreate,
         resources: resources(input, name, wanted, findings),

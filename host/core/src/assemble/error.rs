@@ -122,6 +122,41 @@ pub enum Error {
         /// The greatest length in bytes, of all texts of the container together.
         limit: usize,
     },
+    /// A text wants what another service does not offer.
+    #[error(
+        "{service}: {place} needs the output {output} of {peer}, which offers {}",
+        list(offered)
+    )]
+    NoOutput {
+        /// The container whose text it is.
+        service: ServiceName,
+        /// Where the text stands.
+        place: Place,
+        /// The other service.
+        peer: ServiceName,
+        /// What it does not offer.
+        output: String,
+        /// What it offers.
+        offered: Box<[String]>,
+    },
+    /// Services that wait for each other in a circle.
+    #[error("services {what} in a circle: {}", arrows(services))]
+    ServiceCycle {
+        /// What they do.
+        what: &'static str,
+        /// The circle, its first service once more at the end.
+        services: Vec<ServiceName>,
+    },
+    /// A service needs one that starts after it.
+    #[error(
+        "{service} needs {needed} to be ready first, which starts after it: what stands in front of main starts last"
+    )]
+    NeedsLater {
+        /// The service.
+        service: ServiceName,
+        /// What it needs.
+        needed: ServiceName,
+    },
     /// A text names a secret that nobody declared.
     #[error("{service} uses the secret {secret}, which is declared nowhere")]
     UnknownSecret {
@@ -130,6 +165,18 @@ pub enum Error {
         /// The secret.
         secret: SecretName,
     },
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+fn arrows(services: &[ServiceName]) -> String {
+    let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+    names.join(" → ")
 }
 
 /// Where in a container a text stands.
@@ -143,6 +190,8 @@ pub enum Place {
     Output(String),
     /// This variable of a probe's command.
     Probe(String),
+    /// What it needs before it starts.
+    Needs,
 }
 
 impl fmt::Display for Place {
@@ -152,6 +201,7 @@ impl fmt::Display for Place {
             Self::File(path) => write!(f, "file {path}"),
             Self::Output(name) => write!(f, "output {name}"),
             Self::Probe(name) => write!(f, "variable {name} of a probe"),
+            Self::Needs => f.write_str("what it needs first"),
         }
     }
 }

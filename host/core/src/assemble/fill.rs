@@ -26,6 +26,8 @@ pub(super) struct Peers<'a> {
     ports: BTreeMap<&'a ServiceName, Option<u16>>,
     main: Option<u16>,
     main_pending: bool,
+    /// What the services offer that were filled so far.
+    outputs: BTreeMap<ServiceName, BTreeMap<String, Text>>,
 }
 
 impl<'a> Peers<'a> {
@@ -43,7 +45,13 @@ impl<'a> Peers<'a> {
                 .collect(),
             main: main.chosen,
             main_pending: main.pending,
+            outputs: BTreeMap::new(),
         }
+    }
+
+    /// Lets texts that are filled from now on have what a service offers.
+    pub(super) fn offer(&mut self, service: &ServiceName, outputs: BTreeMap<String, Text>) {
+        self.outputs.insert(service.clone(), outputs);
     }
 
     fn fact(&self, fact: Fact) -> String {
@@ -118,7 +126,10 @@ impl<'a> Filler<'a> {
         let mut output = Builder::default();
         for part in &template.0 {
             let filled = self.filled(&Template(vec![part.clone()]), place.clone())?;
-            let is_value = matches!(part, TemplatePart::Env(_) | TemplatePart::Secret(_));
+            let is_value = matches!(
+                part,
+                TemplatePart::Env(_) | TemplatePart::Secret(_) | TemplatePart::Output { .. }
+            );
             let encoded = is_url && is_value;
             for piece in filled.value.0 {
                 output.push(match piece {
@@ -171,6 +182,10 @@ impl<'a> Filler<'a> {
                 }
                 TemplatePart::MainPort => self.main_port(&mut text, &place)?,
                 TemplatePart::Fact(fact) => text.literal(&self.peers.fact(*fact)),
+                TemplatePart::Output { service, output } => {
+                    let offered = self.offered(service, output, &place)?;
+                    offered.0.iter().for_each(|part| text.push(part.clone()));
+                }
             }
             if self.bytes.get() + text.bytes > LIMIT {
                 return Err(Error::TooLong {
@@ -197,6 +212,25 @@ impl<'a> Filler<'a> {
                 peer: peer.clone(),
             })
         }
+    }
+
+    /// What a service offers under this name.
+    fn offered(&self, peer: &ServiceName, output: &str, place: &Place) -> Result<&Text, Error> {
+        self.known(peer, place)?;
+        let offered = self.peers.outputs.get(peer);
+        offered
+            .and_then(|offered| offered.get(output))
+            .ok_or_else(|| Error::NoOutput {
+                service: self.service.clone(),
+                place: place.clone(),
+                peer: peer.clone(),
+                output: output.to_owned(),
+                offered: offered
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, _)| name.clone())
+                    .collect(),
+            })
     }
 
     fn main_port(&self, text: &mut Builder, place: &Place) -> Result<(), Error> {

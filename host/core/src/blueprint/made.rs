@@ -121,6 +121,7 @@ impl Container {
             judged: _,
             component: _,
             restart_after: _,
+            needs: _,
             reload: _,
             strategy: _,
             resources: _,

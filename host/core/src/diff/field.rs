@@ -145,6 +145,8 @@ fn fields(container: &Container) -> Vec<Field> {
     add("shared memory", container.shm_size.map(bytes), true);
     add("capabilities", words(&container.capabilities), false);
     add("ulimits", words(&ulimits(container)), true);
+    let needs: Vec<String> = container.needs.iter().map(ToString::to_string).collect();
+    add("starts after", words(&needs), false);
     add("reload", container.reload.as_deref().map(command), true);
     add("stop", Some(stop(container)), true);
     add("init", container.init.map(init), false);

@@ -1,6 +1,6 @@
 //! Stopping containers and starting them again, as they are.
 
-use super::{Draft, Turn, retire};
+use super::{Draft, retire, turns};
 use crate::blueprint::Blueprint;
 use crate::name::{Instance, ServiceName};
 use crate::plan::{Act, Plan, Step};
@@ -17,10 +17,8 @@ pub fn restart(
 ) -> Plan {
     let mut draft = Draft::default();
     let name = |service: &ServiceName| instance.container(&blueprint.app, service);
-    let turn = |service: &ServiceName| {
-        let spec = blueprint.containers.get(service);
-        spec.map(|spec| Turn::of(spec, blueprint))
-    };
+    let turn_of = turns(blueprint);
+    let turn = |service: &ServiceName| turn_of.get(service).copied();
     let turns: BTreeSet<_> = selected.iter().filter_map(turn).collect();
     let mut gate = Vec::new();
     for now in turns {

@@ -10,7 +10,7 @@
 
 use super::rollout::Rollout;
 use super::survey::{Copies, Survey};
-use super::{Draft, Turn, UNKNOWN_GRACE_MS, grace, runs};
+use super::{Draft, UNKNOWN_GRACE_MS, grace, runs, turns};
 use crate::blueprint::{Blueprint, Container};
 use crate::name::ServiceName;
 use crate::plan::Step;
@@ -127,7 +127,8 @@ pub(super) fn proxies_to_reload<'a>(
     rollouts: &BTreeMap<&ServiceName, Rollout>,
     owed: &BTreeSet<ServiceName>,
 ) -> Vec<&'a Copies<'a>> {
-    let turn = |copies: &Copies<'_>| Turn::of(copies.spec, blueprint);
+    let turns = turns(blueprint);
+    let turn = |copies: &Copies<'_>| turns[&copies.spec.name];
     let outdated = |proxy: &&Copies<'_>| {
         let Some(rollout) = rollouts.get(&proxy.spec.name).filter(|r| r.serves) else {
             return false;

@@ -49,6 +49,7 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
         judged: false,
         component: None,
         restart_after: None,
+        needs: Default::default(),
         reload: None,
         strategy: if stage == Stage::Service {
             Strategy::Recreate

@@ -5,7 +5,7 @@ use crate::apps::{
     with_volume,
 };
 use crate::sim::Sim;
-use doprax_core::blueprint::{Blueprint, Stage};
+use doprax_core::blueprint::{Blueprint, Container, Stage};
 use doprax_core::name::{Instance, ServiceName};
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, PlannedStep, Step};
@@ -178,6 +178,37 @@ fn one_that_crashes_again_and_again_is_replaced_without_a_wait() {
     let plan = plan(&app([main(2)], "main"), &observed, &[]);
     let settles = |planned: &PlannedStep| matches!(planned.step, Step::Settle { .. });
     assert!(!plan.steps.iter().any(settles), "{plan:#?}");
+}
+
+#[test]
+fn a_service_starts_when_those_that_it_needs_are_ready() {
+    let needs = |mut container: Container, needed: &[&str]| {
+        container.needs = needed.iter().map(|name| service(name)).collect();
+        container
+    };
+    // By their names they would start the other way round, or together.
+    let broker = needs(container("broker", Stage::Service, 1), &["keeper"]);
+    let admin = needs(container("admin", Stage::Service, 1), &["broker", "keeper"]);
+    let keeper = container("keeper", Stage::Service, 1);
+    // In front of main, and yet after a proxy.
+    let page = needs(api(1), &["nginx"]);
+    let app = app([main(1), admin, broker, keeper, page, nginx(1)], "nginx");
+    insta::assert_snapshot!(text(&plan(&app, &Observed::default(), &[])));
+
+    let all: BTreeSet<ServiceName> = app.containers.keys().cloned().collect();
+    let restart = planner::restart(&app, &Instance::default(), &all, &BTreeSet::new());
+    let restarted: Vec<&str> = restart
+        .steps
+        .iter()
+        .filter_map(|planned| match &planned.step {
+            Step::Engine(Act::RestartContainer { container, .. }) => container.split('.').next(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        restarted,
+        ["keeper", "broker", "admin", "main", "nginx", "api"]
+    );
 }
 
 #[test]

@@ -213,6 +213,7 @@ mod tests {
             judged: false,
             component: None,
             restart_after: None,
+            needs: Default::default(),
             reload: None,
             strategy: Strategy::Recreate,
             resources: Resources {

@@ -360,6 +360,7 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         judged: false,
         component: None,
         restart_after: None,
+        needs: Default::default(),
         reload: None,
         strategy: Strategy::Rolling,
         resources: Resources::default(),

@@ -341,6 +341,7 @@ fn all_that_a_plugin_asks_for_arrives() {
         ],
         ready_timeout_ms: 2000,
         alive: None,
+        needs: Vec::new(),
         judged: false,
         component: None,
         reload: None,

@@ -337,7 +337,7 @@ fn udp_has_neither_tls_nor_visitors() {
 /// What the contract has and the host does not carry out is never left out silently.
 #[test]
 fn what_is_not_carried_out_yet_is_refused() {
-    let asked: [(&str, Change); 7] = [
+    let asked: [(&str, Change); 6] = [
         ("tmpfs", |s| {
             let folder = wit::Tmpfs {
                 path: "/run".to_owned(),
@@ -359,9 +359,8 @@ fn what_is_not_carried_out_yet_is_refused() {
             };
             s.sysctls = vec![sysctl];
         }),
-        ("needs", |s| s.needs = vec!["cache".to_owned()]),
     ];
-    let within: [(&str, Change); 4] = [
+    let within: [(&str, Change); 3] = [
         ("files[0]", |s| {
             s.files = vec![wit::File {
                 owner: wit::FileOwner::Process,
@@ -379,13 +378,6 @@ fn what_is_not_carried_out_yet_is_refused() {
                 owner: Some("999".to_owned()),
                 ..volume("data", "/data")
             }];
-        }),
-        ("env[0]", |s| {
-            let output = wit::OutputOf {
-                service: "cache".to_owned(),
-                output: "host".to_owned(),
-            };
-            s.env = vec![entry("A", vec![wit::Part::Output(output)])];
         }),
     ];
     for (at, change) in asked.into_iter().chain(within) {
@@ -476,6 +468,44 @@ fn a_given_secret_is_a_variable_of_the_service() {
     let secrets = vec![secret(wit::SecretSource::Given("a\nb".to_owned()))];
     let reason = refused(|s| s.secrets = secrets, "secrets[0]");
     assert_eq!(reason, Reason::Control);
+}
+
+#[test]
+fn a_service_goes_by_others_than_itself_and_main() {
+    let output = |service: &str, output: &str| {
+        vec![entry(
+            "A",
+            vec![wit::Part::Output(wit::OutputOf {
+                service: service.to_owned(),
+                output: output.to_owned(),
+            })],
+        )]
+    };
+    let service = accepted(|s| {
+        s.env = output("cache", "url");
+        s.needs = vec!["cache".to_owned()];
+    });
+    assert_eq!(service.needs, [name("cache")]);
+    let part = TemplatePart::Output {
+        service: name("cache"),
+        output: "url".to_owned(),
+    };
+    assert_eq!(service.env[0].value, Template(vec![part]));
+    for other in ["main", "db"] {
+        let reason = Reason::Neighbour(other.to_owned());
+        let needs = vec![other.to_owned()];
+        assert_eq!(refused(|s| s.needs = needs, "needs[0]"), reason);
+        assert_eq!(refused(|s| s.env = output(other, "url"), "env[0]"), reason);
+    }
+    let unknown = Reason::Container("other".to_owned());
+    let needs = vec!["other".to_owned()];
+    assert_eq!(refused(|s| s.needs = needs, "needs[0]"), unknown);
+    assert_eq!(refused(|s| s.env = output("other", "url"), "env[0]"), unknown);
+    let reason = refused(|s| s.env = output("cache", "a b"), "env[0]");
+    assert_eq!(reason, Reason::Word("a b".to_owned()));
+    let needs = vec!["cache".to_owned(); 2];
+    let reason = refused(|s| s.needs = needs, "needs");
+    assert_eq!(reason, Reason::Twice("cache".to_owned()));
 }
 
 #[test]
