@@ -153,6 +153,8 @@ fn description(name: &ServiceName) -> ServiceDescription {
         given: BTreeMap::new(),
         outputs: Vec::new(),
         notes: Vec::new(),
+        init: None,
+        runtime: Default::default(),
     }
 }
 

@@ -18,6 +18,9 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod made;
+mod runtime;
+
+pub use runtime::{Runtime, Tmpfs, is_within};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// The complete desired state of an app.
@@ -238,6 +241,9 @@ pub struct Container {
     /// its image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
+    /// How its process runs, beyond what its image says.
+    #[serde(default, skip_serializing_if = "Runtime::is_default")]
+    pub runtime: Runtime,
 }
 
 /// The value of a variable.

@@ -1,5 +1,6 @@
 //! What a plugin says about one service.
 
+use crate::blueprint::{Owner, Runtime};
 use crate::name::{ServiceName, VolumeName};
 use crate::resources::Resources;
 use crate::secret::{SecretName, SecretSource};
@@ -70,6 +71,12 @@ pub struct ServiceDescription {
     pub outputs: Vec<Output>,
     /// Remarks for the reader of the plan.
     pub notes: Vec<String>,
+    /// Whether an init runs as its first process; absent: as the host thinks right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
+    /// How its process runs, beyond what its image says.
+    #[serde(default, skip_serializing_if = "Runtime::is_default")]
+    pub runtime: Runtime,
 }
 
 impl ServiceDescription {
@@ -107,6 +114,9 @@ pub struct FileTemplate {
     pub mode: u32,
     /// Its content.
     pub content: Template,
+    /// Whose it is; absent: root's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// A volume that a service has unless the user mounts another on its path.

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use doprax_core::assemble::{Error, Facts, Input, MainPorts, Place, SourceFile, assemble};
-use doprax_core::blueprint::{Blueprint, Container, Content, ImageIdentity, Owner, Stage};
+use doprax_core::blueprint::{
+    Blueprint, Container, Content, ImageIdentity, Owner, Runtime, Stage, Tmpfs,
+};
 use doprax_core::identity::{adopted, identify};
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
@@ -719,7 +721,12 @@ fn a_text_has_what_another_service_offers_with_its_secrets_by_name() {
     app.other("about", vec![output("admin", "of-db")]);
 
     let blueprint = app.assemble().unwrap();
-    let value = |name: &str| blueprint.containers[&service(name)].env["A"].value.0.clone();
+    let value = |name: &str| {
+        blueprint.containers[&service(name)].env["A"]
+            .value
+            .0
+            .clone()
+    };
     let secret_part = Part::Secret(secret.clone());
     assert_eq!(
         value("admin"),
@@ -794,4 +801,53 @@ fn a_service_needs_none_that_starts_after_it() {
     app.description.after_main = true;
     let needs = app.assembled_db().needs;
     assert_eq!(needs, [service("proxy")].into());
+}
+
+#[test]
+fn how_a_process_runs_gives_way_to_what_its_owner_puts_in_its_place() {
+    let mut app = App::new();
+    let folder = Tmpfs {
+        size: 4096,
+        mode: 0o755,
+    };
+    app.description.runtime = Runtime {
+        tmpfs: ["/run", "/tmp", "/cache"]
+            .map(|path| (path.to_owned(), folder))
+            .into(),
+        read_only: ["/data".to_owned(), "/more".to_owned()].into(),
+        read_only_root: true,
+        ..Runtime::default()
+    };
+    app.description.init = Some(true);
+    let alone = app.assembled_db();
+    assert_eq!(alone.runtime, app.description.runtime);
+    assert_eq!(alone.init, Some(true));
+
+    let container = &mut app.db().container;
+    container.volumes.insert("/data/".to_owned(), volume("own"));
+    container.volumes.insert("/cache".to_owned(), volume("own"));
+    container.init = Some(false);
+    let file = ConfigFile {
+        source: "a.conf".to_owned(),
+        writable: false,
+        mode: None,
+        owner: None,
+    };
+    container.files.insert("/run/a/a.conf".to_owned(), file);
+    let found = SourceFile {
+        sha256: "2".repeat(64),
+        mode: 0o644,
+    };
+    app.files.insert("a.conf".to_owned(), found);
+    let blueprint = app.assemble().unwrap();
+    let db = &blueprint.containers[&service("db")];
+    assert_eq!(db.init, Some(false));
+    let left = Runtime {
+        tmpfs: [("/tmp".to_owned(), folder)].into(),
+        read_only: ["/more".to_owned()].into(),
+        ..Runtime::default()
+    };
+    assert_eq!(db.runtime, left);
+    let mut notes = blueprint.notes.iter();
+    assert!(notes.any(|note| note.text.starts_with("its root can be written")));
 }

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use doprax_core::blueprint::{Container, Content, Env, File, Image, ImageIdentity, Owner, Stage};
+use doprax_core::blueprint::{
+    Container, Content, Env, File, Image, ImageIdentity, Owner, Runtime, Stage, Tmpfs,
+};
 use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::probe::{Check, Probe, STEADY_MS};
 use doprax_core::resources::Resources;
@@ -51,6 +53,7 @@ fn bare() -> Container {
         stop_grace_ms: 30_000,
         outputs: BTreeMap::new(),
         init: None,
+        runtime: Default::default(),
     }
 }
 
@@ -156,6 +159,7 @@ fn full() -> Container {
         stop_grace_ms: 60_000,
         outputs: BTreeMap::from([("url".to_owned(), text("mysql://db"))]),
         init: Some(false),
+        runtime: Default::default(),
     }
 }
 
@@ -209,4 +213,36 @@ fn what_the_host_does_with_a_container_is_no_part_of_what_it_is() {
     assert_ne!(full().made_from(&newer), digest);
     other.identity = None;
     assert_ne!(other.made_from(&revisions), digest);
+}
+
+#[test]
+fn how_its_process_runs_is_part_of_what_it_is() {
+    type Change = fn(&mut Runtime);
+    let changes: [Change; 6] = [
+        |runtime| runtime.working_directory = Some("/srv".to_owned()),
+        |runtime| runtime.groups = vec!["tty".to_owned()],
+        |runtime| {
+            let folder = Tmpfs {
+                size: 4096,
+                mode: 0o755,
+            };
+            runtime.tmpfs.insert("/run".to_owned(), folder);
+        },
+        |runtime| {
+            let name = "net.core.somaxconn".to_owned();
+            runtime.sysctls.insert(name, "1024".to_owned());
+        },
+        |runtime| runtime.read_only_root = true,
+        |runtime| {
+            runtime.read_only.insert("/data".to_owned());
+        },
+    ];
+    let digests = changes.map(|change| {
+        let mut container = bare();
+        change(&mut container.runtime);
+        container.made_from(&BTreeMap::new())
+    });
+    let own = bare().made_from(&BTreeMap::new());
+    let all: BTreeSet<&String> = digests.iter().chain([&own]).collect();
+    assert_eq!(all.len(), 7);
 }

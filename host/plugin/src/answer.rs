@@ -11,6 +11,7 @@ use crate::value::{
     ENTRIES, TEXT, command, excerpt, line, milliseconds, path, port, range, unique, word,
 };
 use crate::{contract_name, image};
+use doprax_core::blueprint::Owner;
 use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::resources::Resources;
 use doprax_core::secret::SecretName;
@@ -22,6 +23,7 @@ use doprax_core::text::{Template, TemplatePart};
 use secret::Declared;
 
 mod probe;
+mod runtime;
 mod secret;
 
 /// A command that a plugin may only name with the grant to run commands.
@@ -153,7 +155,6 @@ pub(crate) fn service(
     request: &DescribeRequest,
     grants: &Grants,
 ) -> Result<ServiceDescription, Wrong> {
-    carried_out(&service)?;
     let secrets = secret::secrets(&request.name, service.secrets)?;
     let scope = Scope {
         request,
@@ -165,24 +166,38 @@ pub(crate) fn service(
     unique(env.iter().map(|env| env.name.as_str())).at(|| "env".to_owned())?;
     let files = each("files", service.files, |file| {
         range(file.mode.into(), 0, 0o777)?;
-        let is_roots = matches!(file.owner, wit::FileOwner::Root);
-        not_yet(!is_roots, "the owner of a file")?;
         Ok(FileTemplate {
             path: path(file.path)?,
             mode: file.mode,
             content: scope.text(file.content)?,
+            owner: owner(file.owner)?,
         })
     })?;
     unique(files.iter().map(|file| file.path.as_str())).at(|| "files".to_owned())?;
+    let read_only = service.volumes.iter().filter(|volume| volume.read_only);
+    let read_only = read_only.map(|volume| volume.path.clone()).collect();
     let volumes = each("volumes", service.volumes, |volume| {
-        not_yet(volume.read_only, "a volume that is only read")?;
-        not_yet(volume.owner.is_some(), "the owner of a volume")?;
+        if volume.owner.is_some() {
+            return Err(Reason::NotYet("the owner of a volume"));
+        }
         Ok(VolumeDefault {
             path: path(volume.path)?,
             name: VolumeName::new(volume.name)?,
         })
     })?;
     unique(volumes.iter().map(|volume| volume.path.as_str())).at(|| "volumes".to_owned())?;
+    let runtime = runtime::runtime(
+        runtime::Asked {
+            working_directory: service.working_directory,
+            groups: service.groups,
+            tmpfs: service.tmpfs,
+            sysctls: service.sysctls,
+            read_only_root: service.read_only_root,
+            read_only,
+        },
+        &files,
+        &volumes,
+    )?;
     let probes = each("probes", service.probes, |probe| scope.probe(probe))?;
     let needs = each("needs", service.needs, |name| scope.neighbour(name))?;
     unique(needs.iter().map(ServiceName::as_str)).at(|| "needs".to_owned())?;
@@ -253,6 +268,8 @@ pub(crate) fn service(
         resources: resources(service.resources).at(|| "resources".to_owned())?,
         outputs,
         notes: each("notes", service.notes, line)?,
+        init: service.init,
+        runtime,
         given: secrets
             .iter()
             .filter_map(|secret| Some((secret.name.clone(), secret.what.clone()?)))
@@ -264,36 +281,12 @@ pub(crate) fn service(
     })
 }
 
-/// Refuses what the contract has and this host does not carry out: it is never left out
-/// silently.
-fn carried_out(service: &wit::Service) -> Result<(), Wrong> {
-    let asked = [
-        ("tmpfs", !service.tmpfs.is_empty(), "a folder in memory"),
-        (
-            "read-only-root",
-            service.read_only_root,
-            "a root that is only read",
-        ),
-        (
-            "working-directory",
-            service.working_directory.is_some(),
-            "a working folder",
-        ),
-        ("groups", !service.groups.is_empty(), "a further group"),
-        ("init", service.init.is_some(), "a choice of the init"),
-        ("sysctls", !service.sysctls.is_empty(), "a kernel parameter"),
-    ];
-    for (at, is_asked, what) in asked {
-        not_yet(is_asked, what).at(|| at.to_owned())?;
-    }
-    Ok(())
-}
-
-fn not_yet(is_asked: bool, what: &'static str) -> Result<(), Reason> {
-    match is_asked {
-        true => Err(Reason::NotYet(what)),
-        false => Ok(()),
-    }
+fn owner(owner: wit::FileOwner) -> Result<Option<Owner>, Reason> {
+    Ok(match owner {
+        wit::FileOwner::Root => None,
+        wit::FileOwner::Process => Some(Owner::Process),
+        wit::FileOwner::Named(name) => Some(Owner::Named(user(name)?)),
+    })
 }
 
 fn port_of(entry: wit::PortEntry) -> Result<Port, Reason> {

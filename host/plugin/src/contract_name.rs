@@ -48,6 +48,30 @@ pub(crate) fn signal(signal: wit::Signal) -> &'static str {
     }
 }
 
+/// As the kernel has it.
+pub(crate) fn sysctl(name: wit::SysctlName) -> &'static str {
+    use wit::SysctlName;
+    match name {
+        SysctlName::KernelMsgmax => "kernel.msgmax",
+        SysctlName::KernelMsgmnb => "kernel.msgmnb",
+        SysctlName::KernelMsgmni => "kernel.msgmni",
+        SysctlName::KernelSem => "kernel.sem",
+        SysctlName::KernelShmall => "kernel.shmall",
+        SysctlName::KernelShmmax => "kernel.shmmax",
+        SysctlName::KernelShmmni => "kernel.shmmni",
+        SysctlName::NetCoreSomaxconn => "net.core.somaxconn",
+        SysctlName::NetIpv4IpLocalPortRange => "net.ipv4.ip_local_port_range",
+        SysctlName::NetIpv4IpUnprivilegedPortStart => "net.ipv4.ip_unprivileged_port_start",
+        SysctlName::NetIpv4TcpFinTimeout => "net.ipv4.tcp_fin_timeout",
+        SysctlName::NetIpv4TcpKeepaliveIntvl => "net.ipv4.tcp_keepalive_intvl",
+        SysctlName::NetIpv4TcpKeepaliveProbes => "net.ipv4.tcp_keepalive_probes",
+        SysctlName::NetIpv4TcpKeepaliveTime => "net.ipv4.tcp_keepalive_time",
+        SysctlName::NetIpv4TcpMaxSynBacklog => "net.ipv4.tcp_max_syn_backlog",
+        SysctlName::NetIpv4TcpSyncookies => "net.ipv4.tcp_syncookies",
+        SysctlName::NetIpv4TcpTwReuse => "net.ipv4.tcp_tw_reuse",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +117,34 @@ mod tests {
             (S::Kill, "SIGKILL"),
         ] {
             assert_eq!(signal(value), name);
+        }
+        use wit::SysctlName as K;
+        for (value, name) in [
+            (K::KernelMsgmax, "kernel.msgmax"),
+            (K::KernelMsgmnb, "kernel.msgmnb"),
+            (K::KernelMsgmni, "kernel.msgmni"),
+            (K::KernelSem, "kernel.sem"),
+            (K::KernelShmall, "kernel.shmall"),
+            (K::KernelShmmax, "kernel.shmmax"),
+            (K::KernelShmmni, "kernel.shmmni"),
+            (K::NetCoreSomaxconn, "net.core.somaxconn"),
+            (K::NetIpv4IpLocalPortRange, "net.ipv4.ip_local_port_range"),
+            (
+                K::NetIpv4IpUnprivilegedPortStart,
+                "net.ipv4.ip_unprivileged_port_start",
+            ),
+            (K::NetIpv4TcpFinTimeout, "net.ipv4.tcp_fin_timeout"),
+            (K::NetIpv4TcpKeepaliveIntvl, "net.ipv4.tcp_keepalive_intvl"),
+            (
+                K::NetIpv4TcpKeepaliveProbes,
+                "net.ipv4.tcp_keepalive_probes",
+            ),
+            (K::NetIpv4TcpKeepaliveTime, "net.ipv4.tcp_keepalive_time"),
+            (K::NetIpv4TcpMaxSynBacklog, "net.ipv4.tcp_max_syn_backlog"),
+            (K::NetIpv4TcpSyncookies, "net.ipv4.tcp_syncookies"),
+            (K::NetIpv4TcpTwReuse, "net.ipv4.tcp_tw_reuse"),
+        ] {
+            assert_eq!(sysctl(value), name);
         }
     }
 }

@@ -58,6 +58,12 @@ pub enum Reason {
     /// Itself or main, where another service is meant.
     #[error("{0} is not another service of the app")]
     Neighbour(String),
+    /// A file or volume in a folder in memory, which would hide it.
+    #[error("{0:?} is in a folder in memory")]
+    Hidden(String),
+    /// Not the value of a kernel parameter.
+    #[error("{0:?} is not one to four numbers with a space between two")]
+    Numbers(String),
     /// More than the plugin's grants allow.
     #[error("{0} is not among the plugin's grants")]
     NotGranted(String),

@@ -4,7 +4,7 @@ use super::fill::{Filler, Variable};
 use super::health::{READY_TIMEOUT_MS, Readiness, steady_ms};
 use super::port::Ports;
 use super::{Around, Described, Error, Findings, Input, Place};
-use crate::blueprint::{Container, Content, File, Front, Image, Owner, Stage};
+use crate::blueprint::{Container, Content, File, Front, Image, Owner, Runtime, Stage, is_within};
 use crate::name::ServiceName;
 use crate::probe::{Check, Probe};
 use crate::resources::Resources;
@@ -72,6 +72,7 @@ pub(super) fn main(around: &Around<'_>, ports: &Ports, findings: &mut Findings) 
         stop_signal: spec.container.stop_signal.clone(),
         stop_grace_ms: spec.container.stop_grace_ms.unwrap_or(MAIN_GRACE_MS),
         init: spec.container.init,
+        runtime: Runtime::default(),
         outputs: BTreeMap::new(),
         name,
     }
@@ -117,6 +118,8 @@ pub(super) fn service(
         &filler,
         findings,
     );
+    let said = &spec.container;
+    let runtime = runtime(name, &description.runtime, said, &files, findings);
     let described = Readiness {
         probes,
         ready_timeout_ms: or_default(description.ready_timeout_ms, READY_TIMEOUT_MS),
@@ -132,7 +135,6 @@ pub(super) fn service(
     let health = findings.keep(health).unwrap_or_default();
     let health = health.kept_alive(description.alive, spec.container.health.as_ref());
     let health = by_protocol(health, &spec.container, ports, front);
-    let said = &spec.container;
     let wanted = said.resources.or(description.resources);
     Container {
         name: name.clone(),
@@ -171,9 +173,37 @@ pub(super) fn service(
         stop_grace_ms: said
             .stop_grace_ms
             .unwrap_or_else(|| or_default(description.stop_grace_ms, SERVICE_GRACE_MS)),
-        init: said.init,
+        init: said.init.or(description.init),
+        runtime,
         outputs,
     }
+}
+
+/// How the process of a service runs: what its owner mounts or puts into it has its place,
+/// and an engine puts no files into a root that is only read.
+fn runtime(
+    service: &ServiceName,
+    described: &Runtime,
+    said: &ContainerSpec,
+    files: &[File],
+    findings: &mut Findings,
+) -> Runtime {
+    let mut runtime = described.clone();
+    let is_mounted = |path: &str| said.volumes.keys().any(|mount| trimmed(mount) == path);
+    runtime.read_only.retain(|path| !is_mounted(path));
+    runtime.tmpfs.retain(|path, _| {
+        let mut own = said.volumes.keys().chain(said.files.keys());
+        !own.any(|inner| is_within(trimmed(inner), path))
+    });
+    if runtime.read_only_root && !files.is_empty() {
+        runtime.read_only_root = false;
+        findings.note(
+            service,
+            "its root can be written: files are put into it, which no engine does with one that \
+             is only read",
+        );
+    }
+    runtime
 }
 
 /// What decides whether it is ready, asked as it speaks.
@@ -279,7 +309,7 @@ fn files(
                 path: file.path.clone(),
                 mode: file.mode,
                 content,
-                owner: None,
+                owner: file.owner.clone(),
             };
             by_path.insert(&file.path, filled);
         }

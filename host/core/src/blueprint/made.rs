@@ -1,6 +1,6 @@
 //! What a container is made from, and the digest of it that it bears as a label.
 
-use super::{Container, Env, File, Image, sha256_hex};
+use super::{Container, Env, File, Image, Runtime, sha256_hex};
 use crate::name::ServiceName;
 use crate::resources::Resources;
 use crate::secret::SecretName;
@@ -43,6 +43,8 @@ struct MadeFrom<'a> {
     outputs: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     init: Option<bool>,
+    #[serde(flatten)]
+    runtime: &'a Runtime,
 }
 
 /// An image is what it holds: the same image from another source is no change.
@@ -132,6 +134,7 @@ impl Container {
             stop_grace_ms,
             outputs: _,
             init,
+            runtime,
         } = self;
         let (Image::Build { reference, .. } | Image::Pull { reference }) = image;
         let identity = identity.as_ref().filter(|identity| !identity.adopted);
@@ -157,6 +160,7 @@ impl Container {
             stop_grace_ms: *stop_grace_ms,
             outputs: BTreeMap::new(),
             init: *init,
+            runtime,
         };
         let used: BTreeMap<&str, u64> = self
             .made_with()

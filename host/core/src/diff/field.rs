@@ -5,7 +5,7 @@ use crate::blueprint::{Container, Content, Env, File, Image, ImageIdentity, Owne
 use crate::probe::{Check, Probe};
 use crate::resources::Resources;
 use crate::secret::SecretName;
-use crate::spec::Strategy;
+use crate::spec::{Strategy, VolumeMount};
 use crate::text::{Part, Text};
 
 /// What stands for a value that is not shown.
@@ -150,6 +150,17 @@ fn fields(container: &Container) -> Vec<Field> {
     add("reload", container.reload.as_deref().map(command), true);
     add("stop", Some(stop(container)), true);
     add("init", container.init.map(init), false);
+    let runtime = &container.runtime;
+    add("working folder", runtime.working_directory.clone(), false);
+    add("groups", words(&runtime.groups), false);
+    let read_only = runtime.read_only_root.then(|| "is only read".to_owned());
+    add("root", read_only, false);
+    let tmpfs = runtime.tmpfs.iter();
+    let tmpfs = tmpfs.map(|(path, it)| format!("{path} {} {:04o}", bytes(it.size), it.mode));
+    add("in memory", words(&tmpfs.collect::<Vec<_>>()), false);
+    let sysctls = runtime.sysctls.iter();
+    let sysctls = sysctls.map(|(name, value)| format!("{name}={value}"));
+    add("kernel", words(&sysctls.collect::<Vec<_>>()), false);
     add(
         "takeover",
         Some(takeover(container.strategy).to_owned()),
@@ -177,11 +188,15 @@ fn fields(container: &Container) -> Vec<Field> {
             },
         );
     }
+    let mounted = |mount: &VolumeMount| match container.runtime.read_only.contains(&mount.path) {
+        true => format!("{} (only read)", mount.name),
+        false => mount.name.to_string(),
+    };
     let mounts = container.mounts.iter().map(|mount| Field {
         name: "volume",
         key: Some(mount.path.clone()),
-        shown: mount.name.to_string(),
-        exact: mount.name.to_string(),
+        shown: mounted(mount),
+        exact: mounted(mount),
         detail: false,
     });
     let outputs = container.outputs.iter().map(|(name, text)| Field {

@@ -69,6 +69,7 @@ pub(crate) fn container(name: &str, stage: Stage, version: u8) -> Container {
         },
         outputs: BTreeMap::new(),
         init: None,
+        runtime: Default::default(),
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) fn create_body(
         typ: Some(MountType::VOLUME),
         source: Some((around.volume)(&mount.name)),
         target: Some(mount.path.clone()),
+        read_only: spec.runtime.read_only.contains(&mount.path).then_some(true),
         // Where the volume is gone, the engine makes one in its place, with these
         // labels. An empty volume is filled with what the image has at the path.
         volume_options: Some(MountVolumeOptions {
@@ -95,6 +96,14 @@ pub(super) fn create_body(
         soft: Some(limit.soft),
         hard: Some(limit.hard),
     });
+    let tmpfs = spec.runtime.tmpfs.iter();
+    let tmpfs: HashMap<String, String> = tmpfs
+        .map(|(path, it)| (path.clone(), format!("size={},mode={:o}", it.size, it.mode)))
+        .collect();
+    let sysctls = spec.runtime.sysctls.iter();
+    let sysctls: HashMap<String, String> = sysctls
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let capabilities = CAPABILITIES.iter().map(|&name| name.to_owned());
     let host_config = HostConfig {
         network_mode: Some(around.network.clone()),
@@ -128,6 +137,10 @@ pub(super) fn create_body(
         storage_opt: disk.map(|size| HashMap::from([("size".to_owned(), size.to_string())])),
         shm_size: spec.shm_size.map(signed),
         ulimits: Some(ulimits.collect()),
+        group_add: (!spec.runtime.groups.is_empty()).then(|| spec.runtime.groups.clone()),
+        tmpfs: (!tmpfs.is_empty()).then_some(tmpfs),
+        sysctls: (!sysctls.is_empty()).then_some(sysctls),
+        readonly_rootfs: spec.runtime.read_only_root.then_some(true),
         ..HostConfig::default()
     };
     Ok(ContainerCreateBody {
@@ -137,6 +150,7 @@ pub(super) fn create_body(
         entrypoint: spec.entrypoint.clone(),
         cmd: spec.command.clone(),
         user: spec.user.clone(),
+        working_dir: spec.runtime.working_directory.clone(),
         labels: Some(around.labels),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: Some(i64::from(spec.stop_grace_ms.div_ceil(1000))),
@@ -164,12 +178,13 @@ fn signed(bytes: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use doprax_core::blueprint::{Env, Image, Stage};
+    use doprax_core::blueprint::{Env, Image, Runtime, Stage, Tmpfs};
     use doprax_core::name::{AppName, Instance, ServiceName};
     use doprax_core::resources::Resources;
     use doprax_core::service::Ulimit;
     use doprax_core::spec::{Strategy, VolumeMount};
     use doprax_core::text::{Part, Text};
+    use std::collections::BTreeSet;
 
     fn database() -> Container {
         let password = Text(vec![Part::Secret(SecretName::word("random_1"))]);
@@ -232,10 +247,19 @@ mod tests {
             stop_grace_ms: 1_500,
             outputs: BTreeMap::new(),
             init: None,
+            runtime: Default::default(),
         }
     }
 
     fn body(
+        secrets: &BTreeMap<SecretName, String>,
+        disk_limit: bool,
+    ) -> Result<ContainerCreateBody, SecretName> {
+        body_of(&database(), secrets, disk_limit)
+    }
+
+    fn body_of(
+        spec: &Container,
         secrets: &BTreeMap<SecretName, String>,
         disk_limit: bool,
     ) -> Result<ContainerCreateBody, SecretName> {
@@ -254,7 +278,7 @@ mod tests {
             disk_limit,
             init: true,
         };
-        create_body(&database(), around)
+        create_body(spec, around)
     }
 
     #[test]
@@ -265,6 +289,34 @@ mod tests {
         });
         let without = body(&secrets, false).unwrap().host_config.unwrap();
         assert_eq!(without.storage_opt, None);
+    }
+
+    #[test]
+    fn how_its_process_runs_in_the_engines_words() {
+        let mut spec = database();
+        let folder = Tmpfs {
+            size: 1 << 20,
+            mode: 0o1777,
+        };
+        spec.runtime = Runtime {
+            working_directory: Some("/srv".to_owned()),
+            groups: vec!["tty".to_owned()],
+            tmpfs: BTreeMap::from([("/run".to_owned(), folder)]),
+            sysctls: BTreeMap::from([("net.core.somaxconn".to_owned(), "1024".to_owned())]),
+            read_only_root: true,
+            read_only: BTreeSet::from(["/var/lib/mysql".to_owned()]),
+        };
+        let secrets = BTreeMap::from([(SecretName::word("random_1"), "s3cret".to_owned())]);
+        let body = body_of(&spec, &secrets, true).unwrap();
+        assert_eq!(body.working_dir.as_deref(), Some("/srv"));
+        let host = body.host_config.unwrap();
+        let map =
+            |name: &str, value: &str| Some(HashMap::from([(name.to_owned(), value.to_owned())]));
+        assert_eq!(host.group_add, Some(vec!["tty".to_owned()]));
+        assert_eq!(host.tmpfs, map("/run", "size=1048576,mode=1777"));
+        assert_eq!(host.sysctls, map("net.core.somaxconn", "1024"));
+        assert_eq!(host.readonly_rootfs, Some(true));
+        assert_eq!(host.mounts.unwrap()[0].read_only, Some(true));
     }
 
     #[test]

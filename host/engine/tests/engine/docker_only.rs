@@ -5,7 +5,7 @@ use crate::contract::build_of;
 use crate::proxy::Proxy;
 use crate::stage::{DEBIAN, REDIS, Stage, command_of, container, hash, literal, until, volume};
 use bollard::query_parameters::ListVolumesOptions;
-use doprax_core::blueprint::{Container, Content, File, Image, Owner};
+use doprax_core::blueprint::{Container, Content, File, Image, Owner, Runtime, Tmpfs};
 use doprax_core::name::{AppName, Instance};
 use doprax_core::observed::State;
 use doprax_core::plan::Act;
@@ -647,6 +647,61 @@ pub(crate) async fn a_foreign_container_of_the_name_is_left_alone(stage: Arc<Sta
         .await;
     assert!(matches!(created, Err(Error::Failed { .. })), "{created:?}");
     assert_eq!(stage.container(&name).await.state, State::Running);
+}
+
+pub(crate) async fn a_process_runs_as_its_service_says(stage: Arc<Stage>) {
+    stage.network().await;
+    let data = volume("data");
+    stage
+        .must(Act::CreateVolume {
+            volume: data.clone(),
+        })
+        .await;
+    let mut spec = idle("process");
+    spec.mounts = vec![VolumeMount {
+        name: data,
+        path: "/data".to_owned(),
+    }];
+    let folder = Tmpfs {
+        size: 1 << 20,
+        mode: 0o1777,
+    };
+    spec.runtime = Runtime {
+        working_directory: Some("/usr/share".to_owned()),
+        groups: vec!["tty".to_owned(), "4711".to_owned()],
+        tmpfs: [("/scratch".to_owned(), folder)].into(),
+        sysctls: [("net.core.somaxconn".to_owned(), "321".to_owned())].into(),
+        read_only_root: true,
+        read_only: ["/data".to_owned()].into(),
+    };
+    let name = stage.start(&spec).await;
+    let said = async |script: &str| stage.output_of(&name, &["sh", "-c", script]).await;
+    assert_eq!(
+        said("readlink /proc/1/cwd || true; pwd")
+            .await
+            .lines()
+            .last(),
+        Some("/usr/share")
+    );
+    let groups = said("grep ^Groups: /proc/1/status").await;
+    let groups: Vec<&str> = groups.split_whitespace().skip(1).collect();
+    assert!(
+        groups.contains(&"5") && groups.contains(&"4711"),
+        "{groups:?}"
+    );
+    assert_eq!(said("cat /proc/sys/net/core/somaxconn").await, "321\n");
+    assert_eq!(
+        said("stat -c %a /scratch; df -k --output=size /scratch | tail -1 | tr -d ' '").await,
+        "1777\n1024\n"
+    );
+    said("touch /scratch/a").await;
+    for path in ["/data/a", "/etc/a"] {
+        let touched = stage.run_in(&name, command_of(&["touch", path]), "").await;
+        assert!(
+            touched.0 != 0 && touched.2.contains("Read-only file system"),
+            "{touched:?}"
+        );
+    }
 }
 
 pub(crate) async fn a_command_runs_as_its_user(stage: Arc<Stage>) {

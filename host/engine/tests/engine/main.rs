@@ -74,6 +74,7 @@ on_docker! { real, docker_only:
     a_hostname_moves_with_the_name
     two_apps_do_not_reach_each_other
     a_container_is_hardened_and_limited
+    a_process_runs_as_its_service_says
     files_leave_the_folders_of_the_image_alone
     a_file_is_whose_it_shall_be
     a_file_in_the_place_of_a_folder_is_named

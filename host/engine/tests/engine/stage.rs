@@ -371,5 +371,6 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         stop_grace_ms: 1_000,
         outputs: BTreeMap::new(),
         init: None,
+        runtime: Default::default(),
     }
 }

@@ -3,6 +3,7 @@
 mod bounds;
 
 use super::*;
+use doprax_core::blueprint::{Runtime, Tmpfs};
 use doprax_core::secret::{Derivation, Encoding, SecretSource};
 use doprax_core::service::{AppContext, CheckTemplate, Liveness, ProbeTemplate};
 
@@ -208,8 +209,27 @@ fn all_that_a_plugin_asks_for_arrives() {
             entrypoint: Some(vec!["entry".to_owned()]),
             command: Some(vec!["command".to_owned(), "a b".to_owned()]),
             user: Some("redis:999".to_owned()),
-            files: vec![file("/etc/redis.conf", 0o640, literal("save\n"))],
-            volumes: vec![volume("data", "/data")],
+            files: vec![wit::File {
+                owner: wit::FileOwner::Named("redis:redis".to_owned()),
+                ..file("/etc/redis.conf", 0o640, literal("save\n"))
+            }],
+            volumes: vec![wit::Volume {
+                read_only: true,
+                ..volume("data", "/data")
+            }],
+            tmpfs: vec![wit::Tmpfs {
+                path: "/run".to_owned(),
+                size: 1 << 20,
+                mode: 0o1777,
+            }],
+            read_only_root: true,
+            working_directory: Some("/srv".to_owned()),
+            groups: vec!["tty".to_owned(), "20".to_owned()],
+            init: Some(false),
+            sysctls: vec![wit::Sysctl {
+                name: wit::SysctlName::NetCoreSomaxconn,
+                value: "1024".to_owned(),
+            }],
             ports: vec![
                 wit::PortEntry {
                     tls: true,
@@ -292,6 +312,7 @@ fn all_that_a_plugin_asks_for_arrives() {
             path: "/etc/redis.conf".to_owned(),
             mode: 0o640,
             content: text("save\n"),
+            owner: Some(Owner::Named("redis:redis".to_owned())),
         }],
         volumes: vec![VolumeDefault {
             path: "/data".to_owned(),
@@ -370,6 +391,22 @@ fn all_that_a_plugin_asks_for_arrives() {
         }],
         notes: vec!["a remark".to_owned()],
         given: Default::default(),
+        init: Some(false),
+        runtime: Runtime {
+            working_directory: Some("/srv".to_owned()),
+            groups: vec!["tty".to_owned(), "20".to_owned()],
+            tmpfs: [(
+                "/run".to_owned(),
+                Tmpfs {
+                    size: 1 << 20,
+                    mode: 0o1777,
+                },
+            )]
+            .into(),
+            sysctls: [("net.core.somaxconn".to_owned(), "1024".to_owned())].into(),
+            read_only_root: true,
+            read_only: ["/data".to_owned()].into(),
+        },
     };
     assert_eq!(service, expected);
 }
