@@ -1,7 +1,6 @@
 //! How long each act takes on a real engine: a measurement, not a test.
 
-use crate::docker_only::file;
-use crate::stage::{REDIS, Stage, container};
+use crate::stage::{REDIS, Stage, container, file};
 use doprax_core::plan::Act;
 use futures_util::future::join_all;
 use std::io::Write as _;

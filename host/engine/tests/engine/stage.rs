@@ -2,12 +2,13 @@
 //! say what should be on it.
 
 use crate::required::required;
-use doprax_core::blueprint::{Container, Env, Image, Stage as Turn};
+use doprax_core::blueprint::{Container, Content, Env, File, Image, Stage as Turn};
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
-use doprax_core::plan::Act;
+use doprax_core::plan::{Act, Rebuild};
 use doprax_core::release::Kept;
 use doprax_core::resources::Resources;
+use doprax_core::source::Recipe;
 use doprax_core::spec::Strategy;
 use doprax_core::text::Text;
 use doprax_engine::{
@@ -373,4 +374,46 @@ pub(crate) fn container(name: &str, image: &str) -> Container {
         init: None,
         runtime: Default::default(),
     }
+}
+
+pub(crate) fn file(path: &str, mode: u32, text: &str) -> File {
+    File {
+        path: path.to_owned(),
+        mode,
+        content: Content::Text(Text::literal(text)),
+        owner: None,
+    }
+}
+
+/// A build of a source that is only this Dockerfile.
+pub(crate) fn build_of(
+    stage: &Stage,
+    dockerfile: &str,
+) -> (Act, doprax_engine::Inputs, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("source.tar");
+    let mut archive = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(dockerfile.len() as u64);
+    header.set_mode(0o644);
+    archive
+        .append_data(&mut header, "Dockerfile", dockerfile.as_bytes())
+        .unwrap();
+    archive.into_inner().unwrap();
+    let source = doprax_core::blueprint::sha256_hex(
+        format!("{dockerfile}{:?}", std::time::SystemTime::now()).as_bytes(),
+    );
+    let mut inputs = stage.inputs.clone();
+    inputs.sources.insert(source.clone(), path);
+    let reference = stage.instance.image(&stage.app, &source);
+    (
+        Act::BuildImage {
+            reference,
+            source,
+            recipe: Recipe::default(),
+            rebuild: Rebuild::Never,
+        },
+        inputs,
+        folder,
+    )
 }
