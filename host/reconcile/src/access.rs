@@ -211,4 +211,51 @@ mod tests {
             ("0", "5000000")
         );
     }
+
+    #[test]
+    fn the_latest_of_apps_are_kept_and_the_oldest_go_first() {
+        let mut latest = Latest::default();
+        for millis in 0..=KEPT as u64 {
+            latest.add(record(Some("shop"), millis));
+        }
+        let kept = latest.read(None);
+        assert_eq!(kept.len(), KEPT);
+        assert_eq!(kept[0].path, "1");
+        assert_eq!(kept[KEPT - 1].path, KEPT.to_string());
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_one_app_gets_the_last_of_its_records_and_then_those_that_come() {
+        let (sender, records) = mpsc::channel(64);
+        let access = AccessRecords::of(records);
+        let send = async |app: Option<&str>, millis| {
+            let record = Arc::into_inner(record(app, millis)).unwrap();
+            sender.send(record).await.unwrap();
+        };
+        for (millis, app) in [Some("shop"), Some("blog"), None, Some("shop"), Some("shop")]
+            .into_iter()
+            .enumerate()
+        {
+            send(app, millis as u64).await;
+        }
+        let shop = AppName::new("shop").unwrap();
+        let read = async |app, tail| {
+            let found = access.records(app, tail, false).await;
+            let paths = found.map(|record| record.path.clone());
+            paths.collect::<String>().await
+        };
+        assert_eq!(read(Some(&shop), None).await, "034");
+        assert_eq!(read(Some(&shop), Some(2)).await, "34");
+        assert_eq!(read(Some(&shop), Some(3)).await, "034");
+        assert_eq!(read(Some(&shop), Some(9)).await, "034");
+        assert_eq!(read(Some(&shop), Some(0)).await, "");
+        assert_eq!(read(None, None).await, "01234");
+
+        let followed = access.records(Some(&shop), Some(1), true).await;
+        for (app, millis) in [(Some("blog"), 5), (None, 6), (Some("shop"), 7)] {
+            send(app, millis).await;
+        }
+        let seen = followed.take(2).map(|record| record.path.clone());
+        assert_eq!(seen.collect::<String>().await, "47");
+    }
 }

@@ -79,3 +79,36 @@ impl Config {
         domain.map_or_else(|| self.free_name(app), str::to_owned)
     }
 }
+
+#[cfg(test)]
+impl Config {
+    /// One of a host that has no engine and listens nowhere.
+    pub(crate) fn of_tests() -> Self {
+        Self {
+            state: PathBuf::new(),
+            engine: "fake://memory".to_owned(),
+            instance: Instance::default(),
+            base_domain: "localhost".to_owned(),
+            http: Vec::new(),
+            https: Vec::new(),
+            public_https_port: None,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
+            limits: Limits::default(),
+            log_health_checks: false,
+            certificates: Policy::default(),
+            addresses: Vec::new(),
+            dns: None,
+            pool: Vec::new(),
+            build_timeout: Duration::from_secs(60),
+            build_cache: None,
+            retain: 10,
+            allow_metadata: false,
+            interval: Duration::from_secs(1),
+            remedies: Remedies {
+                error: |_| None,
+                problem: |_| String::new(),
+            },
+        }
+    }
+}

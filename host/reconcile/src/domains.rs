@@ -227,7 +227,7 @@ impl AppDomains {
                 *wait -= 1;
                 continue;
             }
-            *wait = (1 << (*tried).min(MOST_DOUBLINGS)) - 1;
+            *wait = turns_after(*tried);
             *tried += 1;
             let verification = self.look_up(&domain).await?;
             if verification.verified {
@@ -339,6 +339,12 @@ impl AppDomains {
     }
 }
 
+/// In how many turns, beside the next one, a name is looked at again that was looked at this
+/// often before.
+fn turns_after(tried: u32) -> u32 {
+    (1 << tried.min(MOST_DOUBLINGS)) - 1
+}
+
 fn no_domain(app: &AppName, name: &str, known: &[OwnedDomain]) -> Error {
     Error::NoDomain {
         app: app.clone(),
@@ -370,5 +376,13 @@ mod tests {
             let found = addresses(found);
             assert_eq!(Place::of(&found, &addresses(expected)), place, "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_name_is_looked_at_less_and_less_often_up_to_every_half_hour() {
+        let pauses = (0..10).map(|tried| VERIFY * (turns_after(tried) + 1));
+        let seconds: Vec<u64> = pauses.map(|pause| pause.as_secs()).collect();
+        let expected = [15, 30, 60, 120, 240, 480, 960, 1_920, 1_920, 1_920];
+        assert_eq!(seconds, expected);
     }
 }

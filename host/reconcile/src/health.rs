@@ -41,8 +41,15 @@ struct Watched {
     subject: Arc<Watch>,
     due: Instant,
     under_way: bool,
-    /// Whether it has passed since it started.
+    tries: Tries,
+}
+
+/// How the tries of a container went since it started.
+#[derive(Default)]
+struct Tries {
+    /// Whether it has passed.
     passed: bool,
+    /// Failures in a row, Unix time in milliseconds of the first, and what the last one saw.
     failures: u32,
     first_failure_ms: i64,
     reason: String,
@@ -106,10 +113,7 @@ impl Health {
                     due: self.clock.now() + first_pause(spec, digest),
                     subject,
                     under_way: false,
-                    passed: false,
-                    failures: 0,
-                    first_failure_ms: 0,
-                    reason: String::new(),
+                    tries: Tries::default(),
                 },
             };
             kept.insert(spec.name.clone(), watched);
@@ -126,12 +130,7 @@ impl Health {
     pub(crate) fn of(&self, app: &AppName, service: &ServiceName) -> Option<Unhealthy> {
         let watched = self.lock();
         let found = watched.get(app)?.get(service)?;
-        let most = found.subject.spec.restart_after;
-        let enough = FAILURES.min(most.unwrap_or(FAILURES));
-        (found.failures >= enough).then(|| Unhealthy {
-            reason: found.reason.clone(),
-            since_ms: found.first_failure_ms,
-        })
+        found.tries.unhealthy(found.subject.spec.restart_after)
     }
 
     /// The containers of an app that are unhealthy.
@@ -153,7 +152,10 @@ impl Health {
 
     /// What is due, and under way from now on.
     pub(crate) fn take_due(&self) -> Vec<(AppName, Arc<Watch>)> {
-        let now = self.clock.now();
+        self.take_due_at(self.clock.now())
+    }
+
+    fn take_due_at(&self, now: Instant) -> Vec<(AppName, Arc<Watch>)> {
         let mut due = Vec::new();
         for (app, services) in self.lock().iter_mut() {
             for watched in services.values_mut() {
@@ -189,28 +191,45 @@ impl Health {
         if !watched.subject.is_same(subject) {
             return false;
         }
-        let pause = steady(spec);
-        watched.due = self.clock.now() + pause;
+        watched.due = self.clock.now() + pause_after(spec, &verdict);
+        let now_ms = self.clock.now_ms();
+        let started_ms = subject.found.started_ms;
+        let up_ms = started_ms.map_or(i64::MAX, |start| now_ms - start);
+        let is_starting = up_ms < spec.ready_timeout_ms.into();
+        watched.tries.take_down(verdict, is_starting, now_ms);
+        let failures = watched.tries.failures;
+        failures > 0 && spec.restart_after.is_some_and(|most| failures >= most)
+    }
+}
+
+impl Tries {
+    /// Takes down what came of one. Failures of one that `is_starting` do not count until it
+    /// has passed.
+    fn take_down(&mut self, verdict: Verdict, is_starting: bool, now_ms: i64) {
         let reason = match verdict {
             Verdict::Ready => {
-                (watched.passed, watched.failures) = (true, 0);
-                return false;
+                (self.passed, self.failures) = (true, 0);
+                return;
             }
             Verdict::Waiting(reason) | Verdict::Failed(reason) => reason,
         };
-        watched.due = self.clock.now() + pause.min(AGAIN);
-        let started_ms = subject.found.started_ms;
-        let up_ms = started_ms.map_or(i64::MAX, |start| self.clock.now_ms() - start);
-        if !watched.passed && up_ms < spec.ready_timeout_ms.into() {
-            return false;
+        if !self.passed && is_starting {
+            return;
         }
-        if watched.failures == 0 {
-            watched.first_failure_ms = self.clock.now_ms();
+        if self.failures == 0 {
+            self.first_failure_ms = now_ms;
         }
-        watched.failures = watched.failures.saturating_add(1);
-        watched.reason = reason;
-        spec.restart_after
-            .is_some_and(|most| watched.failures >= most)
+        self.failures = self.failures.saturating_add(1);
+        self.reason = reason;
+    }
+
+    /// Why the container is unhealthy, if it is; it is not later than when it is restarted.
+    fn unhealthy(&self, restart_after: Option<u32>) -> Option<Unhealthy> {
+        let enough = FAILURES.min(restart_after.unwrap_or(FAILURES));
+        (self.failures >= enough).then(|| Unhealthy {
+            reason: self.reason.clone(),
+            since_ms: self.first_failure_ms,
+        })
     }
 }
 
@@ -239,6 +258,14 @@ fn steady(spec: &Container) -> Duration {
     Duration::from_millis(longest.unwrap_or(STEADY_MS).into())
 }
 
+/// Pause after a try.
+fn pause_after(spec: &Container, verdict: &Verdict) -> Duration {
+    match verdict {
+        Verdict::Ready => steady(spec),
+        Verdict::Waiting(_) | Verdict::Failed(_) => steady(spec).min(AGAIN),
+    }
+}
+
 /// Pause before the first try: apps that start together are not tried together.
 fn first_pause(spec: &Container, seed: u64) -> Duration {
     let steady = steady(spec);
@@ -258,3 +285,6 @@ fn digest(spec: &Container) -> u64 {
     .hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,4 +298,44 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn a_line_without_an_end_is_cut_where_it_is_longer_than_256_kib() {
+        let most = 256 << 10;
+        let mut buffer = BytesMut::from("x".repeat(most).as_str());
+        assert_eq!(take_line(&mut buffer), None);
+        buffer.extend_from_slice(b"y");
+        assert_eq!(take_line(&mut buffer).unwrap().len(), most + 1);
+        assert!(buffer.is_empty());
+        buffer.extend_from_slice(b"\na\nb");
+        assert_eq!(take_line(&mut buffer).unwrap(), "");
+        assert_eq!(take_line(&mut buffer).unwrap(), "a");
+        assert_eq!(take_line(&mut buffer), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_deploy_printed_is_kept_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let shop = AppName::new("shop").unwrap();
+        let line = |app: &str| LogLine {
+            container: ServiceName::main(),
+            stderr: true,
+            time: "2026-01-01T00:00:00.5Z".to_owned(),
+            text: app.to_owned(),
+        };
+        let value = serde_json::to_vec(&[line("shop")]).unwrap();
+        store.set_vault_value(FAILED, "shop", &value).await.unwrap();
+        let kept = failed(&store, &shop).await.unwrap();
+        assert_eq!(kept, Some(vec![line("shop")]));
+        forget_failed(&store, &AppName::new("blog").unwrap()).await;
+        assert!(failed(&store, &shop).await.unwrap().is_some());
+        forget_failed(&store, &shop).await;
+        assert_eq!(failed(&store, &shop).await.unwrap(), None);
+        store
+            .set_vault_value(FAILED, "shop", b"another form")
+            .await
+            .unwrap();
+        assert_eq!(failed(&store, &shop).await.unwrap(), None);
+    }
 }

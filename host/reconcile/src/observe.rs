@@ -205,3 +205,65 @@ pub(crate) fn serving<'a>(
         .map(|copy| (copy.service.as_str(), copy))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_core::observed::Network;
+
+    fn app(name: &str) -> AppName {
+        AppName::new(name).unwrap()
+    }
+
+    fn something() -> Observed {
+        let subnet = "10.200.0.0/23".parse().unwrap();
+        Observed {
+            network: Some(Network { subnet }),
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn what_was_last_seen_of_an_app_is_known() {
+        let seen = Seen::default();
+        assert_eq!(seen.last(&app("shop")), None, "nothing was seen yet");
+        seen.one(&app("shop"), &something());
+        assert_eq!(seen.last(&app("shop")), Some(something()));
+        assert_eq!(seen.last(&app("blog")), None, "others were not looked at");
+        seen.one(&app("shop"), &Observed::default());
+        assert_eq!(seen.last(&app("shop")), None);
+
+        seen.all(&BTreeMap::from([(app("blog"), something())]));
+        assert_eq!(seen.last(&app("blog")), Some(something()));
+        assert_eq!(seen.last(&app("shop")), Some(Observed::default()));
+        seen.one(&app("blog"), &Observed::default());
+        assert_eq!(seen.last(&app("blog")), Some(Observed::default()));
+    }
+
+    #[test]
+    fn an_engine_is_away_from_the_first_miss_until_it_answers() {
+        use doprax_engine::Error;
+        let seen = Seen::default();
+        let away = Error::Unreachable {
+            address: "unix:///nowhere".to_owned(),
+            source: Box::new(std::io::Error::other("no")),
+        };
+        let refused = Error::NoContainer {
+            container: "a".to_owned(),
+        };
+        assert_eq!(seen.missed(&refused), None);
+        assert_eq!(seen.lock().away_since_ms, None);
+        let answers: [fn(&Seen); 2] = [
+            |seen| seen.one(&app("shop"), &something()),
+            |seen| seen.all(&BTreeMap::new()),
+        ];
+        for answer in answers {
+            seen.missed(&away).unwrap();
+            seen.lock().away_since_ms = Some(7);
+            assert_eq!(seen.missed(&away), Some(7));
+            assert_eq!(seen.missed(&refused), None);
+            answer(&seen);
+            assert_eq!(seen.lock().away_since_ms, None);
+        }
+    }
+}

@@ -209,3 +209,18 @@ fn unplannable(errors: &[assemble::Error]) -> Error {
         message: messages.join("\n"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_has_7_to_64_hexadecimal_digits() {
+        for good in ["0123abc", "0123ABC", &"f".repeat(40), &"f".repeat(64)] {
+            assert!(is_commit(good), "{good}");
+        }
+        for bad in ["", "0123ab", "0123abg", "0123ab\n", &"f".repeat(65)] {
+            assert!(!is_commit(bad), "{bad}");
+        }
+    }
+}

@@ -120,3 +120,70 @@ impl BackOff {
         self.0.insert(app, (failures + 1, failed));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(name: &str) -> AppName {
+        AppName::new(name).unwrap()
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_tried_later_and_later_up_to_a_bound() {
+        let (shop, blog) = (app("shop"), app("blog"));
+        let mut back_off = BackOff::default();
+        let mut now = 1_000_000;
+        for pause in [5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300, 300, 300] {
+            assert!(back_off.is_due(&shop, now));
+            back_off.failed(shop.clone(), "no".to_owned(), now);
+            now += pause * 1_000;
+            assert!(!back_off.is_due(&shop, now - 1), "{pause} s");
+            assert_eq!(back_off.0[&shop].1.next_try_ms, now);
+        }
+        assert!(back_off.is_due(&blog, 0), "another app is not held up");
+        back_off.succeeded(&blog);
+        assert!(!back_off.is_due(&shop, now - 1));
+        back_off.succeeded(&shop);
+        assert!(back_off.is_due(&shop, 0));
+        back_off.failed(shop.clone(), "no".to_owned(), 0);
+        assert!(back_off.is_due(&shop, 5_000), "it begins anew");
+    }
+
+    #[test]
+    fn what_failed_last_is_told_until_something_succeeds() {
+        let repairs = Repairs::new(Clock::default());
+        for error in ["first", "second"] {
+            repairs.has_failed(&app("shop"), error.to_owned());
+        }
+        assert_eq!(repairs.failed(&app("shop")).unwrap().error, "second");
+        assert!(!repairs.is_due(&app("shop")));
+        assert_eq!(repairs.failed(&app("blog")), None);
+        repairs.succeeded(&app("shop"));
+        assert_eq!(repairs.failed(&app("shop")), None);
+        assert!(repairs.is_due(&app("shop")));
+    }
+
+    #[test]
+    fn a_repair_under_way_is_given_up_at_its_own_app() {
+        let repairs = Repairs::new(Clock::default());
+        let repair = || Repair {
+            revives: BTreeSet::new(),
+            began_ms: 0,
+            given_up: CancellationToken::new(),
+        };
+        for name in ["shop", "blog"] {
+            repairs.begin(&app(name), repair());
+        }
+        repairs.give_up(&app("shop"));
+        let is_given_up = |name: &str| {
+            let repair = repairs.under_way(&app(name));
+            repair.map(|repair| repair.given_up.is_cancelled())
+        };
+        assert_eq!(is_given_up("shop"), Some(true));
+        assert_eq!(is_given_up("blog"), Some(false));
+        repairs.end(&app("shop"));
+        assert_eq!(is_given_up("shop"), None);
+        assert_eq!(is_given_up("blog"), Some(false));
+    }
+}

@@ -105,3 +105,53 @@ impl Retiring {
         let _ = tokio::time::timeout(PATIENCE, ended).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_core::observed::{Network, ObservedContainer};
+    use serde_json::json;
+
+    fn app() -> AppName {
+        AppName::new("shop").unwrap()
+    }
+
+    #[test]
+    fn copies_that_are_being_ended_are_not_planned_with_unless_the_network_moves() {
+        let subnet = "10.200.0.0/23".parse().unwrap();
+        let copy = |id: &str| -> ObservedContainer {
+            let copy = json!({
+                "id": id, "name": id, "service": "main", "hash": "", "state": "running",
+            });
+            serde_json::from_value(copy).unwrap()
+        };
+        let observed = |subnet| Observed {
+            network: Some(Network { subnet }),
+            containers: vec![copy("old"), copy("new")],
+            ..Observed::default()
+        };
+        let retiring = Retiring::default();
+        let copies: Copies = [("old".to_owned(), "digest".to_owned())].into();
+        let left = |app: &AppName, subnet, mut observed: Observed| -> Vec<String> {
+            retiring.without(app, subnet, &mut observed);
+            observed
+                .containers
+                .into_iter()
+                .map(|copy| copy.id)
+                .collect()
+        };
+        assert_eq!(left(&app(), subnet, observed(subnet)), ["old", "new"]);
+        retiring.add(&app(), copies.clone());
+        assert_eq!(left(&app(), subnet, observed(subnet)), ["new"]);
+        let blog = AppName::new("blog").unwrap();
+        assert_eq!(left(&blog, subnet, observed(subnet)), ["old", "new"]);
+        let other = "10.200.2.0/23".parse().unwrap();
+        assert_eq!(left(&app(), other, observed(subnet)), ["old", "new"]);
+        let rest: Copies = [("more".to_owned(), "another".to_owned())].into();
+        retiring.add(&app(), rest.clone());
+        retiring.remove(&app(), &copies);
+        assert_eq!(left(&app(), subnet, observed(subnet)), ["old", "new"]);
+        retiring.remove(&app(), &rest);
+        assert_eq!(*retiring.subscribe(&app()).borrow(), Copies::new());
+    }
+}

@@ -33,12 +33,7 @@ impl Account {
             let mut told = lock(&heard);
             match &what {
                 Event::Note { text } => told.notes.push(text.clone()),
-                Event::Build { line } => {
-                    told.build.push_back(cut(line));
-                    if told.build.len() > BUILD_LINES {
-                        told.build.pop_front();
-                    }
-                }
+                Event::Build { line } => keep(&mut told.build, line),
                 _ => {}
             }
             drop(told);
@@ -60,6 +55,14 @@ fn lock(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
     told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Keeps a line of a build, and of all of them the last.
+fn keep(build: &mut VecDeque<String>, line: &str) {
+    build.push_back(cut(line));
+    if build.len() > BUILD_LINES {
+        build.pop_front();
+    }
+}
+
 /// A line without what goes beyond the bound.
 fn cut(line: &str) -> String {
     line[..line.floor_char_boundary(BUILD_LINE)].to_owned()
@@ -74,5 +77,15 @@ mod tests {
         assert_eq!(cut("short"), "short");
         let long = "ä".repeat(BUILD_LINE);
         assert_eq!(cut(&long), "ä".repeat(BUILD_LINE / 2));
+    }
+
+    #[test]
+    fn the_last_200_lines_of_a_build_are_kept() {
+        let mut build = VecDeque::new();
+        for line in 0..=200 {
+            keep(&mut build, &line.to_string());
+        }
+        assert_eq!(build.len(), 200);
+        assert_eq!((build[0].as_str(), build[199].as_str()), ("1", "200"));
     }
 }

@@ -115,3 +115,33 @@ fn running(observed: &Observed) -> BTreeSet<ServiceName> {
         .map(|found| found.service.clone())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_core::observed::State;
+    use serde_json::json;
+
+    #[test]
+    fn what_crashes_runs_and_what_has_ended_or_waits_does_not() {
+        let states = [
+            ("running", State::Running),
+            ("crashing", State::Restarting),
+            ("created", State::Created),
+            ("ended", State::Exited(0)),
+            ("paused", State::Paused),
+        ];
+        let copies = states.map(|(name, state)| {
+            let copy = json!({
+                "id": name, "name": name, "service": name, "hash": "", "state": state,
+            });
+            serde_json::from_value(copy).unwrap()
+        });
+        let observed = Observed {
+            containers: copies.into(),
+            ..Observed::default()
+        };
+        let names = ["running", "crashing"].map(|name| ServiceName::new(name).unwrap());
+        assert_eq!(running(&observed), BTreeSet::from(names));
+    }
+}

@@ -191,3 +191,169 @@ fn apply(edit: &Edit, spec: &mut AppSpec) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_core::spec::MainSpec;
+    use serde_json::json;
+
+    fn env(value: &str) -> EnvValue {
+        EnvValue {
+            value: Template::literal(value),
+            masked: false,
+        }
+    }
+
+    /// An app whose main has these variables.
+    fn spec(variables: &[(&str, &str)]) -> AppSpec {
+        let mut main = MainSpec::default();
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), env(value)));
+        main.container.env = variables.collect();
+        AppSpec {
+            app: AppName::new("shop").unwrap(),
+            front: None,
+            retain: None,
+            main,
+            services: Default::default(),
+            domains: Default::default(),
+            secrets: BTreeMap::new(),
+        }
+    }
+
+    fn edit(reset: Option<&[&str]>, env: &[(&str, Option<&str>)]) -> Edit {
+        let owned = |text: &&str| (*text).to_owned();
+        let env = env.iter();
+        Edit {
+            container: ServiceName::main(),
+            env: env
+                .map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned)))
+                .collect(),
+            reset: reset.map(|names| names.iter().map(owned).collect()),
+            actor: None,
+        }
+    }
+
+    #[test]
+    fn a_variable_is_set_or_taken_away_and_a_credential_is_masked() {
+        let mut changed = spec(&[("A", "1"), ("B", "2")]);
+        let values = [
+            ("B", None),
+            ("C", Some("3")),
+            ("DB_PASSWORD", Some("hunter2")),
+            ("URL", Some("redis://:hunter2@redis")),
+        ];
+        apply(&edit(None, &values), &mut changed);
+        let found: Vec<(&str, bool)> = changed
+            .main
+            .container
+            .env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.masked))
+            .collect();
+        let expected = [
+            ("A", false),
+            ("C", false),
+            ("DB_PASSWORD", true),
+            ("URL", true),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(changed.main.container.env["C"], env("3"));
+        let nobody = Edit {
+            container: ServiceName::new("nobody").unwrap(),
+            ..edit(None, &[("D", Some("4"))])
+        };
+        let before = changed.clone();
+        apply(&nobody, &mut changed);
+        assert_eq!(changed, before);
+    }
+
+    #[test]
+    fn what_is_reset_is_as_the_manifest_says() {
+        let manifest = spec(&[("A", "1"), ("B", "2")]);
+        let by_hand = spec(&[("A", "by hand"), ("C", "3")]);
+        let after = |names: Option<&[&str]>| {
+            let mut spec = by_hand.clone();
+            reset(&edit(names, &[]), &manifest, &mut spec);
+            let mut env: Vec<_> = spec.main.container.env.into_iter().collect();
+            env.sort_by(|a, b| a.0.cmp(&b.0));
+            env
+        };
+        let is = |variables: &[(&str, &str)]| {
+            let variables = variables.iter();
+            let variables = variables.map(|(name, value)| ((*name).to_owned(), env(value)));
+            variables.collect::<Vec<_>>()
+        };
+        assert_eq!(after(None), is(&[("A", "by hand"), ("C", "3")]));
+        assert_eq!(after(Some(&[])), is(&[("A", "1"), ("B", "2")]));
+        assert_eq!(after(Some(&["A"])), is(&[("A", "1"), ("C", "3")]));
+        assert_eq!(after(Some(&["C"])), is(&[("A", "by hand")]));
+        assert_eq!(
+            after(Some(&["B"])),
+            is(&[("A", "by hand"), ("B", "2"), ("C", "3")])
+        );
+    }
+
+    #[test]
+    fn a_variable_says_where_it_comes_from_and_a_credential_not_what_it_is() {
+        let literal =
+            |text: &str, masked: bool| json!({ "value": [{"literal": text}], "masked": masked });
+        let secret = json!({ "value": [{"secret": "random_1"}], "masked": true });
+        let made = json!({
+            "name": "main", "plugin": null, "stage": "main",
+            "image": {"pull": {"reference": "a:1"}},
+            "env": {
+                "FILE": literal("1", false), "HAND": literal("2", false),
+                "NEW": literal("3", false), "PLUGIN": literal("4", false),
+                "PIN": literal("5", true), "TOKEN": secret, "BOTH": literal("6", false),
+            },
+            "entrypoint": null, "command": null, "user": null, "files": [], "mounts": [],
+            "aliases": [], "port": null, "port_reason": "", "probes": [],
+            "ready_timeout_ms": 1, "judged": false, "reload": null, "strategy": "rolling",
+            "resources": {}, "shm_size": null, "ulimits": [], "capabilities": [],
+            "stop_signal": null, "stop_grace_ms": 1, "outputs": {},
+        });
+        let made: Container = serde_json::from_value(made).unwrap();
+        let image = [
+            ("PATH", "/bin"),
+            ("IMAGE_PASSWORD", "hunter2"),
+            ("BOTH", "7"),
+        ];
+        let image = image.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let manifest = spec(&[("FILE", "1"), ("HAND", "1"), ("GONE", "1"), ("TOKEN", "x")]);
+        let meant = spec(&[("FILE", "1"), ("HAND", "2"), ("NEW", "3"), ("TOKEN", "x")]);
+        let found = variables(
+            &made,
+            &image.into(),
+            &manifest.main.container,
+            &meant.main.container,
+        );
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| {
+                (
+                    it.name.as_str(),
+                    it.from,
+                    it.value.as_deref(),
+                    it.masked,
+                    it.in_manifest,
+                )
+            })
+            .collect();
+        use VariableSource::{Hand, Image, Manifest, Plugin};
+        let expected = [
+            ("BOTH", Plugin, Some("6"), false, false),
+            ("FILE", Manifest, Some("1"), false, true),
+            ("GONE", Hand, None, false, true),
+            ("HAND", Hand, Some("2"), false, true),
+            ("IMAGE_PASSWORD", Image, None, true, false),
+            ("NEW", Hand, Some("3"), false, false),
+            ("PATH", Image, Some("/bin"), false, false),
+            ("PIN", Plugin, None, true, false),
+            ("PLUGIN", Plugin, Some("4"), false, false),
+            ("TOKEN", Manifest, None, true, true),
+        ];
+        assert_eq!(found, expected);
+    }
+}

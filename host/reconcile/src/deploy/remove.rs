@@ -214,4 +214,21 @@ mod tests {
             assert_eq!(fate(&names, false).as_deref(), expected);
         }
     }
+
+    #[test]
+    fn secrets_stay_with_volumes_unless_a_person_says_otherwise() {
+        let with_volume = Observed {
+            volumes: [doprax_core::name::VolumeName::new("data").unwrap()].into(),
+            ..Observed::default()
+        };
+        for (observed, unasked) in [(with_volume, true), (Observed::default(), false)] {
+            assert_eq!(keeps_secrets(None, &observed), unasked);
+            assert!(keeps_secrets(Some(SecretsOnRemoval::Keep), &observed));
+            assert!(!keeps_secrets(Some(SecretsOnRemoval::Forget), &observed));
+        }
+        let key = [SecretName::variable("API_KEY")].into();
+        let stays = Some("its secrets stay: API_KEY".to_owned());
+        assert_eq!(fate(&key, true), stays);
+        assert_ne!(otherwise(true), otherwise(false));
+    }
 }

@@ -83,3 +83,42 @@ impl Executor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doprax_core::spec::Drain;
+
+    fn remove(container: &str) -> Step {
+        Step::Engine(Act::RemoveContainer {
+            container: container.to_owned(),
+        })
+    }
+
+    fn steps(steps: Vec<(Step, &[usize])>) -> Plan {
+        let steps = steps.into_iter().map(|(step, after)| PlannedStep {
+            step,
+            after: after.to_vec(),
+        });
+        Plan {
+            steps: steps.collect(),
+        }
+    }
+
+    #[test]
+    fn what_comes_from_the_drain_on_is_done_beside_what_comes_next() {
+        let drain = || Step::Drain(Drain::default());
+        let whole = steps(vec![
+            (remove("a"), &[]),
+            (Step::RetireConnections, &[0]),
+            (drain(), &[0, 1]),
+            (remove("b"), &[1, 2]),
+        ]);
+        let (first, last) = split(&whole);
+        let expected = steps(vec![(remove("a"), &[]), (Step::RetireConnections, &[0])]);
+        assert_eq!(first, expected);
+        assert_eq!(last, steps(vec![(drain(), &[]), (remove("b"), &[0])]));
+        let none = steps(vec![(remove("a"), &[])]);
+        assert_eq!(split(&none), (none.clone(), Plan::default()));
+    }
+}

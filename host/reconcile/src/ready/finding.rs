@@ -125,3 +125,45 @@ pub(super) fn crash(found: &ObservedContainer) -> Option<String> {
         None => format!("its process ended{times}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_process_that_does_not_run_steadily_has_ended() {
+        let said = |state: State, restarts: u32, exit_code: Option<i64>| {
+            let found = json!({
+                "id": "a", "name": "a", "service": "main", "hash": "", "state": state,
+                "restarts": restarts, "exit_code": exit_code,
+            });
+            crash(&serde_json::from_value(found).unwrap())
+        };
+        assert_eq!(said(State::Running, 0, None), None);
+        assert_eq!(said(State::Running, 0, Some(1)), None);
+        for (state, restarts, code, text) in [
+            (
+                State::Exited(3),
+                0,
+                Some(3),
+                "its process ended with exit code 3",
+            ),
+            (
+                State::Running,
+                1,
+                Some(3),
+                "its process ended with exit code 3",
+            ),
+            (
+                State::Restarting,
+                2,
+                Some(3),
+                "its process ended with exit code 3, 2 times",
+            ),
+            (State::Running, 7, None, "its process ended, 7 times"),
+        ] {
+            assert_eq!(said(state, restarts, code).as_deref(), Some(text));
+        }
+    }
+}

@@ -175,3 +175,124 @@ fn failure(check: &Check, seen: &Observation) -> String {
         None => format!("{what}: {first}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn spec(checks: &[Value], judged: bool) -> Container {
+        let probes = checks
+            .iter()
+            .map(|check| json!({ "check": check, "interval_ms": 10, "timeout_ms": 10 }));
+        let spec = json!({
+            "name": "db", "plugin": null, "stage": "service",
+            "image": {"pull": {"reference": "a:1"}}, "env": {}, "entrypoint": null,
+            "command": null, "user": null, "files": [], "mounts": [], "aliases": [],
+            "port": 80, "port_reason": "", "probes": probes.collect::<Vec<_>>(),
+            "ready_timeout_ms": 1, "judged": judged, "reload": null, "strategy": "rolling",
+            "resources": {}, "shm_size": null, "ulimits": [], "capabilities": [],
+            "stop_signal": null, "stop_grace_ms": 1, "outputs": {},
+        });
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn copy(state: State, address: Option<&str>) -> ObservedContainer {
+        let copy = json!({
+            "id": "a", "name": "doprax_shop_db", "service": "db", "hash": "", "state": state,
+            "address": address, "started_ms": 5,
+        });
+        let check = json!({
+            "command": ["true"], "timeout_ms": 1, "patience_ms": 1, "passes": null, "output": "",
+        });
+        ObservedContainer {
+            healthcheck: Some(serde_json::from_value(check).unwrap()),
+            ..serde_json::from_value(copy).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_images_check_counts_where_nobody_says_more_than_that_a_port_answers() {
+        let found = copy(State::Running, None);
+        let serves = json!({"serves": {"port": 80}});
+        let connects = json!({"tcp": {"port": 80}});
+        let says = json!({"tcp": {"port": 80, "send": "PING"}});
+        let counts = |spec: &Container| image_check(spec, &found).is_some();
+        assert!(counts(&spec(&[], false)));
+        assert!(counts(&spec(&[serves.clone(), connects.clone()], false)));
+        assert!(!counts(&spec(&[serves.clone(), says], false)));
+        assert!(!counts(&spec(&[serves], true)));
+        let none = ObservedContainer {
+            healthcheck: None,
+            ..found.clone()
+        };
+        assert!(image_check(&spec(&[], false), &none).is_none());
+    }
+
+    #[test]
+    fn probes_are_tried_on_what_runs_and_has_an_address() {
+        let address = Some("10.200.0.2");
+        let host = || "shop.localhost".to_owned();
+        let found = copy(State::Running, address);
+        let subject = subject_of(&found, host(), true).unwrap();
+        assert_eq!(subject.container, "doprax_shop_db");
+        assert_eq!(subject.address.to_string(), "10.200.0.2");
+        assert_eq!(
+            (subject.host.as_str(), subject.is_front),
+            ("shop.localhost", true)
+        );
+        assert_eq!(subject.started_ms, Some(5));
+        for found in [copy(State::Paused, address), copy(State::Running, None)] {
+            assert!(subject_of(&found, host(), true).is_none());
+        }
+    }
+
+    #[test]
+    fn a_failure_says_in_a_line_what_was_tried_and_seen() {
+        let seen = |status, output: &str| Observation {
+            passed: false,
+            status,
+            output: output.to_owned(),
+        };
+        let said = |check: Value, seen: &Observation| {
+            failure(&serde_json::from_value(check).unwrap(), seen)
+        };
+        let http = json!({"http": {"port": 80, "path": "/ready"}});
+        assert_eq!(
+            said(http, &seen(Some(503), "not yet\nmore")),
+            "probe GET /ready on port 80 answered 503: not yet"
+        );
+        let tcp = json!({"tcp": {"port": 80}});
+        assert_eq!(said(tcp, &seen(None, "")), "probe TCP port 80: ");
+        let exec = json!({"exec": {"command": ["redis-cli", "ping"], "env": []}});
+        assert_eq!(
+            said(exec, &seen(Some(1), &"é".repeat(201))),
+            format!("probe command redis-cli answered 1: {}", "é".repeat(200))
+        );
+        let log = json!({"log": {"contains": "Ready"}});
+        assert_eq!(
+            said(log, &seen(None, "nothing")),
+            "probe for \"Ready\" in the log: nothing"
+        );
+        let serves = json!({"serves": {"port": 80}});
+        assert_eq!(said(serves, &seen(None, "refused")), "port 80: refused");
+    }
+
+    #[test]
+    fn tls_is_what_a_port_was_found_to_speak() {
+        let tls = |check: Value, passed: bool, output: &str| {
+            let probe = spec(&[check], false).probes.remove(0);
+            let seen = Observation {
+                passed,
+                status: None,
+                output: output.to_owned(),
+            };
+            tls_port((&seen, &probe))
+        };
+        let serves = || json!({"serves": {"port": 8443}});
+        assert_eq!(tls(serves(), true, "TLS"), Some(8443));
+        assert_eq!(tls(serves(), false, "TLS"), None);
+        assert_eq!(tls(serves(), true, "HTTP"), None);
+        assert_eq!(tls(json!({"tcp": {"port": 8443}}), true, "TLS"), None);
+    }
+}
