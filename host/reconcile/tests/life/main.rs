@@ -7,6 +7,7 @@
     reason = "a test fails where it finds what it did not expect"
 )]
 
+mod asked;
 mod deploy;
 mod domain;
 mod drift;
@@ -15,6 +16,7 @@ mod faults;
 mod first_day;
 mod kill;
 mod kind;
+mod names;
 mod owed;
 mod rollback;
 mod rounds;

@@ -314,7 +314,12 @@ impl Stage {
 
     /// What a visitor of the app gets.
     pub(crate) fn visit(&self) -> Result<String, String> {
-        get(self.port()?, "shop.localhost").map_err(|error| error.to_string())
+        self.visit_as("shop.localhost")
+    }
+
+    /// What visitors of a host name get.
+    pub(crate) fn visit_as(&self, host: &str) -> Result<String, String> {
+        get(self.port()?, host).map_err(|error| error.to_string())
     }
 
     /// The port of the ingress.
