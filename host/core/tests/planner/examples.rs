@@ -255,6 +255,27 @@ fn a_service_under_another_name_inherits_its_volume() {
 }
 
 #[test]
+fn a_service_that_goes_ends_last_where_another_has_only_changed() {
+    let keeps = |version| with_volume(redis(version), "data");
+    let old = app(
+        [main(1), keeps(1), container("worker", Stage::Service, 1)],
+        "main",
+    );
+    let plan = plan(&app([main(1), keeps(2)], "main"), &running(&old), &[]);
+    let place = |is_it: fn(&Step) -> bool| {
+        let place = plan.steps.iter().position(|planned| is_it(&planned.step));
+        place.unwrap_or_else(|| panic!("{}", text(&plan)))
+    };
+    let ready = place(
+        |step| matches!(step, Step::AwaitReady { service, .. } if service.as_str() == "redis"),
+    );
+    let stopped = place(
+        |step| matches!(step, Step::Engine(Act::StopContainer { container, .. }) if container.starts_with("worker")),
+    );
+    assert!(ready < stopped, "{}", text(&plan));
+}
+
+#[test]
 fn new_limits_are_given_to_the_container_that_runs() {
     let old = app([main(1), with_memory(redis(1), 64 << 20)], "main");
     let new = app([main(1), with_memory(redis(1), 128 << 20)], "main");
