@@ -196,4 +196,25 @@ mod tests {
         assert!(!folder(ErrorKind::NotFound).is_newer());
         assert!(!newer.is_full() && !document.is_full());
     }
+
+    #[tokio::test]
+    async fn a_database_says_by_its_code_that_there_is_no_room() {
+        use sqlx::Connection as _;
+        let connection = sqlx::sqlite::SqliteConnection::connect("sqlite::memory:");
+        let mut connection = connection.await.unwrap();
+        let mut run = async |statement: &'static str| {
+            let done = sqlx::query(statement).execute(&mut connection).await;
+            done.map_err(doing("write"))
+        };
+        run("CREATE TABLE rows (bytes BLOB)").await.unwrap();
+        run("PRAGMA max_page_count = 3").await.unwrap();
+        let full = run("INSERT INTO rows VALUES (zeroblob(100000))").await;
+        assert!(full.unwrap_err().is_full());
+        assert!(
+            !run("INSERT INTO nowhere VALUES (1)")
+                .await
+                .unwrap_err()
+                .is_full()
+        );
+    }
 }

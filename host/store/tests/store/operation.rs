@@ -157,3 +157,16 @@ async fn what_waits_is_remembered_however_many_have_ended() {
     let unfinished = store.unfinished::<String>().await.unwrap();
     assert_eq!(unfinished[0].0, waiting);
 }
+
+#[tokio::test]
+async fn the_latest_100_operations_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let ids: Vec<String> = (0..101).map(|number| number.to_string()).collect();
+    for id in &ids {
+        add_operation(&store, &operation(id)).await;
+    }
+    let listed = store.operations(None).await.unwrap();
+    let listed = listed.iter().map(|operation| &operation.id);
+    assert!(listed.eq(ids[1..].iter().rev()));
+}
