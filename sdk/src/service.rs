@@ -117,6 +117,15 @@ impl Service {
         self
     }
 
+    /// Gives the topmost folder of the volume at this path to a user: `NAME`, `ID` or
+    /// `ID:GROUP`. Where no volume is there: nothing.
+    pub fn volume_owner(mut self, path: &str, owner: &str) -> Self {
+        for volume in self.volumes.iter_mut().filter(|volume| volume.path == path) {
+            volume.owner = Some(owner.to_owned());
+        }
+        self
+    }
+
     /// Adds a folder in memory of at most this many bytes, which everybody may write to.
     pub fn tmpfs(mut self, path: &str, size: u64) -> Self {
         self.tmpfs.push(Tmpfs {

@@ -851,3 +851,16 @@ fn how_a_process_runs_gives_way_to_what_its_owner_puts_in_its_place() {
     let mut notes = blueprint.notes.iter();
     assert!(notes.any(|note| note.text.starts_with("its root can be written")));
 }
+
+#[test]
+fn a_volume_gets_its_owner_also_where_it_is_the_users() {
+    let mut app = App::new();
+    let owners = [("/data".to_owned(), "999".to_owned())].into();
+    app.description.runtime.owners = owners;
+    app.description.runtime.read_only_root = true;
+    let container = &mut app.db().container;
+    container.volumes.insert("/data".to_owned(), volume("own"));
+    let runtime = app.assembled_db().runtime;
+    assert_eq!(runtime.owners["/data"], "999");
+    assert!(!runtime.read_only_root);
+}

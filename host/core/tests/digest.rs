@@ -218,7 +218,7 @@ fn what_the_host_does_with_a_container_is_no_part_of_what_it_is() {
 #[test]
 fn how_its_process_runs_is_part_of_what_it_is() {
     type Change = fn(&mut Runtime);
-    let changes: [Change; 6] = [
+    let changes: [Change; 7] = [
         |runtime| runtime.working_directory = Some("/srv".to_owned()),
         |runtime| runtime.groups = vec!["tty".to_owned()],
         |runtime| {
@@ -236,6 +236,10 @@ fn how_its_process_runs_is_part_of_what_it_is() {
         |runtime| {
             runtime.read_only.insert("/data".to_owned());
         },
+        |runtime| {
+            let owner = "999".to_owned();
+            runtime.owners.insert("/data".to_owned(), owner);
+        },
     ];
     let digests = changes.map(|change| {
         let mut container = bare();
@@ -244,5 +248,5 @@ fn how_its_process_runs_is_part_of_what_it_is() {
     });
     let own = bare().made_from(&BTreeMap::new());
     let all: BTreeSet<&String> = digests.iter().chain([&own]).collect();
-    assert_eq!(all.len(), 7);
+    assert_eq!(all.len(), 8);
 }

@@ -176,10 +176,16 @@ pub(crate) fn service(
     unique(files.iter().map(|file| file.path.as_str())).at(|| "files".to_owned())?;
     let read_only = service.volumes.iter().filter(|volume| volume.read_only);
     let read_only = read_only.map(|volume| volume.path.clone()).collect();
-    let volumes = each("volumes", service.volumes, |volume| {
-        if volume.owner.is_some() {
-            return Err(Reason::NotYet("the owner of a volume"));
+    let owners = each("volumes", service.volumes.clone(), |volume| {
+        match (volume.owner, volume.read_only) {
+            (Some(_), true) => Err(Reason::OnlyRead),
+            (owner, _) => Ok(owner
+                .map(user)
+                .transpose()?
+                .map(|owner| (volume.path, owner))),
         }
+    })?;
+    let volumes = each("volumes", service.volumes, |volume| {
         Ok(VolumeDefault {
             path: path(volume.path)?,
             name: VolumeName::new(volume.name)?,
@@ -194,6 +200,7 @@ pub(crate) fn service(
             sysctls: service.sysctls,
             read_only_root: service.read_only_root,
             read_only,
+            owners: owners.into_iter().flatten().collect(),
         },
         &files,
         &volumes,

@@ -70,9 +70,9 @@ pub enum Reason {
     /// A UDP port of which something is said that holds for TCP alone.
     #[error("a UDP port has no TLS, and is for other containers only")]
     Udp,
-    /// The contract has it, and this host does not carry it out.
-    #[error("{0} is not supported by this host yet; a later version may")]
-    NotYet(&'static str),
+    /// A volume that is only read and gets an owner.
+    #[error("a volume that is only read keeps its owner")]
+    OnlyRead,
     /// Not a JSON Schema of an object.
     #[error("is not the JSON Schema of an object")]
     Schema,

@@ -195,12 +195,12 @@ fn runtime(
         let mut own = said.volumes.keys().chain(said.files.keys());
         !own.any(|inner| is_within(trimmed(inner), path))
     });
-    if runtime.read_only_root && !files.is_empty() {
+    if runtime.read_only_root && (!files.is_empty() || !runtime.owners.is_empty()) {
         runtime.read_only_root = false;
         findings.note(
             service,
-            "its root can be written: files are put into it, which no engine does with one that \
-             is only read",
+            "its root can be written: files are put into it or volumes get an owner, which no \
+             engine does with one that is only read",
         );
     }
     runtime

@@ -25,6 +25,10 @@ pub struct Runtime {
     /// Paths of volumes that are only read.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub read_only: BTreeSet<String>,
+    /// Whose the topmost folders of volumes are, by path: a user, with a group after a
+    /// colon, by name or number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owners: BTreeMap<String, String>,
 }
 
 impl Runtime {

@@ -188,9 +188,13 @@ fn fields(container: &Container) -> Vec<Field> {
             },
         );
     }
-    let mounted = |mount: &VolumeMount| match container.runtime.read_only.contains(&mount.path) {
-        true => format!("{} (only read)", mount.name),
-        false => mount.name.to_string(),
+    let mounted = |mount: &VolumeMount| {
+        let owner = container.runtime.owners.get(&mount.path);
+        match (container.runtime.read_only.contains(&mount.path), owner) {
+            (true, _) => format!("{} (only read)", mount.name),
+            (false, Some(owner)) => format!("{} (of {owner})", mount.name),
+            (false, None) => mount.name.to_string(),
+        }
     };
     let mounts = container.mounts.iter().map(|mount| Field {
         name: "volume",

@@ -305,6 +305,7 @@ mod tests {
             sysctls: BTreeMap::from([("net.core.somaxconn".to_owned(), "1024".to_owned())]),
             read_only_root: true,
             read_only: BTreeSet::from(["/var/lib/mysql".to_owned()]),
+            owners: BTreeMap::new(),
         };
         let secrets = BTreeMap::from([(SecretName::word("random_1"), "s3cret".to_owned())]);
         let body = body_of(&spec, &secrets, true).unwrap();

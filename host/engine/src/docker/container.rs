@@ -19,6 +19,7 @@ use bollard::query_parameters::{
 use doprax_core::blueprint::{Container, Content};
 use doprax_core::name::AppName;
 use doprax_core::secret::SecretName;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long a name may be reserved for a container that is still being made.
@@ -53,7 +54,8 @@ impl Docker {
     ) -> Result<Outcome, Error> {
         let body = self.body(app, hash, spec, inputs).await?;
         let files = fill_files(spec, inputs)?;
-        if files.is_empty() {
+        let owners = &spec.runtime.owners;
+        if files.is_empty() && owners.is_empty() {
             return match self.create(container, &body).await {
                 Err(failure) if failure.is(409) => {
                     self.check_existing(container, hash, failure).await
@@ -75,7 +77,7 @@ impl Docker {
         {
             return self.check_existing(container, hash, taken).await;
         }
-        self.create_complete(container, body, files)
+        self.create_complete(container, body, owners, files)
             .await
             .map_err(|failure| self.create_error(failure, container, spec))?;
         Ok(Outcome::Done)
@@ -102,14 +104,18 @@ impl Docker {
         }
     }
 
-    /// Creates a container, puts files into it, and gives it its name.
+    /// Creates a container, gives its volumes their owners, puts files into it, and gives it
+    /// its name.
     pub(super) async fn create_complete(
         &self,
         container: &str,
         body: ContainerCreateBody,
+        owners: &BTreeMap<String, String>,
         files: Vec<FileBytes>,
     ) -> Result<(), Failure> {
         let unfinished = self.create_incomplete(container, &body).await?;
+        // First: whose a file is may follow from whose a volume is.
+        self.give_volumes(&unfinished, owners).await?;
         self.put_files(&unfinished, files).await?;
         self.rename(&unfinished, container).await
     }

@@ -54,10 +54,7 @@ impl Docker {
                 .or_default()
                 .push((name.to_owned(), file));
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        let now = now();
         for (folder, files) in folders {
             let archive = archive(&[], &files, now).map_err(Failure::other)?;
             match self.put_archive(container, &folder, archive).await {
@@ -69,6 +66,31 @@ impl Docker {
                 Err(failure) => return Err(over_folder(failure, &files)),
                 Ok(()) => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Gives the topmost folders of volumes to their owners, by path: a user, with a group
+    /// after a colon, as the image knows them. What is in them stays as it is.
+    pub(super) async fn give_volumes(
+        &self,
+        container: &str,
+        owners: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        for (path, (user, group), mode) in self.new_owners(container, owners).await? {
+            let (folder, name) = split(&path);
+            let mut archive = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_mode(mode);
+            header.set_size(0);
+            header.set_mtime(now());
+            header.set_uid(user);
+            header.set_gid(group);
+            let written = archive.append_data(&mut header, Path::new(name), io::empty());
+            written.map_err(Failure::other)?;
+            let archive = archive.into_inner().map_err(Failure::other)?;
+            self.put_archive(container, folder, archive).await?;
         }
         Ok(())
     }
@@ -119,6 +141,12 @@ impl Docker {
         }
         Ok((existing.to_owned(), missing))
     }
+}
+
+/// Unix time in seconds.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 /// The failure to put files into a folder, in words where one of them has a folder's path.

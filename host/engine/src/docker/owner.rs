@@ -8,6 +8,7 @@ use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
 use bytes::BytesMut;
 use doprax_core::blueprint::{Container, Owner};
 use futures_util::TryStreamExt as _;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 
 /// Whose a file is.
@@ -99,6 +100,29 @@ impl Docker {
             file.owner = FileOwner::Ids(user, group);
         }
         Ok(())
+    }
+
+    /// The folders that have another owner than they shall have, with the numbers of that
+    /// owner and their permission bits.
+    pub(super) async fn new_owners(
+        &self,
+        container: &str,
+        owners: &BTreeMap<String, String>,
+    ) -> Result<Vec<(String, (u64, u64), u32)>, Failure> {
+        if owners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let users = self.text_file(container, "/etc/passwd").await?;
+        let groups = self.text_file(container, "/etc/group").await?;
+        let mut new = Vec::new();
+        for (path, name) in owners {
+            let owner = ids(name, &users, &groups)?;
+            let folder = self.folder(container, path).await?;
+            if folder.owner != owner {
+                new.push((path.clone(), owner, folder.mode & 0o7777));
+            }
+        }
+        Ok(new)
     }
 
     /// The user that a container's process runs as. One that begins as root and gives

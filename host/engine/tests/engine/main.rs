@@ -109,6 +109,7 @@ on_docker! { real, docker_only,
         a_wrong_dockerfile_is_a_failed_build;
     process:
         a_process_runs_as_its_service_says
+        a_volume_has_its_owner_and_keeps_what_is_in_it
         a_command_runs_as_its_user
         a_terminal_has_a_size_and_any_byte
         much_output_comes_through_in_order

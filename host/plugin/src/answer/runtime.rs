@@ -6,7 +6,7 @@ use crate::reason::{At as _, Reason, Wrong, each};
 use crate::value::{excerpt, path, range, unique, word};
 use doprax_core::blueprint::{Runtime, Tmpfs, is_within};
 use doprax_core::service::{FileTemplate, VolumeDefault};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plugin asks for.
 pub(super) struct Asked {
@@ -16,6 +16,7 @@ pub(super) struct Asked {
     pub(super) sysctls: Vec<wit::Sysctl>,
     pub(super) read_only_root: bool,
     pub(super) read_only: BTreeSet<String>,
+    pub(super) owners: BTreeMap<String, String>,
 }
 
 /// How the process runs, checked. Nothing of `files` and `volumes` is hidden by a folder in
@@ -48,6 +49,7 @@ pub(super) fn runtime(
         sysctls: sysctls.into_iter().collect(),
         read_only_root: asked.read_only_root,
         read_only: asked.read_only,
+        owners: asked.owners,
     })
 }
 

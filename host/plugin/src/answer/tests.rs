@@ -406,6 +406,7 @@ fn all_that_a_plugin_asks_for_arrives() {
             sysctls: [("net.core.somaxconn".to_owned(), "1024".to_owned())].into(),
             read_only_root: true,
             read_only: ["/data".to_owned()].into(),
+            owners: Default::default(),
         },
     };
     assert_eq!(service, expected);

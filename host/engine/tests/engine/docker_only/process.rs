@@ -126,6 +126,7 @@ pub(crate) async fn a_process_runs_as_its_service_says(stage: Arc<Stage>) {
         sysctls: [("net.core.somaxconn".to_owned(), "321".to_owned())].into(),
         read_only_root: true,
         read_only: ["/data".to_owned()].into(),
+        owners: Default::default(),
     };
     let name = stage.start(&spec).await;
     let said = async |script: &str| stage.output_of(&name, &["sh", "-c", script]).await;
@@ -155,6 +156,44 @@ pub(crate) async fn a_process_runs_as_its_service_says(stage: Arc<Stage>) {
             "{touched:?}"
         );
     }
+}
+
+pub(crate) async fn a_volume_has_its_owner_and_keeps_what_is_in_it(stage: Arc<Stage>) {
+    stage.network().await;
+    let data = volume("owned");
+    stage
+        .must(Act::CreateVolume {
+            volume: data.clone(),
+        })
+        .await;
+    let mut spec = idle("first");
+    // One that the image lacks, and one that it has, with its own permission bits.
+    let mount = |path: &str| VolumeMount {
+        name: data.clone(),
+        path: path.to_owned(),
+    };
+    spec.mounts = vec![mount("/srv/new/data")];
+    let name = stage.start(&spec).await;
+    let say = "cd /srv/new/data; mkdir in; chmod 2750 .; touch in/a; stat -c '%u:%g %a' . in";
+    let said = stage.output_of(&name, &["sh", "-c", say]).await;
+    assert_eq!(said, "0:0 2750\n0:0 755\n");
+
+    let mut spec = idle("second");
+    spec.mounts = vec![mount("/srv/new/data")];
+    let owner = "www-data:4711".to_owned();
+    spec.runtime.owners = [("/srv/new/data".to_owned(), owner)].into();
+    let name = stage.start(&spec).await;
+    let say = "cd /srv/new/data; stat -c '%u:%g %a' . in; ls in";
+    let said = stage.output_of(&name, &["sh", "-c", say]).await;
+    assert_eq!(said, "33:4711 2750\n0:0 755\na\n");
+
+    let mut spec = idle("third");
+    spec.mounts = vec![mount("/srv/new/data")];
+    let owner = "nobody-knows".to_owned();
+    spec.runtime.owners = [("/srv/new/data".to_owned(), owner)].into();
+    let failed = stage.apply(&stage.create(&spec)).await.unwrap_err();
+    let text = format!("{failed:?}");
+    assert!(text.contains("nobody-knows"), "{text}");
 }
 
 pub(crate) async fn a_command_runs_as_its_user(stage: Arc<Stage>) {

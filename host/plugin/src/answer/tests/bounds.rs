@@ -342,18 +342,22 @@ fn udp_has_neither_tls_nor_visitors() {
     }
 }
 
-/// What the contract has and the host does not carry out is never left out silently.
 #[test]
-fn what_is_not_carried_out_yet_is_refused() {
-    let volumes = vec![wit::Volume {
-        owner: Some("999".to_owned()),
-        ..volume("data", "/data")
-    }];
-    let reason = refused(|s| s.volumes = volumes, "volumes[0]");
-    assert_eq!(
-        reason.to_string(),
-        "the owner of a volume is not supported by this host yet; a later version may"
-    );
+fn the_owner_of_a_volume_is_a_user_who_may_write_it() {
+    let of = |owner: &str, read_only| {
+        vec![wit::Volume {
+            owner: Some(owner.to_owned()),
+            read_only,
+            ..volume("data", "/data")
+        }]
+    };
+    let service = accepted(|s| s.volumes = of("999:tape", false));
+    let expected = [("/data".to_owned(), "999:tape".to_owned())].into();
+    assert_eq!(service.runtime.owners, expected);
+    let reason = refused(|s| s.volumes = of("a b", false), "volumes[0]");
+    assert_eq!(reason, Reason::Word("a b".to_owned()));
+    let reason = refused(|s| s.volumes = of("999", true), "volumes[0]");
+    assert_eq!(reason, Reason::OnlyRead);
 }
 
 #[test]
