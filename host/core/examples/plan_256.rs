@@ -10,6 +10,7 @@
 
 use doprax_core::assemble::{Facts, Input, MainPorts, assemble};
 use doprax_core::blueprint::Blueprint;
+use doprax_core::copy::CopyName;
 use doprax_core::diff;
 use doprax_core::name::{AppName, Instance, PluginName, ServiceName, VolumeName};
 use doprax_core::observed::{Network, Observed, ObservedContainer, State};
@@ -68,7 +69,6 @@ fn to(blueprint: &Blueprint, observed: &Observed) -> Plan {
         blueprint,
         observed,
         &Context {
-            instance: &Instance::default(),
             stopped: &stopped,
             reloads: &stopped,
             made: &BTreeSet::new(),
@@ -192,7 +192,7 @@ fn running(blueprint: &Blueprint) -> Observed {
         .values()
         .map(|container| ObservedContainer {
             id: container.name.to_string(),
-            name: Instance::default().container(&blueprint.app, &container.name),
+            name: CopyName::serving(&container.name),
             service: container.name.clone(),
             hash: container.made_from(&blueprint.revisions),
             state: State::Running,

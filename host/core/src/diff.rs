@@ -6,6 +6,7 @@
 
 use crate::blueprint::{Blueprint, Front, Note};
 use crate::caution;
+use crate::copy::CopyName;
 use crate::domain::Domains;
 use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
@@ -396,7 +397,7 @@ impl Touched {
                 Act::CreateContainer {
                     container, spec, ..
                 } => {
-                    if service(container).is_some_and(|name| is_spare(container, &name)) {
+                    if matches!(container, CopyName::Spare(..)) {
                         touched.beside.insert(spec.name.clone());
                     }
                     (&mut touched.created, container)
@@ -413,21 +414,10 @@ impl Touched {
                 }
                 _ => continue,
             };
-            set.extend(service(container));
+            set.extend(container.service().cloned());
         }
         touched
     }
-}
-
-/// The service that a container is a copy of, by the engine's name for it.
-fn service(container: &str) -> Option<ServiceName> {
-    let label = container.split(['.', '_']).next().unwrap_or_default();
-    ServiceName::new(label).ok()
-}
-
-/// Whether this is the name of a copy that waits beside another.
-fn is_spare(container: &str, service: &ServiceName) -> bool {
-    container[service.as_str().len()..].starts_with('_')
 }
 
 fn container(

@@ -13,6 +13,7 @@ pub mod blueprint;
 pub mod cause;
 pub mod caution;
 pub mod change;
+pub mod copy;
 pub mod diagnostic;
 pub mod diff;
 pub mod dockerfile;

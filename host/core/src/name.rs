@@ -1,4 +1,4 @@
-//! Validated identifiers, and the names that the engine's objects get from them.
+//! Validated identifiers.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -181,68 +181,19 @@ impl Instance {
         }
     }
 
-    /// The engine's name for the copy of a container that answers to its hostname.
-    pub fn container(&self, app: &AppName, service: &ServiceName) -> String {
-        format!("{service}.{}", self.domain(app))
-    }
-
-    /// The engine's name for a copy that waits beside the serving one. The
-    /// underscore keeps it apart from every service's own name.
-    pub fn spare_container(&self, app: &AppName, service: &ServiceName, hash: &str) -> String {
-        let short: String = hash.chars().take(12).collect();
-        format!("{service}_{short}.{}", self.domain(app))
-    }
-
-    /// The engine's name for an app's network.
-    pub fn network(&self, app: &AppName) -> String {
-        self.prefixed(app.as_str())
-    }
-
-    /// The app whose network or volume has this name on the engine.
-    pub fn owner(&self, name: &str) -> Option<AppName> {
-        let rest = name.strip_prefix(&self.prefixed(""))?;
-        // No app's name has an underscore.
-        AppName::new(rest.split('_').next()?).ok()
-    }
-
-    /// The engine's name for a volume: readable, and unique through a digest of the
-    /// exact name, because an engine allows only `[a-zA-Z0-9][a-zA-Z0-9_.-]`.
-    pub fn volume(&self, app: &AppName, volume: &VolumeName) -> String {
-        let readable: String = volume
-            .as_str()
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
-                    c.to_ascii_lowercase()
-                } else {
-                    '-'
-                }
-            })
-            .take(40)
-            .collect();
-        let digest = crate::blueprint::sha256_hex(volume.as_str().as_bytes());
-        self.prefixed(&format!("{app}_{readable}_{}", &digest[..10]))
-    }
-
     /// The reference that an image built from `source` gets.
     pub fn image(&self, app: &AppName, source: &str) -> String {
         let short: String = source.chars().take(16).collect();
-        format!("{}/main:{short}", self.prefixed(app.as_str()))
+        format!("{}{app}/main:{short}", self.prefix())
     }
 
-    /// Reference by which the engine keeps the image of this id (`sha256:…`) for the
-    /// releases of an app, whatever else it is called meanwhile.
-    pub fn kept_image(&self, app: &AppName, id: &str) -> String {
-        let hex = id.strip_prefix("sha256:").unwrap_or(id);
-        let short: String = hex.chars().take(32).collect();
-        format!("{}/kept:{short}", self.prefixed(app.as_str()))
-    }
-
-    fn prefixed(&self, rest: &str) -> String {
+    /// What the names of an instance's objects on the engine begin with that are not unique
+    /// by themselves.
+    pub fn prefix(&self) -> String {
         match &self.0 {
-            None => format!("doprax-{rest}"),
+            None => "doprax-".to_owned(),
             // Two dashes would be a valid app name's inside; a dot is in no label.
-            Some(instance) => format!("doprax.{instance}-{rest}"),
+            Some(instance) => format!("doprax.{instance}-"),
         }
     }
 }

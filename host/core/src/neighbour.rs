@@ -2,7 +2,8 @@
 //! and when they are told to reload.
 
 use crate::blueprint::Blueprint;
-use crate::name::{Instance, ServiceName};
+use crate::copy::CopyName;
+use crate::name::ServiceName;
 use crate::observed::{Observed, ObservedContainer, State};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,13 +22,8 @@ pub struct Known {
 }
 
 /// Where a proxy finds its neighbours if it looks now; nothing while it does not run.
-pub fn find(
-    proxy: &ServiceName,
-    blueprint: &Blueprint,
-    observed: &Observed,
-    instance: &Instance,
-) -> Option<Known> {
-    let serving = serving(blueprint, observed, instance);
+pub fn find(proxy: &ServiceName, observed: &Observed) -> Option<Known> {
+    let serving = serving(observed);
     let started_ms = serving.get(proxy)?.started_ms?;
     let others = serving.iter().filter(|(service, _)| **service != proxy);
     Some(Known {
@@ -44,9 +40,8 @@ pub fn outdated(
     known: &Neighbours,
     blueprint: &Blueprint,
     observed: &Observed,
-    instance: &Instance,
 ) -> (BTreeSet<ServiceName>, Neighbours) {
-    let serving = serving(blueprint, observed, instance);
+    let serving = serving(observed);
     let mut believed = known.clone();
     believed.retain(|proxy, _| blueprint.containers.contains_key(proxy));
     let mut outdated = BTreeSet::new();
@@ -55,7 +50,7 @@ pub fn outdated(
         .values()
         .filter(|spec| spec.reload.is_some());
     for proxy in proxies.map(|spec| &spec.name) {
-        let Some(now) = find(proxy, blueprint, observed, instance) else {
+        let Some(now) = find(proxy, observed) else {
             continue;
         };
         let believes = match believed.get(proxy) {
@@ -81,16 +76,12 @@ pub fn outdated(
 }
 
 /// The copy of each container that runs under its own name.
-fn serving<'a>(
-    blueprint: &Blueprint,
-    observed: &'a Observed,
-    instance: &Instance,
-) -> BTreeMap<&'a ServiceName, &'a ObservedContainer> {
+fn serving(observed: &Observed) -> BTreeMap<&ServiceName, &ObservedContainer> {
     observed
         .containers
         .iter()
         .filter(|copy| copy.state == State::Running)
-        .filter(|copy| copy.name == instance.container(&blueprint.app, &copy.service))
+        .filter(|copy| copy.name == CopyName::serving(&copy.service))
         .map(|copy| (&copy.service, copy))
         .collect()
 }
@@ -136,7 +127,7 @@ mod tests {
     fn observed(nginx: (i64, u8), api: (i64, u8)) -> Observed {
         let copy = |name: &str, (started, last): (i64, u8)| ObservedContainer {
             id: format!("{name}-{started}"),
-            name: format!("{name}.shop.internal"),
+            name: CopyName::serving(&service(name)),
             service: service(name),
             hash: String::new(),
             state: State::Running,
@@ -161,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_proxy_is_outdated_once_a_neighbour_has_moved_whatever_moved_it() {
-        let (blueprint, instance) = (blueprint(), Instance::default());
+        let blueprint = blueprint();
         // What is seen one after the other, and whether Nginx is to reload.
         let cases = [
             ("as it began", observed((20, 2), (10, 3)), false),
@@ -182,14 +173,14 @@ mod tests {
         ];
         let mut known = Neighbours::new();
         for (what, observed, expected) in cases {
-            let (outdated, believed) = outdated(&known, &blueprint, &observed, &instance);
+            let (outdated, believed) = outdated(&known, &blueprint, &observed);
             assert_eq!(outdated.contains(&service("nginx")), expected, "{what}");
             known = believed;
         }
         let now = observed((60, 2), (70, 5));
-        let told = find(&service("nginx"), &blueprint, &now, &instance).unwrap();
+        let told = find(&service("nginx"), &now).unwrap();
         known.insert(service("nginx"), told);
-        let (outdated, _) = outdated(&known, &blueprint, &now, &instance);
+        let (outdated, _) = outdated(&known, &blueprint, &now);
         assert!(outdated.is_empty(), "it was told");
     }
 }

@@ -1,5 +1,6 @@
 //! What the engine says exists now of an app, in the words of the blueprint.
 
+use crate::copy::CopyName;
 use crate::name::{ServiceName, VolumeName};
 use crate::resources::Resources;
 use ipnet::Ipv4Net;
@@ -35,8 +36,8 @@ pub struct Network {
 pub struct ObservedContainer {
     /// The engine's id.
     pub id: String,
-    /// The engine's name, without a slash before it.
-    pub name: String,
+    /// Its name.
+    pub name: CopyName,
     /// Which container of the app it is a copy of.
     pub service: ServiceName,
     /// The digest it was made from, see [`crate::blueprint::Container::hash`].

@@ -1,13 +1,13 @@
 //! The steps from what is observed to the blueprint, as data.
 
 use crate::blueprint::Container;
+use crate::copy::CopyName;
 use crate::name::{ServiceName, VolumeName};
 use crate::resources::Resources;
 use crate::source::Recipe;
 use crate::spec::Drain;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Ordered steps. Each names the steps that must be done before it; steps without
 /// an order between them may run at the same time.
@@ -32,27 +32,27 @@ pub struct PlannedStep {
 pub enum Step {
     /// An act on the engine.
     Engine(Act),
-    /// Wait until the container of this name passes its probes.
+    /// Wait until the container passes its probes.
     AwaitReady {
         /// Which container of the blueprint it is.
         service: ServiceName,
-        /// The engine's name for the copy at this moment.
-        container: String,
+        /// The copy, by its name at this moment.
+        container: CopyName,
     },
     /// See that the container stays up and goes on passing its probes, before the copy
     /// that it replaces is given up.
     Settle {
         /// Which container of the blueprint it is.
         service: ServiceName,
-        /// The engine's name for the copy at this moment.
-        container: String,
+        /// The copy, by its name at this moment.
+        container: CopyName,
         /// For how long, in milliseconds.
         ms: u32,
     },
-    /// Point the app's host names at the container of this name.
+    /// Point the app's host names at the container.
     PublishRoute {
-        /// The engine's name for the front.
-        container: String,
+        /// The front.
+        container: CopyName,
         /// Its port.
         port: u16,
     },
@@ -64,8 +64,8 @@ pub enum Step {
     Reload {
         /// Which container of the blueprint it is.
         service: ServiceName,
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
         /// The command.
         command: Vec<String>,
     },
@@ -88,7 +88,6 @@ pub enum Rebuild {
 }
 
 /// An act on the engine. Doing it again when it is done already is no error.
-/// Containers are named by their engine name, see [`crate::name::Instance`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
@@ -124,8 +123,8 @@ pub enum Act {
     },
     /// Create a container, files included, without starting it.
     CreateContainer {
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
         /// The digest it is made from.
         hash: String,
         /// What it is.
@@ -133,90 +132,93 @@ pub enum Act {
     },
     /// Connect a container to the app's network again.
     ConnectContainer {
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
         /// Its second names on the network.
         aliases: Vec<String>,
     },
     /// Start a container.
     StartContainer {
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
     },
     /// Give a container other limits of memory and processor time, and what the host
     /// gives every container where it has lost that, while it goes on running.
     UpdateContainer {
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
         /// The limits.
         resources: Resources,
     },
     /// Stop a container and start it again.
     RestartContainer {
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
         /// How long it may take to end, in milliseconds.
         grace_ms: u32,
     },
     /// Give a container another name, and with it another hostname.
     RenameContainer {
-        /// The engine's name for it.
-        from: String,
+        /// Which one.
+        from: CopyName,
         /// The name it gets.
-        to: String,
+        to: CopyName,
     },
     /// End a container's process in good order.
     StopContainer {
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
         /// How long it may take to end, in milliseconds.
         grace_ms: u32,
     },
     /// Remove a container; volumes stay.
     RemoveContainer {
-        /// The engine's name for it.
-        container: String,
+        /// Which one.
+        container: CopyName,
     },
     /// Remove the app's network.
     RemoveNetwork,
 }
 
-impl fmt::Display for Step {
-    /// What is done, in a few words for people.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Step {
+    /// What is done, in a few words for people. `name` says what a container is called.
+    pub fn text(&self, name: &dyn Fn(&CopyName) -> String) -> String {
         match self {
-            Self::Engine(act) => act.fmt(f),
-            Self::AwaitReady { service, .. } => write!(f, "wait until {service} is ready"),
-            Self::Settle { service, .. } => write!(f, "see that {service} stays ready"),
+            Self::Engine(act) => act.text(name),
+            Self::AwaitReady { service, .. } => format!("wait until {service} is ready"),
+            Self::Settle { service, .. } => format!("see that {service} stays ready"),
             Self::PublishRoute { container, port } => {
-                write!(f, "send requests to {container} port {port}")
+                format!("send requests to {} port {port}", name(container))
             }
-            Self::RetireConnections => f.write_str("retire kept connections"),
-            Self::Reload { service, .. } => write!(f, "reload {service}"),
-            Self::Drain(drain) if drain.is_default() => f.write_str("wait for requests under way"),
-            Self::Drain(drain) => write!(f, "wait for what is under way ({drain})"),
+            Self::RetireConnections => "retire kept connections".to_owned(),
+            Self::Reload { service, .. } => format!("reload {service}"),
+            Self::Drain(drain) if drain.is_default() => "wait for requests under way".to_owned(),
+            Self::Drain(drain) => format!("wait for what is under way ({drain})"),
         }
     }
 }
 
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Act {
+    /// What is done, in a few words for people. `name` says what a container is called.
+    pub fn text(&self, name: &dyn Fn(&CopyName) -> String) -> String {
         match self {
-            Self::BuildImage { recipe, .. } => write!(f, "build main from {recipe}"),
-            Self::PullImage { reference, .. } => write!(f, "pull {reference}"),
-            Self::CreateNetwork { subnet } => write!(f, "create network {subnet}"),
-            Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
-            Self::CreateContainer { container, .. } => write!(f, "create {container}"),
+            Self::BuildImage { recipe, .. } => format!("build main from {recipe}"),
+            Self::PullImage { reference, .. } => format!("pull {reference}"),
+            Self::CreateNetwork { subnet } => format!("create network {subnet}"),
+            Self::CreateVolume { volume } => format!("create volume {volume}"),
+            Self::CreateContainer { container, .. } => format!("create {}", name(container)),
             Self::ConnectContainer { container, .. } => {
-                write!(f, "connect {container} to its network")
+                format!("connect {} to its network", name(container))
             }
-            Self::StartContainer { container } => write!(f, "start {container}"),
-            Self::UpdateContainer { container, .. } => write!(f, "set the limits of {container}"),
-            Self::RestartContainer { container, .. } => write!(f, "restart {container}"),
-            Self::RenameContainer { from, to } => write!(f, "rename {from} to {to}"),
-            Self::StopContainer { container, .. } => write!(f, "stop {container}"),
-            Self::RemoveContainer { container } => write!(f, "remove {container}"),
-            Self::RemoveNetwork => f.write_str("remove the network"),
+            Self::StartContainer { container } => format!("start {}", name(container)),
+            Self::UpdateContainer { container, .. } => {
+                format!("set the limits of {}", name(container))
+            }
+            Self::RestartContainer { container, .. } => format!("restart {}", name(container)),
+            Self::RenameContainer { from, to } => format!("rename {} to {}", name(from), name(to)),
+            Self::StopContainer { container, .. } => format!("stop {}", name(container)),
+            Self::RemoveContainer { container } => format!("remove {}", name(container)),
+            Self::RemoveNetwork => "remove the network".to_owned(),
         }
     }
 }

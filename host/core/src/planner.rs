@@ -15,7 +15,8 @@
 //! as they are part of a name) are equal.
 
 use crate::blueprint::{Blueprint, Container, Image, Stage};
-use crate::name::{Instance, ServiceName, VolumeName};
+use crate::copy::CopyName;
+use crate::name::{ServiceName, VolumeName};
 use crate::observed::{Observed, ObservedContainer, State};
 use crate::plan::{Act, Plan, Rebuild};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,8 +49,6 @@ const SETTLE_AGAIN_MS: u32 = 1_000;
 /// What planning needs to know beside blueprint and observed.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The host's instance.
-    pub instance: &'a Instance,
     /// Containers that their owner stopped: made, but not started.
     pub stopped: &'a BTreeSet<ServiceName>,
     /// Containers that an earlier plan would have had reload, had it come to its end.
@@ -83,7 +82,7 @@ pub fn plan(blueprint: &Blueprint, observed: &Observed, context: &Context<'_>) -
     } else {
         observed.containers.as_slice()
     };
-    let survey = Survey::new(blueprint, usable, context.instance);
+    let survey = Survey::new(blueprint, usable);
 
     let gone = gone_volumes(blueprint, observed, context.made);
     let lacks_volume = |copies: &Copies<'_>| {
@@ -229,7 +228,7 @@ struct Ground<'a> {
     /// Steps that create volumes.
     volumes: BTreeMap<&'a VolumeName, usize>,
     /// Steps that remove what is in the way, with the name that each sets free.
-    evicted: BTreeMap<&'a str, usize>,
+    evicted: BTreeMap<&'a CopyName, usize>,
 }
 
 /// Whether a process is there that has to be ended.
@@ -322,12 +321,16 @@ fn volumes<'a>(
 }
 
 /// Removes what is in the way of the names that the plan gives.
-fn evict<'a>(draft: &mut Draft, survey: &Survey<'a>, images: &[usize]) -> BTreeMap<&'a str, usize> {
+fn evict<'a>(
+    draft: &mut Draft,
+    survey: &Survey<'a>,
+    images: &[usize],
+) -> BTreeMap<&'a CopyName, usize> {
     let evicted = survey.evicted.iter();
     evicted
         .map(|container| {
             let step = draft.end(container, &container.name, UNKNOWN_GRACE_MS, images);
-            (container.name.as_str(), step)
+            (&container.name, step)
         })
         .collect()
 }
@@ -341,7 +344,7 @@ fn halt_unwanted<'a>(
     survey: &Survey<'a>,
     observed: &Observed,
     images: &[usize],
-) -> BTreeMap<&'a str, usize> {
+) -> BTreeMap<&'a CopyName, usize> {
     let inherits = |copies: &&Copies<'_>| {
         copies.is_new()
             && copies
@@ -360,7 +363,7 @@ fn halt_unwanted<'a>(
     running
         .map(|container| {
             (
-                container.name.as_str(),
+                &container.name,
                 draft.stop(&container.name, UNKNOWN_GRACE_MS, images),
             )
         })

@@ -137,7 +137,6 @@ pub fn propose(
         ..inputs.observed.clone()
     };
     let context = Context {
-        instance: inputs.instance,
         stopped: &BTreeSet::new(),
         reloads: remembered.reloads,
         made: remembered.made,

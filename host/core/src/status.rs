@@ -2,7 +2,8 @@
 //! and for scripts.
 
 use crate::blueprint::{Blueprint, Container};
-use crate::name::{AppName, Instance, ServiceName, VolumeName};
+use crate::copy::CopyName;
+use crate::name::{ServiceName, VolumeName};
 use crate::observed::{Observed, ObservedContainer, State};
 use crate::route::{Outage, Target};
 use serde::{Deserialize, Serialize};
@@ -93,10 +94,6 @@ pub enum Trouble {
 /// All that says how an app is.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// Whose names containers have.
-    pub instance: &'a Instance,
-    /// The app.
-    pub app: &'a AppName,
     /// What should run; absent before the first deploy has succeeded.
     pub blueprint: Option<&'a Blueprint>,
     /// Containers that their owner stopped.
@@ -284,7 +281,7 @@ fn target(
 
 /// The copy of a container that has its name.
 pub fn copy<'a>(facts: &Facts<'a>, service: &ServiceName) -> Option<&'a ObservedContainer> {
-    let name = facts.instance.container(facts.app, service);
+    let name = CopyName::serving(service);
     let containers = &facts.observed?.containers;
     containers.iter().find(|copy| copy.name == name)
 }

@@ -6,7 +6,7 @@ use doprax_core::blueprint::ImageIdentity;
 use doprax_core::change::DomainChange;
 use doprax_core::diagnostic::Excerpt;
 use doprax_core::ignore_file::IgnoreFile;
-use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
+use doprax_core::name::{AppName, Instance, ServiceName};
 use doprax_core::operation::{Event, OperationKind, OperationState};
 use doprax_core::plan::Rebuild;
 use doprax_core::probe::Check;
@@ -142,38 +142,24 @@ fn networks_overlap_where_they_have_an_address_in_common() {
 }
 
 #[test]
-fn names_on_the_engine_tell_apps_and_hosts_apart() {
+fn names_tell_apps_and_hosts_apart() {
     let app = AppName::new("shop").unwrap();
-    let main = ServiceName::main();
-    let volume = VolumeName::new("My Data").unwrap();
     let plain = Instance::default();
     let other = Instance::named(AppName::new("two").unwrap());
-    let id = format!("sha256:{}", "0123456789abcdef".repeat(4));
     let digest = "0123456789abcdef0123";
     let names = |instance: &Instance| {
         [
             instance.label().to_owned(),
             instance.domain(&app),
-            instance.container(&app, &main),
-            instance.spare_container(&app, &main, digest),
-            instance.volume(&app, &volume),
             instance.image(&app, digest),
-            instance.kept_image(&app, &id),
-            instance.kept_image(&app, "abc"),
         ]
     };
-    let hash = "79e53b9f38";
     assert_eq!(
         names(&plain),
         [
             "default",
             "shop.internal",
-            "main.shop.internal",
-            "main_0123456789ab.shop.internal",
-            &format!("doprax-shop_my-data_{hash}"),
             "doprax-shop/main:0123456789abcdef",
-            "doprax-shop/kept:0123456789abcdef0123456789abcdef",
-            "doprax-shop/kept:abc",
         ]
     );
     assert_eq!(
@@ -181,20 +167,9 @@ fn names_on_the_engine_tell_apps_and_hosts_apart() {
         [
             "two",
             "shop.two.internal",
-            "main.shop.two.internal",
-            "main_0123456789ab.shop.two.internal",
-            &format!("doprax.two-shop_my-data_{hash}"),
             "doprax.two-shop/main:0123456789abcdef",
-            "doprax.two-shop/kept:0123456789abcdef0123456789abcdef",
-            "doprax.two-shop/kept:abc",
         ]
     );
-    for instance in [&plain, &other] {
-        let name = instance.volume(&app, &volume);
-        assert_eq!(instance.owner(&name), Some(app.clone()));
-    }
-    assert_eq!(plain.owner(&other.volume(&app, &volume)), None);
-    assert_eq!(plain.owner("bridge"), None);
 }
 
 #[test]

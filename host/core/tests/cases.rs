@@ -11,6 +11,7 @@
 
 use doprax_core::assemble::{MainPorts, SourceFile};
 use doprax_core::blueprint::{Blueprint, ImageIdentity, Note, sha256_hex};
+use doprax_core::copy::CopyName;
 use doprax_core::diagnostic::{self, Diagnostic};
 use doprax_core::diff;
 use doprax_core::manifest::{self, KnownPlugin, Manifest};
@@ -178,7 +179,7 @@ fn outcome(folder: &Path) -> String {
         let copy = other.containers[0].clone();
         let ending = ObservedContainer {
             id: "old".to_owned(),
-            name: Instance::default().spare_container(&next.app, &copy.service, "0123456789abcdef"),
+            name: CopyName::spare(&copy.service, "0123456789abcdef"),
             ..copy
         };
         other.containers.push(ending);
@@ -186,19 +187,22 @@ fn outcome(folder: &Path) -> String {
         other.volumes.insert(VolumeName::new("another").unwrap());
         assert_ne!(removal(&other).digest, removal(&observed).digest);
         let removal = removal(&observed);
-        return format!("{}\n{}", removal.diff.render(false), steps(&removal.plan));
+        return format!(
+            "{}\n{}",
+            removal.diff.render(false),
+            steps(&next.app, &removal.plan)
+        );
     }
     if !world.stopped.is_empty() {
         // A deploy starts what was stopped; this is what stopping it does.
         let context = Context {
-            instance: &Instance::default(),
             stopped: &world.stopped,
             reloads: &world.reloads,
             made: &world.gone_volumes,
         };
         let plan = planner::reach(previous, &next, &observed, &context);
         let diff = diff::diff(previous, &next, &plan).render(false);
-        return format!("{diff}\n{}", steps(&plan));
+        return format!("{diff}\n{}", steps(&next.app, &plan));
     }
     let (previous, left) = match world.was_removed {
         true => (None, previous),
@@ -250,7 +254,7 @@ fn outcome(folder: &Path) -> String {
     assert_eq!(strip(&diff.render(true)), diff.render(false));
     let json = serde_json::to_string(&diff).unwrap();
     assert!(!json.contains(MASKED), "a masked value is in the diff");
-    format!("{}\n{}", diff.render(false), steps(&plan))
+    format!("{}\n{}", diff.render(false), steps(&next.app, &plan))
 }
 
 fn read(path: &Path) -> Result<Manifest, manifest::Refused> {
@@ -421,19 +425,18 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
     let mut add = |blueprint: &Blueprint, name: &ServiceName, spare: bool, state, attached| {
         let spec = &blueprint.containers[name];
         let hash = spec.made_from(&blueprint.revisions);
-        let instance = Instance::default();
-        let engine_name = if spare {
-            instance.spare_container(&blueprint.app, name, &hash)
+        let copy_name = if spare {
+            CopyName::spare(name, &hash)
         } else {
-            instance.container(&blueprint.app, name)
+            CopyName::serving(name)
         };
         let Some(state) = state else {
-            containers.remove(&engine_name);
+            containers.remove(&copy_name);
             return;
         };
         let copy = ObservedContainer {
-            id: engine_name.clone(),
-            name: engine_name.clone(),
+            id: format!("{copy_name:?}"),
+            name: copy_name.clone(),
             service: name.clone(),
             hash,
             state,
@@ -455,7 +458,7 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
             healthcheck: None,
             image_id: String::new(),
         };
-        containers.insert(engine_name, copy);
+        containers.insert(copy_name, copy);
     };
     if let Some(previous) = previous {
         for name in previous.containers.keys() {
@@ -484,10 +487,15 @@ fn observed(previous: Option<&Blueprint>, next: &Blueprint, world: &World) -> Ob
     }
 }
 
-fn steps(plan: &Plan) -> String {
+fn steps(app: &AppName, plan: &Plan) -> String {
     let mut text = String::new();
     for (index, planned) in plan.steps.iter().enumerate() {
-        write!(text, "{index:>2} {}", planned.step).unwrap();
+        write!(
+            text,
+            "{index:>2} {}",
+            planned.step.text(&|copy| called(app, copy))
+        )
+        .unwrap();
         if !planned.after.is_empty() {
             let after: Vec<String> = planned.after.iter().map(usize::to_string).collect();
             write!(text, " (after {})", after.join(", ")).unwrap();
@@ -495,6 +503,15 @@ fn steps(plan: &Plan) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What a copy is called.
+fn called(app: &AppName, copy: &CopyName) -> String {
+    match copy {
+        CopyName::Serving(service) => format!("{service}.{app}.internal"),
+        CopyName::Spare(service, digits) => format!("{service}_{digits}.{app}.internal"),
+        CopyName::Foreign(name) => name.clone(),
+    }
 }
 
 /// The text without its colours.

@@ -51,7 +51,11 @@ fn understood() -> Understood {
 /// One line for each step: what it does, and after which it comes.
 fn text(plan: &Plan) -> String {
     let steps = plan.steps.iter();
-    let lines = steps.map(|planned| format!("{} {:?}\n", planned.step, planned.after));
+    // None of these steps names a container.
+    let lines = steps.map(|planned| {
+        let what = planned.step.text(&|container| format!("{container:?}"));
+        format!("{what} {:?}\n", planned.after)
+    });
     lines.collect()
 }
 

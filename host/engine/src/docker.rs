@@ -9,11 +9,13 @@
 //! an engine that is down shows as [`Error::Unreachable`] from each call until it
 //! is back.
 
+use crate::names;
 use crate::{
     Engine, Error, Examination, Exec, ExecSession, Facts, ImageFacts, Inputs, LogRequest, Outcome,
     Output, Progress, Usage,
 };
 use async_trait::async_trait;
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
@@ -178,8 +180,16 @@ impl Engine for Docker {
         self.observe_instance().await
     }
 
-    async fn container(&self, container: &str) -> Result<Option<ObservedContainer>, Error> {
-        self.observe_container(container).await
+    fn name_of(&self, app: &AppName, copy: &CopyName) -> String {
+        names::container(&self.instance, app, copy)
+    }
+
+    async fn container(
+        &self,
+        app: &AppName,
+        copy: &CopyName,
+    ) -> Result<Option<ObservedContainer>, Error> {
+        self.observe_container(&self.name_of(app, copy)).await
     }
 
     async fn apply(
@@ -189,6 +199,7 @@ impl Engine for Docker {
         inputs: &Inputs,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
+        let name = |copy| self.name_of(app, copy);
         match act {
             Act::BuildImage {
                 reference,
@@ -215,6 +226,7 @@ impl Engine for Docker {
                 hash,
                 spec,
             } => {
+                let container = &name(container);
                 let outcome = self
                     .create_container(app, container, hash, spec, inputs)
                     .await?;
@@ -224,23 +236,27 @@ impl Engine for Docker {
                 Ok(outcome)
             }
             Act::ConnectContainer { container, aliases } => {
-                self.connect_container(app, container, aliases).await
+                self.connect_container(app, &name(container), aliases).await
             }
-            Act::StartContainer { container } => self.start_container(container, progress).await,
+            Act::StartContainer { container } => {
+                self.start_container(&name(container), progress).await
+            }
             Act::UpdateContainer {
                 container,
                 resources,
-            } => self.update_container(container, resources).await,
+            } => self.update_container(&name(container), resources).await,
             Act::RestartContainer {
                 container,
                 grace_ms,
-            } => self.restart_container(container, *grace_ms).await,
-            Act::RenameContainer { from, to } => self.rename_container(from, to).await,
+            } => self.restart_container(&name(container), *grace_ms).await,
+            Act::RenameContainer { from, to } => {
+                self.rename_container(&name(from), &name(to)).await
+            }
             Act::StopContainer {
                 container,
                 grace_ms,
-            } => self.stop_container(container, *grace_ms).await,
-            Act::RemoveContainer { container } => self.remove_container(container).await,
+            } => self.stop_container(&name(container), *grace_ms).await,
+            Act::RemoveContainer { container } => self.remove_container(&name(container)).await,
         }
     }
 

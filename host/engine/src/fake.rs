@@ -9,6 +9,7 @@ use crate::{
     Output, Progress, Usage,
 };
 use async_trait::async_trait;
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
@@ -302,10 +303,19 @@ impl Engine for Fake {
         Ok(state.observe(None))
     }
 
-    async fn container(&self, container: &str) -> Result<Option<ObservedContainer>, Error> {
+    fn name_of(&self, app: &AppName, copy: &CopyName) -> String {
+        self.state().name_of(app, copy)
+    }
+
+    async fn container(
+        &self,
+        app: &AppName,
+        copy: &CopyName,
+    ) -> Result<Option<ObservedContainer>, Error> {
         let mut state = self.reached()?;
         state.looks.single += 1;
-        Ok(state.observed_container(container))
+        let name = state.name_of(app, copy);
+        Ok(state.observed_container(&name))
     }
 
     async fn apply(
@@ -332,7 +342,7 @@ impl Engine for Fake {
         }
         let outcome = self.reached()?.apply(app, act, inputs, progress)?;
         if let Act::StartContainer { container } | Act::RestartContainer { container, .. } = act {
-            self.end_by_itself(container);
+            self.end_by_itself(&self.name_of(app, container));
         }
         self.hint(Some(app.clone()));
         if last {

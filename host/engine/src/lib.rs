@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use doprax_core::cause::Program;
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::Act;
@@ -24,6 +25,7 @@ mod docker;
 mod error;
 #[cfg(feature = "fake")]
 mod fake;
+pub mod names;
 pub use docker::Docker;
 pub use error::{Error, Foreign};
 #[cfg(feature = "fake")]
@@ -208,10 +210,17 @@ pub trait Engine: Send + Sync {
     /// [`Engine::observe`] has.
     async fn observe_all(&self) -> Result<BTreeMap<AppName, Observed>, Error>;
 
-    /// One container in full, by the engine's name or id; nothing if it does not
-    /// exist or is not of this instance. Cheaper than [`Engine::observe`] for who
+    /// What a container is called on the engine, for people and for what takes a `container`
+    /// by its name or id; it may not exist.
+    fn name_of(&self, app: &AppName, copy: &CopyName) -> String;
+
+    /// One container in full; nothing if it does not exist or is not of this instance. Cheaper than [`Engine::observe`] for who
     /// waits for one container.
-    async fn container(&self, container: &str) -> Result<Option<ObservedContainer>, Error>;
+    async fn container(
+        &self,
+        app: &AppName,
+        copy: &CopyName,
+    ) -> Result<Option<ObservedContainer>, Error>;
 
     /// Does one act. Idempotent: what is done already is reported as such.
     async fn apply(
@@ -250,7 +259,7 @@ pub trait Engine: Send + Sync {
 
     /// Has the engine keep the image of this id for the app's releases, until
     /// [`Engine::prune_images`] finds that none needs it: a reference of the host's own
-    /// ([`doprax_core::name::Instance::kept_image`]) holds it, whatever becomes of others.
+    /// holds it, whatever becomes of others.
     async fn keep_image(&self, app: &AppName, id: &str) -> Result<(), Error>;
 
     /// Removes the app's built images but those kept, the ones that another build has taken

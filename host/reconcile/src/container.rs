@@ -2,6 +2,8 @@
 
 use crate::Error;
 use bytes::BytesMut;
+use doprax_core::copy::CopyName;
+use doprax_core::name::AppName;
 use doprax_core::observed::ObservedContainer;
 use doprax_engine::{Engine, Exec, LogRequest};
 use futures_util::StreamExt as _;
@@ -16,10 +18,14 @@ pub(crate) struct Ran {
 }
 
 /// A container that there has to be.
-pub(crate) async fn find(engine: &dyn Engine, container: &str) -> Result<ObservedContainer, Error> {
-    engine.container(container).await?.ok_or_else(|| {
+pub(crate) async fn find(
+    engine: &dyn Engine,
+    app: &AppName,
+    copy: &CopyName,
+) -> Result<ObservedContainer, Error> {
+    engine.container(app, copy).await?.ok_or_else(|| {
         doprax_engine::Error::NoContainer {
-            container: container.to_owned(),
+            container: engine.name_of(app, copy),
         }
         .into()
     })

@@ -85,7 +85,7 @@ impl Health {
             return;
         };
         let services = all.entry(record.name.clone()).or_default();
-        let serving = serving(&self.config.instance, &record.name, observed);
+        let serving = serving(observed);
         let mut kept = BTreeMap::new();
         for spec in release.blueprint.containers.values() {
             let Some(found) = serving.get(spec.name.as_str()) else {

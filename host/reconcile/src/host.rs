@@ -20,6 +20,7 @@ use crate::volumes::Volumes;
 use crate::{Config, Error, Parts, StartError};
 use crate::{logs, metrics, releases, source, variable};
 use doprax_certificates::CertificateStatus;
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::release::{ReleaseDetails, Releases};
 use doprax_engine::{Engine, Exec, ExecSession, LogRequest};
@@ -274,7 +275,7 @@ impl Host {
     ) -> Result<ExecSession, Error> {
         let record = record(&self.store, app).await?;
         check_selection(&record, Some(container))?;
-        let name = self.config.instance.container(app, container);
+        let name = self.engine.name_of(app, &CopyName::serving(container));
         Ok(self.engine.exec(&name, exec).await?)
     }
 

@@ -70,7 +70,9 @@ pub(crate) async fn read(
             timestamps: true,
             ..request
         };
-        let output = engine.logs(&found.name, request).await?;
+        let output = engine
+            .logs(&engine.name_of(app, &found.name), request)
+            .await?;
         streams.push(lines(found.service, output));
     }
     if request.follow {
@@ -101,7 +103,10 @@ pub(crate) async fn keep_failed(
     let mut bytes = 0;
     for found in containers {
         // What cannot be read any more is not missed for a second time.
-        let Ok(output) = engine.logs(&found.name, request).await else {
+        let Ok(output) = engine
+            .logs(&engine.name_of(app, &found.name), request)
+            .await
+        else {
             continue;
         };
         let mut printed = lines(found.service.clone(), output);

@@ -3,7 +3,8 @@
 
 use crate::Error;
 use crate::clock::now_ms;
-use doprax_core::name::{AppName, Instance};
+use doprax_core::copy::CopyName;
+use doprax_core::name::AppName;
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_engine::Engine;
 use doprax_store::AppRecord;
@@ -193,15 +194,11 @@ impl Observer {
 }
 
 /// The copy of each container that has its name.
-pub(crate) fn serving<'a>(
-    instance: &Instance,
-    app: &AppName,
-    observed: &'a Observed,
-) -> BTreeMap<&'a str, &'a ObservedContainer> {
+pub(crate) fn serving(observed: &Observed) -> BTreeMap<&str, &ObservedContainer> {
     observed
         .containers
         .iter()
-        .filter(|copy| copy.name == instance.container(app, &copy.service))
+        .filter(|copy| copy.name == CopyName::serving(&copy.service))
         .map(|copy| (copy.service.as_str(), copy))
         .collect()
 }

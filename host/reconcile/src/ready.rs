@@ -17,6 +17,7 @@ use crate::report::Event;
 use crate::run::Run;
 use crate::{Config, Error};
 use doprax_core::blueprint::{Blueprint, Container};
+use doprax_core::copy::CopyName;
 use doprax_core::name::ServiceName;
 use doprax_core::observed::{ObservedContainer, State};
 use doprax_core::probe::Verdict;
@@ -25,7 +26,6 @@ use doprax_ingress::Ingress;
 use doprax_plugin::Plugins;
 use finding::crash;
 use judge::image_check;
-pub(crate) use judge::subject_of;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ impl Prober {
         &self,
         run: &Run,
         service: &ServiceName,
-        container: &str,
+        container: &CopyName,
     ) -> Result<(), Error> {
         let (blueprint, spec) = run.container(service);
         let host = host_of(&self.config, blueprint, spec);
@@ -87,7 +87,7 @@ impl Prober {
         loop {
             let stale = looked.as_ref().is_none_or(|(at, _)| at.elapsed() > LOOK);
             if stale {
-                let found = find(self.engine.as_ref(), container).await?;
+                let found = find(self.engine.as_ref(), &run.app, container).await?;
                 looked = Some((Instant::now(), found));
             }
             let Some((_, found)) = &looked else { continue };
@@ -98,7 +98,7 @@ impl Prober {
             }
             let end = begin + limit;
             let rest = end.saturating_duration_since(Instant::now());
-            let subject = subject_of(found, host.clone(), is_front);
+            let subject = self.subject_of(&run.app, found, host.clone(), is_front);
             let judged = self.judge(&run.inputs, spec, found, subject.as_ref(), false);
             let judged = tokio::time::timeout(rest, judged).await;
             let verdict =
@@ -139,7 +139,7 @@ impl Prober {
         &self,
         run: &Run,
         service: &ServiceName,
-        container: &str,
+        container: &CopyName,
         time: Duration,
     ) -> Result<(), Error> {
         let (blueprint, spec) = run.container(service);
@@ -148,13 +148,13 @@ impl Prober {
         let begin = Instant::now();
         let mut first: Option<ObservedContainer> = None;
         loop {
-            let found = find(self.engine.as_ref(), container).await?;
+            let found = find(self.engine.as_ref(), &run.app, container).await?;
             let same = first.get_or_insert_with(|| found.clone());
             if found.state != State::Running || found.started_ms != same.started_ms {
                 let reason = crash(&found).unwrap_or_else(|| "its process ended".to_owned());
                 return Err(self.not_settled(run, spec, container, reason).await);
             }
-            let subject = subject_of(&found, host.clone(), is_front);
+            let subject = self.subject_of(&run.app, &found, host.clone(), is_front);
             let judged = self.judge(&run.inputs, spec, &found, subject.as_ref(), false);
             let judged = tokio::time::timeout(time + SETTLE_GRACE, judged).await;
             let up = begin.elapsed();

@@ -2,6 +2,7 @@
 
 use crate::Clock;
 use crate::report::FailedRepair;
+use doprax_core::copy::CopyName;
 use doprax_core::name::AppName;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,8 +23,8 @@ pub(crate) struct Repairs {
 /// A repair under way.
 #[derive(Clone)]
 pub(crate) struct Repair {
-    /// The containers, by the engine's names, that it makes or starts.
-    pub(crate) revives: BTreeSet<String>,
+    /// The containers that it makes or starts.
+    pub(crate) revives: BTreeSet<CopyName>,
     /// Unix time in milliseconds of its beginning.
     pub(crate) began_ms: i64,
     /// Ends its waits.

@@ -119,7 +119,7 @@ async fn open(config: Config, predecessor: Predecessor, parts: Parts) -> Result<
     let observed = observed.ok().and_then(Result::ok);
     let domains = store.domains(None).await?;
     let events = Arc::<Events>::default();
-    let first = first_routes(&config, &records, observed.as_ref(), domains, &events);
+    let first = first_routes(&records, observed.as_ref(), domains, &events);
     let observer = Observer::new(Arc::clone(&engine));
     if let Some(observed) = &observed {
         observer.know(observed);
@@ -174,7 +174,6 @@ async fn open(config: Config, predecessor: Predecessor, parts: Parts) -> Result<
 
 /// The routes of every app as it is remembered and as the engine has it, if that is known.
 fn first_routes(
-    config: &Config,
     records: &[AppRecord],
     observed: Option<&BTreeMap<AppName, Observed>>,
     domains: Vec<OwnedDomain>,
@@ -186,7 +185,7 @@ fn first_routes(
         .iter()
         .map(|record| {
             let observed = observed.map(|all| all.get(&record.name).unwrap_or(&nothing));
-            let status = status::of(config, record, observed, &circumstances);
+            let status = status::of(record, observed, &circumstances);
             let release = record.release.as_ref().map(|release| release.number);
             events.know(&record.name, release, &status);
             (record.name.clone(), AppRoutes::to(status.target))

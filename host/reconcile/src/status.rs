@@ -45,7 +45,6 @@ pub(crate) struct Circumstances {
 
 /// How an app is of which this exists; absent: nothing was ever seen of it.
 pub(crate) fn of(
-    config: &Config,
     record: &AppRecord,
     observed: Option<&Observed>,
     circumstances: &Circumstances,
@@ -57,8 +56,6 @@ pub(crate) fn of(
         troubles.extend(gone.map(|(name, volume)| (name, Trouble::NoVolume(volume))));
     }
     status(&Facts {
-        instance: &config.instance,
-        app: &record.name,
         blueprint,
         stopped: &record.stopped,
         observed,
@@ -112,7 +109,7 @@ impl Statuses {
             .collect();
         wanted.sort_by_key(|container| (!container.name.is_main(), container.stage));
         let observed = observed.unwrap_or_default();
-        let copies = serving(&self.config.instance, app, &observed);
+        let copies = serving(&observed);
         let containers = join_all(wanted.into_iter().map(|spec| {
             let state = &status.containers[&spec.name];
             let copy = copies.get(spec.name.as_str()).copied();
@@ -172,7 +169,7 @@ impl Statuses {
     /// Tells visitors and watchers how an app is of which this exists. `busy` says whether an operation is under way that is not at its end.
     pub(crate) fn tell(&self, record: &AppRecord, observed: &Observed, busy: bool) {
         let circumstances = self.circumstances(&record.name, busy);
-        let status = of(&self.config, record, Some(observed), &circumstances);
+        let status = of(record, Some(observed), &circumstances);
         let release = record.release.as_ref().map(|release| release.number);
         self.events.app_is(&record.name, release, &status);
         self.routes.set_target(&record.name, status.target);
@@ -182,7 +179,7 @@ impl Statuses {
     fn how_it_is(&self, record: &AppRecord, observed: Option<&Observed>) -> Status {
         let busy = self.apps.operation(&record.name).is_some();
         let circumstances = self.circumstances(&record.name, busy);
-        of(&self.config, record, observed, &circumstances)
+        of(record, observed, &circumstances)
     }
 
     /// What is known of an app beside its record and what exists of it.
@@ -227,7 +224,11 @@ impl Statuses {
             ContainerState::Unhealthy(_) => false,
             state => state.exit().map(|_| true)?,
         };
-        let looked = self.engine.examine(&found.name).await.unwrap_or_default();
+        let looked = self
+            .engine
+            .examine(&self.engine.name_of(app, &found.name))
+            .await;
+        let looked = looked.unwrap_or_default();
         let broken = Broken {
             spec,
             found,
@@ -268,16 +269,16 @@ impl Statuses {
         let mut last_lines = Vec::new();
         let mut cause = None;
         if let (Some(copy), false) = (copy, away) {
+            let name = self.engine.name_of(app, &copy.name);
             if running.is_some() {
-                let usage = self.engine.usage(&copy.name).await;
+                let usage = self.engine.usage(&name).await;
                 memory = usage.ok().map(|usage| usage.memory);
             }
             if !matches!(
                 state,
                 ContainerState::Running | ContainerState::Starting | ContainerState::Stopped
             ) {
-                last_lines =
-                    container::last_lines(self.engine.as_ref(), &copy.name, LAST_LINES).await;
+                last_lines = container::last_lines(self.engine.as_ref(), &name, LAST_LINES).await;
                 cause = self.cause(app, spec, state, copy, &last_lines).await;
             }
         }

@@ -6,6 +6,7 @@ use doprax_core::blueprint::Blueprint;
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::Observed;
 use doprax_core::planner::gone_volumes;
+use doprax_engine::names;
 use doprax_store::AppRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,7 @@ pub(crate) fn refuse_gone(
         volumes: volumes
             .into_iter()
             .map(|volume| {
-                let name = instance.volume(&record.name, &volume);
+                let name = names::volume(instance, &record.name, &volume);
                 (volume, name)
             })
             .collect(),

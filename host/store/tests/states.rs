@@ -6,6 +6,7 @@
     reason = "a test fails where it finds what it did not expect"
 )]
 
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Network, Observed, ObservedContainer, State};
 use doprax_core::operation::OperationState;
@@ -77,10 +78,13 @@ fn observed(name: &str) -> Observed {
         let networks = found["NetworkSettings"]["Networks"].as_object().unwrap();
         let network = networks.values().next().unwrap();
         assert_eq!(found["State"]["Status"], "running");
+        let service = ServiceName::new(text(&labels["doprax.service"])).unwrap();
+        let domain = Instance::named(app()).domain(&app());
+        assert_eq!(text(&found["Name"]), format!("/{service}.{domain}"));
         ObservedContainer {
             id: text(&found["Id"]),
-            name: text(&found["Name"]).trim_start_matches('/').to_owned(),
-            service: ServiceName::new(text(&labels["doprax.service"])).unwrap(),
+            name: CopyName::serving(&service),
+            service,
             hash: text(&labels["doprax.hash"]),
             state: State::Running,
             attached: true,
@@ -187,9 +191,7 @@ async fn what_runs_of_the_first_build_is_left_alone() {
     let store = Store::open(folder.path()).await.unwrap();
     let record = store.app(&app()).await.unwrap().unwrap();
     let blueprint = record.release.unwrap().blueprint;
-    let instance = Instance::named(AppName::new("fixture").unwrap());
     let context = Context {
-        instance: &instance,
         stopped: &record.stopped,
         reloads: &record.reloads,
         made: &record.made_volumes,

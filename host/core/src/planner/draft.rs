@@ -2,6 +2,7 @@
 
 use super::runs;
 use crate::blueprint::Container;
+use crate::copy::CopyName;
 use crate::name::ServiceName;
 use crate::observed::ObservedContainer;
 use crate::plan::{Act, Plan, PlannedStep, Step};
@@ -27,13 +28,13 @@ impl Draft {
 
     pub(super) fn create(
         &mut self,
-        container: &str,
+        container: &CopyName,
         hash: &str,
         spec: &Container,
         after: &[usize],
     ) -> usize {
         let act = Act::CreateContainer {
-            container: container.to_owned(),
+            container: container.clone(),
             hash: hash.to_owned(),
             spec: Box::new(spec.clone()),
         };
@@ -41,28 +42,38 @@ impl Draft {
     }
 
     /// Sets the limits of a container to those that it shall have.
-    pub(super) fn limit(&mut self, container: &str, spec: &Container, after: &[usize]) -> usize {
+    pub(super) fn limit(
+        &mut self,
+        container: &CopyName,
+        spec: &Container,
+        after: &[usize],
+    ) -> usize {
         self.act(
             Act::UpdateContainer {
-                container: container.to_owned(),
+                container: container.clone(),
                 resources: spec.resources,
             },
             after,
         )
     }
 
-    pub(super) fn connect(&mut self, container: &str, spec: &Container, after: &[usize]) -> usize {
+    pub(super) fn connect(
+        &mut self,
+        container: &CopyName,
+        spec: &Container,
+        after: &[usize],
+    ) -> usize {
         let act = Act::ConnectContainer {
-            container: container.to_owned(),
+            container: container.clone(),
             aliases: spec.aliases.clone(),
         };
         self.act(act, after)
     }
 
-    pub(super) fn start(&mut self, container: &str, after: &[usize]) -> usize {
+    pub(super) fn start(&mut self, container: &CopyName, after: &[usize]) -> usize {
         self.act(
             Act::StartContainer {
-                container: container.to_owned(),
+                container: container.clone(),
             },
             after,
         )
@@ -71,12 +82,12 @@ impl Draft {
     pub(super) fn await_ready(
         &mut self,
         service: &ServiceName,
-        container: &str,
+        container: &CopyName,
         after: &[usize],
     ) -> usize {
         let step = Step::AwaitReady {
             service: service.clone(),
-            container: container.to_owned(),
+            container: container.clone(),
         };
         self.step(step, after)
     }
@@ -84,42 +95,42 @@ impl Draft {
     pub(super) fn settle(
         &mut self,
         service: &ServiceName,
-        container: &str,
+        container: &CopyName,
         ms: u32,
         after: &[usize],
     ) -> usize {
         let step = Step::Settle {
             service: service.clone(),
-            container: container.to_owned(),
+            container: container.clone(),
             ms,
         };
         self.step(step, after)
     }
 
-    pub(super) fn rename(&mut self, from: &str, to: &str, after: &[usize]) -> usize {
+    pub(super) fn rename(&mut self, from: &CopyName, to: &CopyName, after: &[usize]) -> usize {
         self.act(
             Act::RenameContainer {
-                from: from.to_owned(),
-                to: to.to_owned(),
+                from: from.clone(),
+                to: to.clone(),
             },
             after,
         )
     }
 
-    pub(super) fn stop(&mut self, container: &str, grace_ms: u32, after: &[usize]) -> usize {
+    pub(super) fn stop(&mut self, container: &CopyName, grace_ms: u32, after: &[usize]) -> usize {
         self.act(
             Act::StopContainer {
-                container: container.to_owned(),
+                container: container.clone(),
                 grace_ms,
             },
             after,
         )
     }
 
-    pub(super) fn remove(&mut self, container: &str, after: &[usize]) -> usize {
+    pub(super) fn remove(&mut self, container: &CopyName, after: &[usize]) -> usize {
         self.act(
             Act::RemoveContainer {
-                container: container.to_owned(),
+                container: container.clone(),
             },
             after,
         )
@@ -129,7 +140,7 @@ impl Draft {
     pub(super) fn end(
         &mut self,
         container: &ObservedContainer,
-        name: &str,
+        name: &CopyName,
         grace_ms: u32,
         after: &[usize],
     ) -> usize {

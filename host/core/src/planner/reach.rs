@@ -2,7 +2,8 @@
 
 use super::{Context, plan};
 use crate::blueprint::Blueprint;
-use crate::name::{Instance, ServiceName};
+use crate::copy::CopyName;
+use crate::name::ServiceName;
 use crate::observed::Observed;
 use crate::plan::{Plan, PlannedStep, Step};
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ pub fn reach(
 ) -> Plan {
     let unproven = unproven(previous, blueprint, context.stopped);
     let plan = plan(blueprint, observed, context);
-    prove(plan, blueprint, context.instance, &unproven)
+    prove(plan, &unproven)
 }
 
 /// The containers of a blueprint that no release has shown to become ready.
@@ -43,12 +44,7 @@ fn unproven(
 
 /// The plan with a wait for each container of `unproven` that it does not wait for anyway:
 /// one that a deploy which broke off has left running may not be ready yet.
-fn prove(
-    mut plan: Plan,
-    blueprint: &Blueprint,
-    instance: &Instance,
-    unproven: &BTreeSet<ServiceName>,
-) -> Plan {
+fn prove(mut plan: Plan, unproven: &BTreeSet<ServiceName>) -> Plan {
     let is_awaited = |plan: &Plan, name: &ServiceName| {
         let mut steps = plan.steps.iter();
         steps.any(
@@ -60,7 +56,7 @@ fn prove(
             plan.steps.push(PlannedStep {
                 step: Step::AwaitReady {
                     service: service.clone(),
-                    container: instance.container(&blueprint.app, service),
+                    container: CopyName::serving(service),
                 },
                 after: Vec::new(),
             });

@@ -2,7 +2,8 @@
 
 use super::{Draft, retire, turns};
 use crate::blueprint::Blueprint;
-use crate::name::{Instance, ServiceName};
+use crate::copy::CopyName;
+use crate::name::ServiceName;
 use crate::plan::{Act, Plan, Step};
 use std::collections::BTreeSet;
 
@@ -11,12 +12,10 @@ use std::collections::BTreeSet;
 /// notice of where they are then.
 pub fn restart(
     blueprint: &Blueprint,
-    instance: &Instance,
     selected: &BTreeSet<ServiceName>,
     stopped: &BTreeSet<ServiceName>,
 ) -> Plan {
     let mut draft = Draft::default();
-    let name = |service: &ServiceName| instance.container(&blueprint.app, service);
     let turn_of = turns(blueprint);
     let turn = |service: &ServiceName| turn_of.get(service).copied();
     let turns: BTreeSet<_> = selected.iter().filter_map(turn).collect();
@@ -27,7 +26,7 @@ pub fn restart(
             if !selected.contains(&spec.name) || turn(&spec.name) != Some(now) {
                 continue;
             }
-            let container = name(&spec.name);
+            let container = CopyName::serving(&spec.name);
             let restart = Act::RestartContainer {
                 container: container.clone(),
                 grace_ms: spec.stop_grace_ms,
@@ -44,7 +43,7 @@ pub fn restart(
     let front = blueprint.front.as_ref();
     if let Some(front) = front.filter(|front| !stopped.contains(&front.service)) {
         let step = Step::PublishRoute {
-            container: name(&front.service),
+            container: CopyName::serving(&front.service),
             port: front.port,
         };
         last = vec![draft.step(step, &last)];
@@ -58,9 +57,9 @@ pub fn restart(
         .containers
         .values()
         .filter(|spec| spec.reload.is_some() && outdated(&spec.name))
-        .map(|spec| (spec, name(&spec.name)))
+        .map(|spec| (spec, CopyName::serving(&spec.name)))
         .collect();
-    let proxies = proxies.iter().map(|(spec, name)| (*spec, name.as_str()));
+    let proxies = proxies.iter().map(|(spec, name)| (*spec, name));
     retire::reload(&mut draft, blueprint, proxies, &last);
     draft.finish()
 }

@@ -12,6 +12,7 @@ use super::rollout::Rollout;
 use super::survey::{Copies, Survey};
 use super::{Draft, UNKNOWN_GRACE_MS, grace, runs, turns};
 use crate::blueprint::{Blueprint, Container};
+use crate::copy::CopyName;
 use crate::name::ServiceName;
 use crate::plan::Step;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ pub(super) fn retire(
     survey: &Survey<'_>,
     rollouts: &BTreeMap<&ServiceName, Rollout>,
     proxies: &[&Copies<'_>],
-    halted: &BTreeMap<&str, usize>,
+    halted: &BTreeMap<&CopyName, usize>,
     settled: &[usize],
 ) {
     let mut last = settled.to_vec();
@@ -36,9 +37,7 @@ pub(super) fn retire(
         last = vec![draft.step(step, &last)];
     }
 
-    let named = proxies
-        .iter()
-        .map(|copies| (copies.spec, copies.real.as_str()));
+    let named = proxies.iter().map(|copies| (copies.spec, &copies.real));
     if !proxies.is_empty() {
         last = reload(draft, blueprint, named.clone(), &last);
     }
@@ -57,7 +56,7 @@ pub(super) fn retire(
     ending.extend(survey.unwanted.iter().map(|container| Ending {
         service: &container.service,
         container: &container.name,
-        running: runs(container.state) && !halted.contains_key(container.name.as_str()),
+        running: runs(container.state) && !halted.contains_key(&container.name),
         replaced: false,
         grace_ms: UNKNOWN_GRACE_MS,
     }));
@@ -94,7 +93,7 @@ pub(super) fn retire(
 /// A container that goes.
 struct Ending<'a> {
     service: &'a ServiceName,
-    container: &'a str,
+    container: &'a CopyName,
     running: bool,
     /// Whether another copy has its place.
     replaced: bool,
@@ -151,11 +150,11 @@ pub(super) fn proxies_to_reload<'a>(
 }
 
 /// Has each of `proxies` reload, none of them while the ingress relies on connections
-/// that this cuts. They come with the engine's names for them.
+/// that this cuts. They come with their names.
 pub(super) fn reload<'a>(
     draft: &mut Draft,
     blueprint: &Blueprint,
-    proxies: impl Iterator<Item = (&'a Container, &'a str)> + Clone,
+    proxies: impl Iterator<Item = (&'a Container, &'a CopyName)> + Clone,
     after: &[usize],
 ) -> Vec<usize> {
     let mut after = after.to_vec();
@@ -169,7 +168,7 @@ pub(super) fn reload<'a>(
         .map(|(spec, name, command)| {
             let step = Step::Reload {
                 service: spec.name.clone(),
-                container: name.to_owned(),
+                container: name.clone(),
                 command: command.clone(),
             };
             draft.step(step, &after)

@@ -2,6 +2,7 @@
 
 use super::survey::Copies;
 use super::{Draft, Ground, SETTLE_AGAIN_MS, SETTLE_MS, runs};
+use crate::copy::CopyName;
 use crate::observed::State;
 use crate::spec::Strategy;
 
@@ -25,7 +26,7 @@ pub(super) struct Rollout {
 
 /// A copy that is left over.
 pub(super) struct Leftover {
-    pub(super) container: String,
+    pub(super) container: CopyName,
     pub(super) running: bool,
 }
 
@@ -53,7 +54,7 @@ pub(super) fn roll_out(
         ..Rollout::default()
     };
     let at = match (copies.wanted, &copies.occupant) {
-        (Some(copy), _) => copy.name.as_str(),
+        (Some(copy), _) => &copy.name,
         (None, Some(_)) => &copies.spare,
         (None, None) => &copies.real,
     };
@@ -129,12 +130,12 @@ fn side_by_side(
     draft: &mut Draft,
     ground: &Ground<'_>,
     copies: &Copies<'_>,
-    at: &str,
+    at: &CopyName,
     running: bool,
     after: &[usize],
     rollout: &mut Rollout,
 ) {
-    let settled = running && at == copies.real && !copies.is_detached();
+    let settled = running && *at == copies.real && !copies.is_detached();
     if !settled {
         let mut last = after.to_vec();
         if !running {
@@ -142,7 +143,7 @@ fn side_by_side(
             rollout.started = true;
         }
         let mut ready = draft.await_ready(&copies.spec.name, at, &last);
-        if copies.replaces_a_running_one() && at != copies.real {
+        if copies.replaces_a_running_one() && *at != copies.real {
             ready = draft.settle(&copies.spec.name, at, SETTLE_MS, &[ready]);
         }
         let done = take_name(draft, ground, copies, at, &[ready]).unwrap_or(ready);
@@ -169,7 +170,7 @@ fn one_at_a_time(
     draft: &mut Draft,
     ground: &Ground<'_>,
     copies: &Copies<'_>,
-    at: &str,
+    at: &CopyName,
     running: bool,
     stopped: bool,
     after: &[usize],
@@ -182,9 +183,9 @@ fn one_at_a_time(
         .iter()
         .map(|(copy, _)| *copy)
         .chain(copies.others.iter().copied());
-    let mut ending: Vec<&str> = stale
+    let mut ending: Vec<&CopyName> = stale
         .filter(|copy| runs(copy.state))
-        .map(|copy| copy.name.as_str())
+        .map(|copy| &copy.name)
         .collect();
     if stopped && running {
         ending.push(at);
@@ -227,10 +228,10 @@ fn take_name(
     draft: &mut Draft,
     ground: &Ground<'_>,
     copies: &Copies<'_>,
-    at: &str,
+    at: &CopyName,
     after: &[usize],
 ) -> Option<usize> {
-    if at == copies.real {
+    if *at == copies.real {
         return None;
     }
     let mut after = after.to_vec();
@@ -248,7 +249,7 @@ impl Copies<'_> {
 
     /// The copies to be removed, under the names that they have when the wanted one
     /// has its own, with what they do now.
-    fn stale(&self) -> impl Iterator<Item = (String, State)> {
+    fn stale(&self) -> impl Iterator<Item = (CopyName, State)> {
         let occupant = self
             .occupant
             .iter()
@@ -263,7 +264,7 @@ impl Copies<'_> {
 
 impl Ground<'_> {
     /// `after`, and the step that sets `name` free if something bears it.
-    fn free(&self, name: &str, after: &[usize]) -> Vec<usize> {
+    fn free(&self, name: &CopyName, after: &[usize]) -> Vec<usize> {
         after
             .iter()
             .chain(self.evicted.get(name))

@@ -2,7 +2,7 @@
 
 use super::runs;
 use crate::blueprint::{Blueprint, Container};
-use crate::name::Instance;
+use crate::copy::CopyName;
 use crate::observed::{ObservedContainer, State};
 
 /// The observed containers, sorted by what becomes of them.
@@ -24,18 +24,18 @@ pub(super) struct Copies<'a> {
     /// The digest of that which containers of earlier hosts bear.
     pub(super) earlier_hash: String,
     /// The name under which a copy serves.
-    pub(super) real: String,
+    pub(super) real: CopyName,
     /// The name under which a copy waits beside the serving one.
-    pub(super) spare: String,
+    pub(super) spare: CopyName,
     /// The copy that is as it shall be, under whatever name.
     pub(super) wanted: Option<&'a ObservedContainer>,
     /// The copy that is another and bears the name, and the name it gets when it
     /// has to give way.
-    pub(super) occupant: Option<(&'a ObservedContainer, String)>,
+    pub(super) occupant: Option<(&'a ObservedContainer, CopyName)>,
     /// The other copies.
     pub(super) others: Vec<&'a ObservedContainer>,
     /// Names of copies that are evicted.
-    pub(super) evicted: Vec<&'a str>,
+    pub(super) evicted: Vec<&'a CopyName>,
 }
 
 impl Copies<'_> {
@@ -59,18 +59,12 @@ impl Copies<'_> {
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(
-        blueprint: &'a Blueprint,
-        observed: &'a [ObservedContainer],
-        instance: &Instance,
-    ) -> Self {
+    pub(super) fn new(blueprint: &'a Blueprint, observed: &'a [ObservedContainer]) -> Self {
         let mut survey = Self {
             services: Vec::new(),
             unwanted: Vec::new(),
             evicted: Vec::new(),
         };
-        let namespace = format!(".{}", instance.domain(&blueprint.app));
-        let app = &blueprint.app;
         let mut by_service = std::collections::BTreeMap::<_, Vec<_>>::new();
         for container in observed {
             by_service
@@ -83,8 +77,8 @@ impl<'a> Survey<'a> {
             let hash = spec.made_from(&blueprint.revisions);
             let mut copies = Copies {
                 spec,
-                real: instance.container(app, &spec.name),
-                spare: instance.spare_container(app, &spec.name, &hash),
+                real: CopyName::serving(&spec.name),
+                spare: CopyName::spare(&spec.name, &hash),
                 hash,
                 earlier_hash: spec.hash(&blueprint.revisions),
                 wanted: None,
@@ -92,11 +86,10 @@ impl<'a> Survey<'a> {
                 others: Vec::new(),
                 evicted: Vec::new(),
             };
-            let away =
-                |copy: &ObservedContainer| instance.spare_container(app, &spec.name, &copy.hash);
+            let away = |copy: &ObservedContainer| CopyName::spare(&spec.name, &copy.hash);
             for copy in found.remove(&spec.name).unwrap_or_default() {
-                // Within the app's namespace a copy has one of its own two names.
-                let misnamed = copy.name.ends_with(&namespace)
+                // Of the names that plans give, a copy has one of its own two.
+                let misnamed = copy.name.service().is_some()
                     && copy.name != copies.real
                     && copy.name != away(copy);
                 if misnamed || matches!(copy.state, State::Paused | State::Dead) {
@@ -107,17 +100,15 @@ impl<'a> Survey<'a> {
                 }
             }
             let evicted = copies.sort(away);
-            copies
-                .evicted
-                .extend(evicted.iter().map(|copy| copy.name.as_str()));
+            copies.evicted.extend(evicted.iter().map(|copy| &copy.name));
             survey.evicted.extend(evicted);
             survey.services.push(copies);
         }
         for (service, containers) in found {
             for copy in containers {
-                let own = copy.name == instance.container(app, service)
-                    || copy.name == instance.spare_container(app, service, &copy.hash);
-                if own || !copy.name.ends_with(&namespace) {
+                let own = copy.name == CopyName::serving(service)
+                    || copy.name == CopyName::spare(service, &copy.hash);
+                if own || copy.name.service().is_none() {
                     survey.unwanted.push(copy);
                 } else {
                     survey.evicted.push(copy);
@@ -131,7 +122,10 @@ impl<'a> Survey<'a> {
 impl<'a> Copies<'a> {
     /// Picks the wanted copy and the occupant from the others, and returns those
     /// that are in the way of the names that the plan will give.
-    fn sort(&mut self, away: impl Fn(&ObservedContainer) -> String) -> Vec<&'a ObservedContainer> {
+    fn sort(
+        &mut self,
+        away: impl Fn(&ObservedContainer) -> CopyName,
+    ) -> Vec<&'a ObservedContainer> {
         let mut evicted = Vec::new();
         // One that runs before one that bears the name before any other.
         let best = self

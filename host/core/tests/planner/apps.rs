@@ -1,7 +1,8 @@
 //! Blueprints to plan with.
 
 use doprax_core::blueprint::{Blueprint, Container, Env, Front, Image, Stage};
-use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
+use doprax_core::copy::CopyName;
+use doprax_core::name::{AppName, ServiceName, VolumeName};
 use doprax_core::observed::{Limits, Observed, ObservedContainer, State};
 use doprax_core::resources::Resources;
 use doprax_core::source::Recipe;
@@ -132,7 +133,7 @@ pub(crate) fn running(blueprint: &Blueprint) -> Observed {
         volumes: blueprint.volumes.clone(),
         containers: copies
             .map(|(index, container)| {
-                let name = Instance::default().container(&blueprint.app, &container.name);
+                let name = CopyName::serving(&container.name);
                 copy(index, blueprint, container, name, State::Running)
             })
             .collect(),
@@ -144,11 +145,20 @@ pub(crate) fn running(blueprint: &Blueprint) -> Observed {
     }
 }
 
+/// What a copy of the app of these tests is called.
+pub(crate) fn called(copy: &CopyName) -> String {
+    match copy {
+        CopyName::Serving(service) => format!("{service}.shop.internal"),
+        CopyName::Spare(service, digits) => format!("{service}_{digits}.shop.internal"),
+        CopyName::Foreign(name) => name.clone(),
+    }
+}
+
 pub(crate) fn copy(
     index: usize,
     blueprint: &Blueprint,
     container: &Container,
-    name: String,
+    name: CopyName,
     state: State,
 ) -> ObservedContainer {
     ObservedContainer {

@@ -2,7 +2,8 @@
 
 use crate::apps::{app, container, copy, limits, recreated, service, with_reload, with_volume};
 use doprax_core::blueprint::{Blueprint, Container, Stage};
-use doprax_core::name::{Instance, ServiceName, VolumeName};
+use doprax_core::copy::CopyName;
+use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::observed::{Network, Observed, ObservedContainer, State};
 use doprax_core::resources::Resources;
 use proptest::collection::vec;
@@ -131,7 +132,7 @@ fn any_observed(blueprint: Blueprint) -> impl Strategy<Value = Observed> {
     let volumes = subsequence(VOLUMES.to_vec(), 0..=3);
     let images = subsequence(NAMES.to_vec(), 0..=5);
     (copies, network, volumes, images).prop_map(move |(copies, network, volumes, images)| {
-        let mut containers = BTreeMap::<String, ObservedContainer>::new();
+        let mut containers = BTreeMap::<CopyName, ObservedContainer>::new();
         for (index, (service_name, age, name, state, (earlier, memory))) in
             copies.into_iter().enumerate()
         {
@@ -141,20 +142,19 @@ fn any_observed(blueprint: Blueprint) -> impl Strategy<Value = Observed> {
                 .unwrap_or_else(|| container(service_name, Stage::Service, 0));
             // Of age 0 it is the wanted one.
             made.stop_grace_ms += u32::from(age);
-            let instance = Instance::default();
             let hash = if earlier {
                 made.hash(&BTreeMap::new())
             } else {
                 made.made_from(&BTreeMap::new())
             };
-            let real = |name| instance.container(&blueprint.app, &service(name));
-            let spare = |name| instance.spare_container(&blueprint.app, &service(name), &hash);
+            let real = |name| CopyName::serving(&service(name));
+            let spare = |name| CopyName::spare(&service(name), &hash);
             let name = match name {
                 Name::Real(other) => real(other),
                 Name::Spare(other) => spare(other),
                 Name::OwnReal => real(service_name),
                 Name::OwnSpare => spare(service_name),
-                Name::Foreign(number) => format!("foreign-{number}"),
+                Name::Foreign(number) => CopyName::Foreign(format!("foreign-{number}")),
             };
             let limits = limits(&Resources {
                 memory,

@@ -1,12 +1,13 @@
 //! Plans that people meet every day, step by step.
 
 use crate::apps::{
-    app, container, copy, limits, recreated, running, service, with_memory, with_reload,
+    app, called, container, copy, limits, recreated, running, service, with_memory, with_reload,
     with_volume,
 };
 use crate::sim::Sim;
 use doprax_core::blueprint::{Blueprint, Container, Stage};
-use doprax_core::name::{Instance, ServiceName};
+use doprax_core::copy::CopyName;
+use doprax_core::name::ServiceName;
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, PlannedStep, Step};
 use doprax_core::planner::{self, Context};
@@ -15,12 +16,10 @@ use std::collections::BTreeSet;
 
 fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &[&str]) -> Plan {
     let stopped: BTreeSet<ServiceName> = stopped.iter().map(|name| service(name)).collect();
-    let instance = Instance::default();
     let plan = planner::plan(
         blueprint,
         observed,
         &Context {
-            instance: &instance,
             stopped: &stopped,
             reloads: &BTreeSet::new(),
             made: &BTreeSet::new(),
@@ -33,7 +32,6 @@ fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &[&str]) -> Plan {
         blueprint,
         &sim.observed,
         &Context {
-            instance: &instance,
             stopped: &stopped,
             reloads: &BTreeSet::new(),
             made: &BTreeSet::new(),
@@ -53,31 +51,37 @@ fn text(plan: &Plan) -> String {
                 Act::PullImage { reference, .. } => format!("pull {reference}"),
                 Act::CreateNetwork { subnet } => format!("network {subnet}"),
                 Act::CreateVolume { volume } => format!("volume {volume}"),
-                Act::CreateContainer { container, .. } => format!("create {container}"),
+                Act::CreateContainer { container, .. } => format!("create {}", called(container)),
                 Act::ConnectContainer { container, aliases } => {
-                    format!("connect {container} as {}", aliases.join(", "))
+                    format!("connect {} as {}", called(container), aliases.join(", "))
                 }
-                Act::StartContainer { container } => format!("start {container}"),
-                Act::UpdateContainer { container, .. } => format!("limit {container}"),
+                Act::StartContainer { container } => format!("start {}", called(container)),
+                Act::UpdateContainer { container, .. } => format!("limit {}", called(container)),
                 Act::RestartContainer {
                     container,
                     grace_ms,
-                } => format!("restart {container} within {grace_ms} ms"),
-                Act::RenameContainer { from, to } => format!("rename {from} to {to}"),
+                } => format!("restart {} within {grace_ms} ms", called(container)),
+                Act::RenameContainer { from, to } => {
+                    format!("rename {} to {}", called(from), called(to))
+                }
                 Act::StopContainer {
                     container,
                     grace_ms,
-                } => format!("stop {container} within {grace_ms} ms"),
-                Act::RemoveContainer { container } => format!("remove {container}"),
+                } => format!("stop {} within {grace_ms} ms", called(container)),
+                Act::RemoveContainer { container } => format!("remove {}", called(container)),
                 Act::RemoveNetwork => "remove the network".to_owned(),
             },
-            Step::AwaitReady { container, .. } => format!("await {container}"),
-            Step::Settle { container, ms, .. } => format!("settle {container} for {ms} ms"),
-            Step::PublishRoute { container, port } => format!("route to {container}:{port}"),
+            Step::AwaitReady { container, .. } => format!("await {}", called(container)),
+            Step::Settle { container, ms, .. } => {
+                format!("settle {} for {ms} ms", called(container))
+            }
+            Step::PublishRoute { container, port } => {
+                format!("route to {}:{port}", called(container))
+            }
             Step::RetireConnections => "retire connections".to_owned(),
             Step::Reload {
                 container, command, ..
-            } => format!("reload {container} by {}", command.join(" ")),
+            } => format!("reload {} by {}", called(container), command.join(" ")),
             Step::Drain(_) => "drain".to_owned(),
         };
         text.push_str(&format!("{index:>2} {what} {:?}\n", planned.after));
@@ -196,12 +200,14 @@ fn a_service_starts_when_those_that_it_needs_are_ready() {
     insta::assert_snapshot!(text(&plan(&app, &Observed::default(), &[])));
 
     let all: BTreeSet<ServiceName> = app.containers.keys().cloned().collect();
-    let restart = planner::restart(&app, &Instance::default(), &all, &BTreeSet::new());
+    let restart = planner::restart(&app, &all, &BTreeSet::new());
     let restarted: Vec<&str> = restart
         .steps
         .iter()
         .filter_map(|planned| match &planned.step {
-            Step::Engine(Act::RestartContainer { container, .. }) => container.split('.').next(),
+            Step::Engine(Act::RestartContainer { container, .. }) => {
+                container.service().map(ServiceName::as_str)
+            }
             _ => None,
         })
         .collect();
@@ -217,12 +223,7 @@ fn a_restart_goes_by_turns_and_tells_every_proxy() {
     let restart = |services: &[&str]| {
         let selected = services.iter().map(|name| service(name)).collect();
         let stopped = BTreeSet::new();
-        text(&planner::restart(
-            &app,
-            &Instance::default(),
-            &selected,
-            &stopped,
-        ))
+        text(&planner::restart(&app, &selected, &stopped))
     };
     insta::assert_snapshot!("restart_of_one", restart(&["api"]));
     insta::assert_snapshot!(
@@ -270,7 +271,7 @@ fn a_service_that_goes_ends_last_where_another_has_only_changed() {
         |step| matches!(step, Step::AwaitReady { service, .. } if service.as_str() == "redis"),
     );
     let stopped = place(
-        |step| matches!(step, Step::Engine(Act::StopContainer { container, .. }) if container.starts_with("worker")),
+        |step| matches!(step, Step::Engine(Act::StopContainer { container, .. }) if container.service().is_some_and(|service| service.as_str() == "worker")),
     );
     assert!(ready < stopped, "{}", text(&plan));
 }
@@ -374,11 +375,7 @@ fn every_old_copy_ends_before_it_is_removed() {
     let mut observed = running(&app([main(1)], "main"));
     let other = app([main(2)], "main");
     let spec = &other.containers[&ServiceName::main()];
-    let spare = Instance::default().spare_container(
-        &other.app,
-        &spec.name,
-        &spec.made_from(&other.revisions),
-    );
+    let spare = CopyName::spare(&spec.name, &spec.made_from(&other.revisions));
     observed
         .containers
         .push(copy(1, &other, spec, spare, State::Running));
@@ -390,7 +387,6 @@ fn what_a_broken_off_deploy_left_running_is_waited_for() {
     let blueprint = app([main(1)], "main");
     let reach = |previous: Option<&Blueprint>, observed: &Observed| {
         let context = Context {
-            instance: &Instance::default(),
             stopped: &BTreeSet::new(),
             reloads: &BTreeSet::new(),
             made: &BTreeSet::new(),

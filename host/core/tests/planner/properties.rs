@@ -3,7 +3,8 @@
 use crate::arbitrary::{any_app, any_app_and_observed, any_stopped};
 use crate::sim::Sim;
 use doprax_core::blueprint::Blueprint;
-use doprax_core::name::{Instance, ServiceName};
+use doprax_core::copy::CopyName;
+use doprax_core::name::ServiceName;
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::Plan;
 use doprax_core::planner::{self, Context};
@@ -16,7 +17,6 @@ fn plan(blueprint: &Blueprint, observed: &Observed, stopped: &BTreeSet<ServiceNa
         blueprint,
         observed,
         &Context {
-            instance: &Instance::default(),
             stopped,
             reloads: &BTreeSet::new(),
             made: &BTreeSet::new(),
@@ -58,12 +58,9 @@ fn check_end(sim: &Sim<'_>, blueprint: &Blueprint, stopped: &BTreeSet<ServiceNam
         let earlier = spec.hash(&blueprint.revisions);
         assert!(copy.hash == earlier || copy.hash == spec.made_from(&blueprint.revisions));
         assert!(copy.limits.as_ref().unwrap().hold(&spec.resources));
-        assert_eq!(
-            copy.name,
-            Instance::default().container(&blueprint.app, &copy.service)
-        );
+        assert_eq!(copy.name, CopyName::serving(&copy.service));
         let runs = matches!(copy.state, State::Running | State::Restarting);
-        assert_eq!(runs, !stopped.contains(&copy.service), "{}", copy.name);
+        assert_eq!(runs, !stopped.contains(&copy.service), "{:?}", copy.name);
     }
     assert_eq!(
         plan(blueprint, observed, stopped),
@@ -100,7 +97,7 @@ fn apply(
         check_end(&sim, blueprint, stopped);
         let front = blueprint.front.as_ref().unwrap();
         if !stopped.contains(&front.service) && observed.containers.is_empty() {
-            let name = Instance::default().container(&blueprint.app, &front.service);
+            let name = CopyName::serving(&front.service);
             assert_eq!(sim.route, Some((name, front.port)));
         }
     }
@@ -167,7 +164,6 @@ proptest! {
     ) {
         let made = &blueprint.volumes;
         let plan = planner::plan(&blueprint, &observed, &Context {
-            instance: &Instance::default(),
             stopped: &BTreeSet::new(),
             reloads: &BTreeSet::new(),
             made,

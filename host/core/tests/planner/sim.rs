@@ -3,7 +3,8 @@
 
 use crate::apps::limits;
 use doprax_core::blueprint::{Blueprint, Stage};
-use doprax_core::name::{Instance, ServiceName};
+use doprax_core::copy::CopyName;
+use doprax_core::name::ServiceName;
 use doprax_core::observed::{Network, Observed, ObservedContainer, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::spec::Strategy;
@@ -16,7 +17,7 @@ pub(crate) struct Sim<'a> {
     /// Ids of the copies that serve.
     pub(crate) ready: BTreeSet<String>,
     /// The engine's name of the front, as last published.
-    pub(crate) route: Option<(String, u16)>,
+    pub(crate) route: Option<(CopyName, u16)>,
     /// Whether the app may end.
     pub(crate) free_fall: bool,
     blueprint: &'a Blueprint,
@@ -80,7 +81,7 @@ impl<'a> Sim<'a> {
             == Some(Network {
                 subnet: self.blueprint.subnet,
             });
-        let name = Instance::default().container(&self.blueprint.app, &main.name);
+        let name = CopyName::serving(&main.name);
         let serving = self
             .observed
             .containers
@@ -104,7 +105,7 @@ impl<'a> Sim<'a> {
             Step::AwaitReady { service, container } => {
                 let copy = self.find(container)?;
                 if copy.service != *service || !runs(copy) || !copy.attached {
-                    return Err(format!("{container} is no running {service}"));
+                    return Err(format!("{container:?} is no running {service}"));
                 }
                 self.ready.insert(copy.id.clone());
                 Ok(())
@@ -114,14 +115,14 @@ impl<'a> Sim<'a> {
             } => {
                 let copy = self.find(container)?;
                 if copy.service != *service || !runs(copy) || !self.ready.contains(&copy.id) {
-                    return Err(format!("{container} is no {service} that serves"));
+                    return Err(format!("{container:?} is no {service} that serves"));
                 }
                 Ok(())
             }
             Step::PublishRoute { container, port } => {
                 let copy = self.find(container)?;
                 if !runs(copy) || !self.ready.contains(&copy.id) {
-                    return Err(format!("{container} does not serve"));
+                    return Err(format!("{container:?} does not serve"));
                 }
                 self.route = Some((container.clone(), *port));
                 Ok(())
@@ -131,7 +132,7 @@ impl<'a> Sim<'a> {
                 if runs(copy) {
                     Ok(())
                 } else {
-                    Err(format!("{container} does not run"))
+                    Err(format!("{container:?} does not run"))
                 }
             }
             Step::RetireConnections | Step::Drain(_) => Ok(()),
@@ -159,7 +160,7 @@ impl<'a> Sim<'a> {
                 ..
             } => {
                 if self.find(container).is_ok() {
-                    return Err(format!("{container} is taken"));
+                    return Err(format!("{container:?} is taken"));
                 }
                 if let Some(m) = spec
                     .mounts
@@ -199,18 +200,18 @@ impl<'a> Sim<'a> {
                 resources,
             } => self.find_mut(container)?.limits = Some(limits(resources)),
             Act::RestartContainer { container, .. } => {
-                return Err(format!("nobody asked to restart {container}"));
+                return Err(format!("nobody asked to restart {container:?}"));
             }
             Act::RenameContainer { from, to } => {
                 if self.find(to).is_ok() {
-                    return Err(format!("{to} is taken"));
+                    return Err(format!("{to:?} is taken"));
                 }
                 self.find_mut(from)?.name.clone_from(to);
             }
             Act::StopContainer { container, .. } => {
                 let copy = self.find_mut(container)?;
                 if !runs(copy) {
-                    return Err(format!("{container} does not run"));
+                    return Err(format!("{container:?} does not run"));
                 }
                 copy.state = State::Exited(0);
                 let id = copy.id.clone();
@@ -218,7 +219,7 @@ impl<'a> Sim<'a> {
             }
             Act::RemoveContainer { container } => {
                 if runs(self.find(container)?) {
-                    return Err(format!("{container} runs"));
+                    return Err(format!("{container:?} runs"));
                 }
                 self.observed
                     .containers
@@ -234,7 +235,7 @@ impl<'a> Sim<'a> {
         Ok(())
     }
 
-    fn start(&mut self, container: &str) -> Result<(), String> {
+    fn start(&mut self, container: &CopyName) -> Result<(), String> {
         let service = self.find(container)?.service.clone();
         let spec = &self.blueprint.containers[&service];
         if self.stopped.contains(&service) {
@@ -271,38 +272,42 @@ impl<'a> Sim<'a> {
                     other.name
                 ));
             }
-            let real = Instance::default().container(&self.blueprint.app, &other.name);
+            let real = CopyName::serving(&other.name);
             if spec.stage == Stage::Front && !self.find(&real).is_ok_and(runs) {
                 return Err(format!("{service} could not resolve {}", other.name));
             }
         }
         let copy = self.find_mut(container)?;
         if !matches!(copy.state, State::Created | State::Exited(_)) {
-            return Err(format!("{container} cannot start"));
+            return Err(format!("{container:?} cannot start"));
         }
         if !copy.attached {
-            return Err(format!("{container} is on no network"));
+            return Err(format!("{container:?} is on no network"));
         }
         copy.state = State::Running;
         Ok(())
     }
 
-    fn find(&self, name: &str) -> Result<&ObservedContainer, String> {
+    fn find(&self, name: &CopyName) -> Result<&ObservedContainer, String> {
         let mut copies = self
             .observed
             .containers
             .iter()
-            .filter(|copy| copy.name == name);
-        copies.next().ok_or_else(|| format!("no container {name}"))
+            .filter(|copy| copy.name == *name);
+        copies
+            .next()
+            .ok_or_else(|| format!("no container {name:?}"))
     }
 
-    fn find_mut(&mut self, name: &str) -> Result<&mut ObservedContainer, String> {
+    fn find_mut(&mut self, name: &CopyName) -> Result<&mut ObservedContainer, String> {
         let mut copies = self
             .observed
             .containers
             .iter_mut()
-            .filter(|copy| copy.name == name);
-        copies.next().ok_or_else(|| format!("no container {name}"))
+            .filter(|copy| copy.name == *name);
+        copies
+            .next()
+            .ok_or_else(|| format!("no container {name:?}"))
     }
 }
 

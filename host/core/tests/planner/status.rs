@@ -2,7 +2,7 @@
 
 use crate::apps::{app, container, running, service};
 use doprax_core::blueprint::{Blueprint, Stage};
-use doprax_core::name::{Instance, ServiceName, VolumeName};
+use doprax_core::name::{ServiceName, VolumeName};
 use doprax_core::observed::{Observed, State};
 use doprax_core::route::{Outage, Target};
 use doprax_core::status::{AppState, Facts, Status, Trouble, status};
@@ -116,8 +116,6 @@ impl Case {
 
     fn status(&self) -> Status {
         status(&Facts {
-            instance: &Instance::default(),
-            app: &self.blueprint.app,
             blueprint: Some(&self.blueprint),
             stopped: &self.stopped,
             observed: self.observed.as_ref(),
@@ -406,8 +404,6 @@ fn an_app_without_a_release_is_starting_until_its_deploy_fails() {
     ];
     for (busy, failed, state, target) in cases {
         let status = status(&Facts {
-            instance: &Instance::default(),
-            app: &case.blueprint.app,
             blueprint: None,
             stopped: &case.stopped,
             observed: case.observed.as_ref(),

@@ -178,6 +178,7 @@ fn signed(bytes: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names;
     use doprax_core::blueprint::{Env, Image, Runtime, Stage, Tmpfs};
     use doprax_core::name::{AppName, Instance, ServiceName};
     use doprax_core::resources::Resources;
@@ -266,9 +267,9 @@ mod tests {
         let (instance, app) = (Instance::default(), AppName::new("shop").unwrap());
         let around = Surroundings {
             labels: Labels::from([("doprax.app".to_owned(), "shop".to_owned())]),
-            network: instance.network(&app),
+            network: names::network(&instance, &app),
             domain: instance.domain(&app),
-            volume: &|name| instance.volume(&app, name),
+            volume: &|name| names::volume(&instance, &app, name),
             unasked: Labels::from([("doprax.unasked".to_owned(), "true".to_owned())]),
             secrets,
             env: &BTreeMap::from([

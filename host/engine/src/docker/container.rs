@@ -10,6 +10,7 @@ use super::body::{Surroundings, create_body};
 use super::files::FileBytes;
 use super::transport::ALREADY;
 use super::{CHANGE, Docker, Failure, label, ulimit};
+use crate::names;
 use crate::{Error, Event, Foreign, Inputs, Outcome, Progress};
 use bollard::models::{ContainerCreateBody, ContainerCreateResponse};
 use bollard::query_parameters::{
@@ -195,9 +196,9 @@ impl Docker {
             init.map_err(|e| self.error(e, format!("look at {}", spec.image.reference())))?;
         let around = Surroundings {
             labels,
-            network: self.instance.network(app),
+            network: names::network(&self.instance, app),
             domain: self.instance.domain(app),
-            volume: &|name| self.instance.volume(app, name),
+            volume: &|name| names::volume(&self.instance, app, name),
             unasked: self.unasked_labels(app),
             secrets: &inputs.secrets,
             env: &inputs.env,

@@ -3,6 +3,7 @@
 
 use super::{Docker, LOOK, label};
 use crate::Error;
+use crate::names;
 use bollard::models::EventActor;
 use bollard::query_parameters::EventsOptionsBuilder;
 use doprax_core::name::AppName;
@@ -41,7 +42,7 @@ impl Docker {
             // A network's id is no name, a volume's is.
             let name = actor.attributes.and_then(|mut found| found.remove("name"));
             let name = name.or(actor.id);
-            std::future::ready(name.and_then(|name| instance.owner(&name)))
+            std::future::ready(name.and_then(|name| names::owner(&instance, &name)))
         });
         Ok(select(of_containers.boxed(), of_others.boxed()).boxed())
     }

@@ -1,6 +1,7 @@
 //! Images that the engine has.
 
 use super::{CHANGE, Docker, Failure, LOOK, REGISTRY};
+use crate::names;
 use crate::{Error, ImageFacts};
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
@@ -56,7 +57,7 @@ impl Docker {
 
     /// Gives an image a reference of the host's own.
     pub(super) async fn keep_image_of(&self, app: &AppName, id: &str) -> Result<(), Error> {
-        let kept = self.instance.kept_image(app, id);
+        let kept = names::kept_image(&self.instance, app, id);
         let (name, tag) = kept.rsplit_once(':').unwrap_or((&kept, ""));
         let options = TagImageOptionsBuilder::default()
             .repo(name)
@@ -77,7 +78,7 @@ impl Docker {
         let action = || format!("remove old images of {app}");
         let (built, held) = (
             self.instance.image(app, ""),
-            self.instance.kept_image(app, ""),
+            names::kept_image(&self.instance, app, ""),
         );
         let of_name = |reference: &str| reference.trim_end_matches(':').to_owned();
         let named = HashMap::from([(
@@ -95,7 +96,7 @@ impl Docker {
         let holds: BTreeSet<String> = keep
             .image_ids
             .iter()
-            .map(|id| self.instance.kept_image(app, id))
+            .map(|id| names::kept_image(&self.instance, app, id))
             .collect();
         // An image that a person built on one of these inherits the labels: of what has a
         // name, only that tells whose it is.

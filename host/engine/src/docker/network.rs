@@ -1,6 +1,7 @@
 //! An app's network, and the subnets that are taken.
 
 use super::{CHANGE, Docker, Failure, LOOK};
+use crate::names;
 use crate::{Error, Foreign, Outcome};
 use bollard::models::{
     EndpointSettings, Ipam, IpamConfig, Network, NetworkConnectRequest, NetworkCreateRequest,
@@ -65,7 +66,7 @@ impl Docker {
             return Ok(outcome);
         }
         let request = NetworkCreateRequest {
-            name: self.instance.network(app),
+            name: names::network(&self.instance, app),
             driver: Some("bridge".to_owned()),
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
@@ -127,7 +128,7 @@ impl Docker {
                 ..EndpointSettings::default()
             }),
         };
-        let network = self.instance.network(app);
+        let network = names::network(&self.instance, app);
         let connected = self.client.connect_network(&network, request);
         match self.within(CHANGE, connected).await {
             Ok(()) => Ok(Outcome::Done),

@@ -5,12 +5,13 @@
 
 use super::{Docker, Failure, LOOK, healthcheck, label, network};
 use crate::Error;
+use crate::names;
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
     ContainerSummaryStateEnum, EndpointSettings, Network, Volume,
 };
 use bollard::query_parameters::ListContainersOptionsBuilder;
-use doprax_core::name::{AppName, ServiceName, VolumeName};
+use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State};
 use futures_util::TryStreamExt as _;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -122,7 +123,10 @@ impl Docker {
             .and_then(|s| s.networks.as_ref());
         Some(ObservedContainer {
             id: found.id.clone()?,
-            name: found.name.as_deref()?.trim_start_matches('/').to_owned(),
+            name: {
+                let name = found.name.as_deref()?.trim_start_matches('/');
+                names::copy(&self.instance, &app, name)
+            },
             service: ServiceName::new(labels.get(label::SERVICE)?).ok()?,
             hash: labels.get(label::HASH).cloned().unwrap_or_default(),
             state: match state.status {
@@ -136,8 +140,9 @@ impl Docker {
                 _ => State::Dead,
             },
             attached: networks
-                .is_some_and(|found| found.contains_key(&self.instance.network(&app))),
-            address: networks.and_then(|found| address(found, &self.instance.network(&app))),
+                .is_some_and(|found| found.contains_key(&names::network(&self.instance, &app))),
+            address: networks
+                .and_then(|found| address(found, &names::network(&self.instance, &app))),
             created: found
                 .created
                 .map(|date| date.unix_timestamp())
@@ -217,15 +222,16 @@ impl Listed<'_> {
             }
         }
         for found in &self.containers {
-            if let Some(app) = app_of(found.labels.as_ref()) {
-                let network = self.docker.instance.network(&app);
-                if let Some(container) = summarized(found, &network) {
-                    apps.entry(app).or_default().containers.push(container);
-                }
+            if let Some(app) = app_of(found.labels.as_ref())
+                && let Some(container) = summarized(found, &self.docker.instance, &app)
+            {
+                apps.entry(app).or_default().containers.push(container);
             }
         }
         for observed in apps.values_mut() {
-            observed.containers.sort_by(|a, b| a.name.cmp(&b.name));
+            observed
+                .containers
+                .sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
         }
         apps
     }
@@ -246,7 +252,13 @@ fn app_of(labels: Option<&label::Labels>) -> Option<AppName> {
     AppName::new(labels?.get(label::APP)?).ok()
 }
 
-fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContainer> {
+fn summarized(
+    found: &ContainerSummary,
+    instance: &Instance,
+    app: &AppName,
+) -> Option<ObservedContainer> {
+    let network = &names::network(instance, app);
+    let name = found.names.as_ref()?.first()?.trim_start_matches('/');
     let labels = found.labels.as_ref()?;
     let networks = found
         .network_settings
@@ -254,12 +266,7 @@ fn summarized(found: &ContainerSummary, network: &str) -> Option<ObservedContain
         .and_then(|s| s.networks.as_ref());
     Some(ObservedContainer {
         id: found.id.clone()?,
-        name: found
-            .names
-            .as_ref()?
-            .first()?
-            .trim_start_matches('/')
-            .to_owned(),
+        name: names::copy(instance, app, name),
         service: ServiceName::new(labels.get(label::SERVICE)?).ok()?,
         hash: labels.get(label::HASH).cloned().unwrap_or_default(),
         state: match found.state {

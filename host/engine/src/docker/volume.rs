@@ -3,6 +3,7 @@
 //! before anything was started with it.
 
 use super::{CHANGE, Docker, Failure, LOOK, label};
+use crate::names;
 use crate::{Error, Outcome};
 use bollard::models::{Mount, Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
@@ -36,7 +37,9 @@ impl Docker {
         app: &AppName,
         volume: &VolumeName,
     ) -> Result<bool, Error> {
-        let found = self.find_volume(&self.instance.volume(app, volume)).await;
+        let found = self
+            .find_volume(&names::volume(&self.instance, app, volume))
+            .await;
         let found =
             found.map_err(|e| self.error(e, format!("look at volume {volume} of {app}")))?;
         Ok(found.is_some_and(|found| self.is_volume(&found)))
@@ -90,7 +93,7 @@ impl Docker {
         volume: &VolumeName,
     ) -> Result<Outcome, Error> {
         let action = || format!("create volume {volume} of {app}");
-        let name = self.instance.volume(app, volume);
+        let name = names::volume(&self.instance, app, volume);
         let labels = self.volume_labels(app, volume);
         // The engine answers a second creation with the first one, whatever its
         // labels are, so existence has to be asked for.
@@ -151,7 +154,7 @@ impl Docker {
         volume: &VolumeName,
     ) -> Result<Outcome, Error> {
         let action = || format!("remove volume {volume} of {app}");
-        let name = self.instance.volume(app, volume);
+        let name = names::volume(&self.instance, app, volume);
         let found = self
             .find_volume(&name)
             .await

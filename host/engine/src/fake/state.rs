@@ -4,9 +4,11 @@ use super::command::Command;
 use super::image::FakeImage;
 use super::serve::{Answer, Listening, Pool, Requests, Upstream};
 use super::{Fault, build};
+use crate::names;
 use crate::{Error, Exec, Inputs, LogRequest, Outcome, Output, Progress, Usage};
 use bytes::Bytes;
 use doprax_core::blueprint::{Container as Spec, Content};
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{self, Observed, ObservedContainer, State as Doing};
 use doprax_core::plan::{Act, Rebuild};
@@ -246,6 +248,18 @@ impl State {
         format!("{:064x}", self.ids)
     }
 
+    /// What a container is called.
+    pub(super) fn name_of(&self, app: &AppName, copy: &CopyName) -> String {
+        names::container(&self.instance, app, copy)
+    }
+
+    /// The name of the container of this name or id.
+    fn name_by(&self, name_or_id: &str) -> String {
+        let mut all = self.containers.iter();
+        let found = all.find(|(_, found)| found.id == name_or_id);
+        found.map_or(name_or_id, |(name, _)| name).to_owned()
+    }
+
     fn find(&mut self, name: &str) -> Result<&mut Container, Error> {
         self.containers
             .get_mut(name)
@@ -259,6 +273,8 @@ impl State {
         inputs: &Inputs,
         progress: &Progress,
     ) -> Result<Outcome, Error> {
+        let instance = self.instance.clone();
+        let name = |copy| names::container(&instance, app, copy);
         match act {
             Act::BuildImage {
                 reference,
@@ -303,9 +319,10 @@ impl State {
                 hash,
                 spec,
             } => {
-                return self.create(app, container, hash, spec, inputs);
+                return self.create(app, &name(container), hash, spec, inputs);
             }
             Act::ConnectContainer { container, .. } => {
+                let container = &name(container);
                 let found = self.find(container)?;
                 if found.attached {
                     return Ok(Outcome::AlreadyDone);
@@ -316,6 +333,7 @@ impl State {
                 }
             }
             Act::StartContainer { container } => {
+                let container = &name(container);
                 if matches!(
                     self.find(container)?.doing,
                     Doing::Running | Doing::Restarting
@@ -328,7 +346,7 @@ impl State {
                 container,
                 resources,
             } => {
-                let found = self.find(container)?;
+                let found = self.find(&name(container))?;
                 let limited = Resources {
                     disk: found.spec.resources.disk,
                     ..*resources
@@ -339,10 +357,10 @@ impl State {
                 found.spec.resources = limited;
                 found.usual = true;
             }
-            Act::RestartContainer { container, .. } => self.start(container)?,
-            Act::RenameContainer { from, to } => return self.rename(from, to),
+            Act::RestartContainer { container, .. } => self.start(&name(container))?,
+            Act::RenameContainer { from, to } => return self.rename(&name(from), &name(to)),
             Act::StopContainer { container, .. } => {
-                let Ok(found) = self.find(container) else {
+                let Ok(found) = self.find(&name(container)) else {
                     return Ok(Outcome::AlreadyDone);
                 };
                 if !matches!(
@@ -354,7 +372,7 @@ impl State {
                 found.end(i64::from(found.doing == Doing::Restarting));
             }
             Act::RemoveContainer { container } => {
-                if self.containers.remove(container).is_none() {
+                if self.containers.remove(&name(container)).is_none() {
                     return Ok(Outcome::AlreadyDone);
                 }
             }
@@ -516,7 +534,8 @@ impl State {
         let Some((service, port)) = image.and_then(|image| image.proxies.as_ref()) else {
             return;
         };
-        let wanted = ServiceName::new(service).map(|s| self.instance.container(&found.app, &s));
+        let wanted = ServiceName::new(service)
+            .map(|service| self.name_of(&found.app, &CopyName::Serving(service)));
         let other = wanted.ok().and_then(|wanted| self.containers.get(&wanted));
         let address = other.and_then(|other| other.address);
         let address = address.map(|address| SocketAddr::new(address.into(), *port));
@@ -622,17 +641,18 @@ impl State {
 
     pub(super) fn keep_image(&mut self, app: &AppName, id: &str) {
         if let Some(image) = self.image(id).cloned() {
-            self.images.insert(self.instance.kept_image(app, id), image);
+            self.images
+                .insert(names::kept_image(&self.instance, app, id), image);
         }
     }
 
     pub(super) fn prune_images(&mut self, app: &AppName, keep: &Kept) {
         let built = self.instance.image(app, "");
-        let held = self.instance.kept_image(app, "");
+        let held = names::kept_image(&self.instance, app, "");
         let holds: BTreeSet<String> = keep
             .image_ids
             .iter()
-            .map(|id| self.instance.kept_image(app, id))
+            .map(|id| names::kept_image(&self.instance, app, id))
             .collect();
         let used: BTreeSet<String> = self
             .containers
@@ -762,6 +782,7 @@ impl State {
     /// One container. One that crashes has done so once more since it was last seen.
     pub(super) fn observed_container(&mut self, name: &str) -> Option<ObservedContainer> {
         let now = self.now_ms();
+        let instance = self.instance.clone();
         let found = self.containers.get_mut(name)?;
         if found.doing == Doing::Restarting {
             found.restarts += 1;
@@ -769,7 +790,7 @@ impl State {
         }
         Some(ObservedContainer {
             id: found.id.clone(),
-            name: name.to_owned(),
+            name: names::copy(&instance, &found.app, name),
             service: found.spec.name.clone(),
             hash: found.hash.clone(),
             state: found.doing,
@@ -798,6 +819,7 @@ impl State {
     }
 
     pub(super) fn exec(&mut self, name: &str, exec: &Exec) -> Result<(String, Command), Error> {
+        let name = &self.name_by(name);
         let id = self.id();
         let images = self.images.clone();
         if exec.command.last().is_some_and(|word| word == "reload") {
@@ -831,7 +853,7 @@ impl State {
         name: &str,
         request: LogRequest,
     ) -> Result<(String, Lines), Error> {
-        let found = self.find(name)?;
+        let found = self.find(&self.name_by(name))?;
         let since = request
             .since
             .map_or(i64::MIN, |since| since.saturating_mul(1000));
@@ -864,7 +886,7 @@ impl State {
     }
 
     pub(super) fn usage(&mut self, name: &str) -> Result<Usage, Error> {
-        let is_running = self.find(name)?.doing == Doing::Running;
+        let is_running = self.find(&self.name_by(name))?.doing == Doing::Running;
         let memory = if is_running { 8 << 20 } else { 0 };
         Ok(Usage {
             memory,

@@ -1,9 +1,11 @@
 //! What only the engine in memory does: fail when it is told to.
 
 use crate::stage::{REDIS, command_of, container, hash};
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance, ServiceName};
 use doprax_core::observed::State;
 use doprax_core::plan::Act;
+use doprax_engine::names;
 use doprax_engine::{
     ByHand, Engine as _, Error, Fake, FakeImage, Fault, Inputs, Outcome, Progress,
 };
@@ -14,16 +16,23 @@ struct Fixture {
     fake: Fake,
     app: AppName,
     name: String,
+    copy: CopyName,
 }
 
 impl Fixture {
     fn new(image: FakeImage) -> Self {
         let instance = Instance::default();
         let app = AppName::new("shop").unwrap();
-        let name = instance.container(&app, &ServiceName::new("redis").unwrap());
+        let copy = CopyName::Serving(ServiceName::new("redis").unwrap());
+        let name = names::container(&instance, &app, &copy);
         let fake = Fake::new(instance);
         fake.add_image(REDIS, image);
-        Self { fake, app, name }
+        Self {
+            fake,
+            app,
+            name,
+            copy,
+        }
     }
 
     async fn apply(&self, act: &Act) -> Result<Outcome, Error> {
@@ -42,16 +51,17 @@ impl Fixture {
     async fn started(image: FakeImage) -> Self {
         let fixture = Self::new(image);
         let redis = container("redis", REDIS);
-        let name = fixture.name.clone();
         let create = Act::CreateContainer {
-            container: name.clone(),
+            container: fixture.copy.clone(),
             hash: hash(&redis),
             spec: Box::new(redis),
         };
         for act in [
             fixture.network(),
             create,
-            Act::StartContainer { container: name },
+            Act::StartContainer {
+                container: fixture.copy.clone(),
+            },
         ] {
             assert_eq!(fixture.apply(&act).await.unwrap(), Outcome::Done);
         }
@@ -59,7 +69,8 @@ impl Fixture {
     }
 
     async fn redis(&self) -> doprax_core::observed::ObservedContainer {
-        self.fake.container(&self.name).await.unwrap().unwrap()
+        let found = self.fake.container(&self.app, &self.copy).await;
+        found.unwrap().unwrap()
     }
 }
 
@@ -141,7 +152,8 @@ async fn a_container_crashes_and_is_removed_by_hand() {
     assert_eq!((after.state, after.restarts), (State::Running, 1));
     assert!(after.started_ms > before.started_ms);
     fixture.fake.by_hand(&fixture.name, ByHand::Remove);
-    assert_eq!(fixture.fake.container(&fixture.name).await.unwrap(), None);
+    let found = fixture.fake.container(&fixture.app, &fixture.copy).await;
+    assert_eq!(found.unwrap(), None);
 }
 
 #[tokio::test]

@@ -32,18 +32,19 @@ pub(crate) async fn measure(stage: Arc<Stage>) {
             timed(
                 start,
                 Act::StartContainer {
-                    container: container.clone(),
+                    container: stage.copy(&container),
                 },
             )
             .await;
+            let container = stage.copy(&container);
             timed("start, done", Act::StartContainer { container }).await;
         }
         let (from, to) = (stage.name("plain"), format!("old_{}", stage.name("plain")));
         timed(
             "rename, running",
             Act::RenameContainer {
-                from,
-                to: to.clone(),
+                from: stage.copy(&from),
+                to: stage.copy(&to),
             },
         )
         .await;
@@ -60,7 +61,11 @@ pub(crate) async fn measure(stage: Arc<Stage>) {
             .or_default()
             .push(began.elapsed());
         let began = Instant::now();
-        stage.engine.container(&to).await.unwrap();
+        stage
+            .engine
+            .container(&stage.app, &stage.copy(&to))
+            .await
+            .unwrap();
         times.entry("container").or_default().push(began.elapsed());
         let began = Instant::now();
         stage.output_of(&to, &["true"]).await;
@@ -73,16 +78,22 @@ pub(crate) async fn measure(stage: Arc<Stage>) {
         timed(
             "stop",
             Act::StopContainer {
-                container: to.clone(),
+                container: stage.copy(&to),
                 grace_ms: 10_000,
             },
         )
         .await;
-        timed("remove, stopped", Act::RemoveContainer { container: to }).await;
+        timed(
+            "remove, stopped",
+            Act::RemoveContainer {
+                container: stage.copy(&to),
+            },
+        )
+        .await;
         timed(
             "remove, running",
             Act::RemoveContainer {
-                container: stage.name("filled"),
+                container: stage.copy(&stage.name("filled")),
             },
         )
         .await;
@@ -93,7 +104,7 @@ pub(crate) async fn measure(stage: Arc<Stage>) {
         let began = Instant::now();
         join_all(five.iter().map(async |spec| {
             stage.apply(&stage.create(spec)).await.unwrap();
-            let container = stage.name(spec.name.as_str());
+            let container = stage.copy(&stage.name(spec.name.as_str()));
             stage
                 .apply(&Act::StartContainer { container })
                 .await
@@ -106,7 +117,7 @@ pub(crate) async fn measure(stage: Arc<Stage>) {
             .push(began.elapsed());
         let began = Instant::now();
         join_all(five.iter().map(async |spec| {
-            let container = stage.name(spec.name.as_str());
+            let container = stage.copy(&stage.name(spec.name.as_str()));
             stage
                 .apply(&Act::RemoveContainer { container })
                 .await

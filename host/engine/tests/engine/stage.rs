@@ -3,6 +3,7 @@
 
 use crate::required::required;
 use doprax_core::blueprint::{Container, Content, Env, File, Image, Stage as Turn};
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Observed, ObservedContainer};
 use doprax_core::plan::{Act, Rebuild};
@@ -11,6 +12,7 @@ use doprax_core::resources::Resources;
 use doprax_core::source::Recipe;
 use doprax_core::spec::Strategy;
 use doprax_core::text::Text;
+use doprax_engine::names;
 use doprax_engine::{
     ByHand, Docker, Engine, Error, Event, Exec, Fake, FakeImage, Inputs, Outcome, Progress,
 };
@@ -168,14 +170,19 @@ impl Stage {
     }
 
     pub(crate) fn name(&self, service: &str) -> String {
-        self.instance
-            .container(&self.app, &ServiceName::new(service).unwrap())
+        let service = ServiceName::new(service).unwrap();
+        let serving = CopyName::Serving(service);
+        names::container(&self.instance, &self.app, &serving)
+    }
+
+    /// The copy that a container of this name is.
+    pub(crate) fn copy(&self, name: &str) -> CopyName {
+        names::copy(&self.instance, &self.app, name)
     }
 
     pub(crate) fn create(&self, spec: &Container) -> Act {
-        let container = self.instance.container(&self.app, &spec.name);
         Act::CreateContainer {
-            container,
+            container: CopyName::serving(&spec.name),
             hash: hash(spec),
             spec: Box::new(spec.clone()),
         }
@@ -190,7 +197,7 @@ impl Stage {
         self.must(self.create(spec)).await;
         let container = self.name(spec.name.as_str());
         self.must(Act::StartContainer {
-            container: container.clone(),
+            container: CopyName::serving(&spec.name),
         })
         .await;
         container
@@ -203,7 +210,7 @@ impl Stage {
             Hands::Docker(address) => address,
         };
         let of = format!("/containers/{container}");
-        let network = self.instance.network(&self.app);
+        let network = names::network(&self.instance, &self.app);
         let (method, path, body) = match change {
             ByHand::Stop => ("POST", format!("{of}/stop?t=5"), String::new()),
             ByHand::Kill => ("POST", format!("{of}/kill"), String::new()),
@@ -241,10 +248,9 @@ impl Stage {
 
     pub(crate) async fn container(&self, name: &str) -> ObservedContainer {
         let observed = self.observe().await;
-        let found = observed
-            .containers
-            .iter()
-            .find(|container| container.name == name);
+        let copy = self.copy(name);
+        let mut containers = observed.containers.iter();
+        let found = containers.find(|container| container.name == copy);
         found
             .cloned()
             .unwrap_or_else(|| panic!("no {name} in {observed:?}"))

@@ -92,10 +92,9 @@ impl Controls {
             let run = self.rollout.run_for(&blueprint, emit).await?;
             let run = run.until(live.cancelled());
             let restarted = selected.intersection(&running).cloned().collect();
-            let instance = &self.config.instance;
             let names = blueprint.containers.keys();
             let idle = names.filter(|name| !running.contains(*name)).cloned();
-            let plan = planner::restart(&blueprint, instance, &restarted, &idle.collect());
+            let plan = planner::restart(&blueprint, &restarted, &idle.collect());
             self.executor.execute(&run, &plan).await?;
         }
         self.store.clear_last_error(app).await?;

@@ -20,7 +20,8 @@ use crate::routes::RouteTable;
 use crate::run::Run;
 use crate::takeover::Takeover;
 use crate::{Config, Error};
-use doprax_core::name::ServiceName;
+use doprax_core::copy::CopyName;
+use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::{ObservedContainer, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::route::Target;
@@ -65,11 +66,12 @@ impl Executor {
             return Ok(());
         }
         let (plan, ending) = split(plan);
+        let name_of = |copy: &CopyName| self.engine.name_of(&run.app, copy);
         (run.emit)(Event::Planned {
             steps: plan
                 .steps
                 .iter()
-                .map(|planned| planned.step.to_string())
+                .map(|planned| planned.step.text(&name_of))
                 .collect(),
         });
         // Written down before anything moves: what is done already asks for no reload
@@ -203,7 +205,10 @@ impl Executor {
             }
             Step::PublishRoute { container, port } => {
                 // One that crashes has none: visitors are told so, and find it once it runs.
-                let target = match find(self.engine.as_ref(), container).await?.address {
+                let target = match find(self.engine.as_ref(), &run.app, container)
+                    .await?
+                    .address
+                {
                     Some(address) => {
                         let front = run.blueprint.as_ref().and_then(|b| b.front.as_ref());
                         match front.filter(|front| front.port == *port) {
@@ -228,14 +233,8 @@ impl Executor {
                 let Some(blueprint) = &run.blueprint else {
                     return Ok(());
                 };
-                let found = neighbours_of(
-                    self.engine.as_ref(),
-                    &self.config.instance,
-                    service,
-                    blueprint,
-                )
-                .await?;
-                self.reload(service, container, command).await?;
+                let found = neighbours_of(self.engine.as_ref(), service, blueprint).await?;
+                self.reload(&run.app, container, service, command).await?;
                 if let Some(found) = found {
                     remember_neighbours(&self.store, service, blueprint, found).await?;
                 }
@@ -278,14 +277,15 @@ impl Executor {
 
     async fn reload(
         &self,
+        app: &AppName,
+        container: &CopyName,
         service: &ServiceName,
-        container: &str,
         command: &[String],
     ) -> Result<(), Error> {
         let runs = |found: &ObservedContainer| found.state == State::Running;
         if !self
             .engine
-            .container(container)
+            .container(app, container)
             .await?
             .is_some_and(|found| runs(&found))
         {
@@ -296,14 +296,14 @@ impl Executor {
             command: command.to_vec(),
             ..Exec::default()
         };
-        let ran =
-            tokio::time::timeout(RELOAD, run_in(self.engine.as_ref(), container, &exec)).await;
+        let name = self.engine.name_of(app, container);
+        let ran = tokio::time::timeout(RELOAD, run_in(self.engine.as_ref(), &name, &exec)).await;
         let reason = match ran {
             Ok(Ok(ran)) if ran.exit_code == 0 => return Ok(()),
             Ok(Ok(ran)) => format!("exit code {}: {}", ran.exit_code, ran.output.trim()),
             Ok(Err(error)) => {
                 // It may have crashed at this moment.
-                let found = self.engine.container(container).await?;
+                let found = self.engine.container(app, container).await?;
                 return match found {
                     Some(found) if runs(&found) => Err(error.into()),
                     _ => Ok(()),

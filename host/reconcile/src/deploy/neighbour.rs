@@ -3,7 +3,7 @@
 
 use crate::Error;
 use doprax_core::blueprint::Blueprint;
-use doprax_core::name::{Instance, ServiceName};
+use doprax_core::name::ServiceName;
 use doprax_core::neighbour::{self, Known};
 use doprax_core::observed::Observed;
 use doprax_engine::Engine;
@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 /// The proxies that believe a neighbour to be where it is not.
 pub(crate) async fn outdated_proxies(
     store: &Store,
-    instance: &Instance,
     blueprint: &Blueprint,
     observed: &Observed,
 ) -> Result<BTreeSet<ServiceName>, Error> {
@@ -26,7 +25,7 @@ pub(crate) async fn outdated_proxies(
     }
     let app = &blueprint.app;
     let known = store.neighbours(app).await?;
-    let (outdated, believed) = neighbour::outdated(&known, blueprint, observed, instance);
+    let (outdated, believed) = neighbour::outdated(&known, blueprint, observed);
     if believed != known {
         store.set_neighbours(app, &believed).await?;
     }
@@ -36,12 +35,11 @@ pub(crate) async fn outdated_proxies(
 /// Where a proxy finds its neighbours now.
 pub(crate) async fn neighbours_of(
     engine: &dyn Engine,
-    instance: &Instance,
     proxy: &ServiceName,
     blueprint: &Blueprint,
 ) -> Result<Option<Known>, Error> {
     let observed = engine.observe(&blueprint.app).await?;
-    Ok(neighbour::find(proxy, blueprint, &observed, instance))
+    Ok(neighbour::find(proxy, &observed))
 }
 
 /// Remembers where a proxy has found its neighbours.

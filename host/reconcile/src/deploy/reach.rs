@@ -11,7 +11,7 @@ use crate::run::{Emit, Run};
 use crate::takeover::Takeover;
 use crate::{Config, Error};
 use doprax_core::blueprint::{Blueprint, Content, Image};
-use doprax_core::name::{Instance, ServiceName};
+use doprax_core::name::ServiceName;
 use doprax_core::planner::{self, Context};
 use doprax_core::proposal::Images;
 use doprax_core::text::HOST_VARIABLE;
@@ -62,7 +62,7 @@ impl Rollout {
         loop {
             let observed = self.observer.of(record).await?;
             let observed = self.retiring.ground(blueprint, observed, goal.images);
-            let context = context(&self.config.instance, record, goal.stopped);
+            let context = context(record, goal.stopped);
             let previous = record.release.as_ref().map(|release| &release.blueprint);
             let plan = planner::reach(previous, blueprint, &observed, &context);
             let mut run = self.run_for(blueprint, Arc::clone(&emit)).await?;
@@ -122,12 +122,10 @@ impl Rollout {
 
 /// What the planner goes by beside blueprint and observed.
 pub(crate) fn context<'a>(
-    instance: &'a Instance,
     record: &'a AppRecord,
     stopped: &'a BTreeSet<ServiceName>,
 ) -> Context<'a> {
     Context {
-        instance,
         stopped,
         reloads: &record.reloads,
         made: &record.made_volumes,

@@ -10,6 +10,7 @@ use super::Executor;
 use crate::Error;
 use crate::retiring::Copies;
 use crate::run::Run;
+use doprax_core::copy::CopyName;
 use doprax_core::name::AppName;
 use doprax_core::plan::{Act, Plan, PlannedStep, Step};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ impl Executor {
             return Ok(());
         }
         let observed = self.engine.observe(&run.app).await?;
-        let ends = |name: &str| {
+        let ends = |name: &CopyName| {
             plan.steps.iter().any(|planned| {
                 matches!(&planned.step, Step::Engine(Act::RemoveContainer { container })
                     if container == name)
@@ -87,11 +88,12 @@ impl Executor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doprax_core::copy::CopyName;
     use doprax_core::spec::Drain;
 
     fn remove(container: &str) -> Step {
         Step::Engine(Act::RemoveContainer {
-            container: container.to_owned(),
+            container: CopyName::Foreign(container.to_owned()),
         })
     }
 

@@ -72,7 +72,7 @@ impl Rollbacks {
         let images = self.images_to_bring_back(&blueprint, &observed, to).await?;
         let observed = self.retiring.ground(&blueprint, observed, &images);
         let none = BTreeSet::new();
-        let context = context(&self.config.instance, &record, &none);
+        let context = context(&record, &none);
         let proposed = proposal::rollback(current, &blueprint, &observed, &context);
         refuse_downgrade(app, to, proposed.downgrades, allow_downgrade)?;
         let unchanged = *current == blueprint

@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::now_ms;
 use doprax_core::blueprint::Blueprint;
+use doprax_core::copy::CopyName;
 use doprax_store::Release;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -69,34 +70,31 @@ fn record(app: &AppName, containers: &[Value]) -> AppRecord {
 }
 
 /// A copy of a container that runs since long ago.
-fn copy(config: &Config, app: &AppName, service: &str) -> ObservedContainer {
+fn copy(service: &str) -> ObservedContainer {
     let service = ServiceName::new(service).unwrap();
     let copy = json!({
-        "id": format!("id-of-{service}"), "name": config.instance.container(app, &service),
+        "id": format!("id-of-{service}"), "name": CopyName::serving(&service),
         "service": service, "hash": "", "state": "running", "started_ms": 1,
     });
     serde_json::from_value(copy).unwrap()
 }
 
 struct Stage {
-    config: Arc<Config>,
     health: Health,
     shop: AppName,
 }
 
 impl Stage {
     fn new() -> Self {
-        let config = Arc::new(Config::of_tests());
         Self {
-            health: Health::new(Arc::clone(&config), Clock::default()),
-            config,
+            health: Health::new(Arc::new(Config::of_tests()), Clock::default()),
             shop: app("shop"),
         }
     }
 
     /// Has one container of the shop looked at, which is as `change` makes it.
     fn watch(&self, spec: &Value, change: impl FnOnce(&mut ObservedContainer)) {
-        let mut copy = copy(&self.config, &self.shop, "db");
+        let mut copy = copy("db");
         change(&mut copy);
         let observed = Observed {
             containers: vec![copy],
@@ -287,7 +285,9 @@ fn only_what_runs_and_can_be_tried_is_looked_at() {
         copy.healthcheck = Some(serde_json::from_value(check).unwrap());
     }));
     assert!(!is_watched(&spec, |copy| copy.state = State::Paused));
-    assert!(!is_watched(&spec, |copy| copy.name.push_str("-spare")));
+    assert!(!is_watched(&spec, |copy| {
+        copy.name = CopyName::spare(&copy.service, "0123");
+    }));
     assert!(is_watched(&spec, |_| {}));
     stage.health.unwatch(&app("blog"));
     stage.health.unwatch(&stage.shop);
@@ -327,7 +327,7 @@ fn what_is_known_goes_with_the_run_that_it_is_of() {
         let mut due = stage.due_in(60 * SECOND);
         let (app, before) = due.remove(0);
         let mut spec = container("db");
-        let mut found = copy(&stage.config, &stage.shop, "db");
+        let mut found = copy("db");
         change(&mut spec, &mut found);
         stage.watch(&spec, |copy| *copy = found);
         assert_eq!(stage.reason().is_some(), stays, "{number}");

@@ -5,12 +5,13 @@
 //! Guarantees: tries at the same time are bounded, whatever the number of apps; an app that
 //! an operation works on is left alone.
 
+use crate::Error;
 use crate::apps::{App, Apps};
 use crate::health::{Health, Watch};
-use crate::ready::{Prober, subject_of};
+use crate::ready::Prober;
 use crate::status::Statuses;
-use crate::{Config, Error};
 use doprax_core::blueprint::Container;
+use doprax_core::copy::CopyName;
 use doprax_core::name::AppName;
 use doprax_core::plan::Act;
 use doprax_engine::{Engine, Inputs};
@@ -30,7 +31,6 @@ const LONGEST_TRY: Duration = Duration::from_secs(60);
 
 /// Tries the probes of what serves.
 pub(crate) struct Checkup {
-    pub(crate) config: Arc<Config>,
     pub(crate) store: Store,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) prober: Arc<Prober>,
@@ -73,7 +73,7 @@ impl Checkup {
             return Ok(());
         }
         let inputs = self.probe_inputs(name, spec).await?;
-        let tried = subject_of(found, host.clone(), false);
+        let tried = self.prober.subject_of(name, found, host.clone(), false);
         let verdict = self
             .prober
             .judge(&inputs, spec, found, tried.as_ref(), true)
@@ -119,7 +119,7 @@ impl Checkup {
         let reason = self.health.of(name, &spec.name).map(|found| found.reason);
         tracing::warn!(app = %name, container = %spec.name, reason, "restarting what is unhealthy");
         let act = Act::RestartContainer {
-            container: self.config.instance.container(name, &spec.name),
+            container: CopyName::serving(&spec.name),
             grace_ms: spec.stop_grace_ms,
         };
         self.engine

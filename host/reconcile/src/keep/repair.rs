@@ -1,5 +1,6 @@
 //! Putting one app right.
 
+use crate::Error;
 use crate::apps::{App, Apps};
 use crate::clock::now_ms;
 use crate::deploy::neighbour::outdated_proxies;
@@ -13,8 +14,8 @@ use crate::retiring::Retiring;
 use crate::routes::RouteTable;
 use crate::run::{Emit, Run};
 use crate::status::Statuses;
-use crate::{Config, Error};
 use doprax_core::blueprint::Blueprint;
+use doprax_core::copy::CopyName;
 use doprax_core::name::AppName;
 use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
@@ -31,7 +32,6 @@ pub(crate) const APPS_AT_ONCE: usize = 8;
 
 /// Looks at one app, and puts right what differs from its blueprint.
 pub(crate) struct Repairer {
-    pub(crate) config: Arc<Config>,
     pub(crate) store: Store,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) observer: Arc<Observer>,
@@ -120,9 +120,7 @@ impl Repairer {
             app.last_look.was_good(&observed);
             return Ok(());
         };
-        let instance = &self.config.instance;
-        let outdated =
-            outdated_proxies(&self.store, instance, &release.blueprint, &observed).await?;
+        let outdated = outdated_proxies(&self.store, &release.blueprint, &observed).await?;
         record.reloads.extend(outdated);
         let images = Images::all_present(&release.blueprint);
         let mut plan = self.plan_for(&record, &release, observed.clone(), &images);
@@ -177,7 +175,7 @@ impl Repairer {
         observed: Observed,
         images: &Images,
     ) -> Plan {
-        let context = context(&self.config.instance, record, &record.stopped);
+        let context = context(record, &record.stopped);
         let observed = self.retiring.ground(&release.blueprint, observed, images);
         planner::plan(&release.blueprint, &observed, &context)
     }
@@ -211,7 +209,7 @@ impl Repairer {
 }
 
 /// The containers that a plan makes or starts.
-fn revived(plan: &Plan) -> BTreeSet<String> {
+fn revived(plan: &Plan) -> BTreeSet<CopyName> {
     let acts = plan.steps.iter().filter_map(|planned| match &planned.step {
         Step::Engine(
             Act::CreateContainer { container, .. }

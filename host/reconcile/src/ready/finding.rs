@@ -7,6 +7,7 @@ use crate::container::{find, last_lines};
 use crate::run::Run;
 use doprax_core::blueprint::Container;
 use doprax_core::cause::Cause;
+use doprax_core::copy::CopyName;
 use doprax_core::observed::{ObservedContainer, State};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ impl Prober {
         &self,
         run: &Run,
         spec: &Container,
-        container: &str,
+        container: &CopyName,
         reason: String,
     ) -> Error {
         let Finding {
@@ -48,7 +49,7 @@ impl Prober {
         &self,
         run: &Run,
         spec: &Container,
-        container: &str,
+        container: &CopyName,
         timed_out: Option<Duration>,
         reason: String,
         out_of_memory: bool,
@@ -76,20 +77,21 @@ impl Prober {
         &self,
         run: &Run,
         spec: &Container,
-        container: &str,
+        container: &CopyName,
         reason: String,
         out_of_memory: bool,
     ) -> Finding {
+        let name = &self.engine.name_of(&run.app, container);
         let mut finding = Finding {
             reason,
             cause: None,
             ended: false,
-            log: last_lines(self.engine.as_ref(), container, LAST_LINES).await,
+            log: last_lines(self.engine.as_ref(), name, LAST_LINES).await,
         };
-        let Ok(found) = find(self.engine.as_ref(), container).await else {
+        let Ok(found) = find(self.engine.as_ref(), &run.app, container).await else {
             return finding;
         };
-        let looked = self.engine.examine(container).await.unwrap_or_default();
+        let looked = self.engine.examine(name).await.unwrap_or_default();
         let found = ObservedContainer {
             out_of_memory: out_of_memory || found.out_of_memory,
             exit_code: found.exit_code.or(looked.exit_code),

@@ -4,6 +4,7 @@ use super::Prober;
 use super::probe::{Subject, TLS};
 use crate::clock::now_ms;
 use doprax_core::blueprint::Container;
+use doprax_core::name::AppName;
 use doprax_core::observed::{Healthcheck, ObservedContainer, State};
 use doprax_core::probe::{Check, Observation, Probe, Verdict};
 use doprax_engine::Inputs;
@@ -29,7 +30,7 @@ impl Prober {
         inputs: &Inputs,
         spec: &Container,
         found: &ObservedContainer,
-        subject: Option<&Subject<'_>>,
+        subject: Option<&Subject>,
         steady: bool,
     ) -> Verdict {
         let Some(subject) = subject else {
@@ -85,12 +86,23 @@ impl Prober {
         }
     }
 
+    /// What the probes of a container are tried on, while it runs.
+    pub(crate) fn subject_of(
+        &self,
+        app: &AppName,
+        found: &ObservedContainer,
+        host: String,
+        is_front: bool,
+    ) -> Option<Subject> {
+        subject(self.engine.name_of(app, &found.name), found, host, is_front)
+    }
+
     /// Whether a container passes the check that its image declares. The engine tries it
     /// at the image's interval, which may be long: until it has passed, the host does.
     async fn judge_by_image(
         &self,
         check: &Healthcheck,
-        subject: &Subject<'_>,
+        subject: &Subject,
         steady: bool,
     ) -> Verdict {
         let seen = match check.passes {
@@ -103,7 +115,7 @@ impl Prober {
             None if steady => return Verdict::Ready,
             _ => {
                 let limit = Duration::from_millis(check.timeout_ms);
-                self.try_command(subject.container, &check.command, limit)
+                self.try_command(&subject.container, &check.command, limit)
                     .await
             }
         };
@@ -126,22 +138,6 @@ fn tls_port((seen, probe): (&Observation, &Probe)) -> Option<u16> {
         Check::Serves { port, .. } if seen.passed && seen.output == TLS => Some(port),
         _ => None,
     }
-}
-
-/// What the probes of a container are tried on, while it runs.
-pub(crate) fn subject_of(
-    found: &ObservedContainer,
-    host: String,
-    is_front: bool,
-) -> Option<Subject<'_>> {
-    let address = found.address.filter(|_| found.state == State::Running)?;
-    Some(Subject {
-        container: &found.name,
-        address,
-        host,
-        is_front,
-        started_ms: found.started_ms,
-    })
 }
 
 /// The check that a container's image declares, where nobody says more than that a port
@@ -176,6 +172,22 @@ fn failure(check: &Check, seen: &Observation) -> String {
     }
 }
 
+fn subject(
+    container: String,
+    found: &ObservedContainer,
+    host: String,
+    is_front: bool,
+) -> Option<Subject> {
+    let address = found.address.filter(|_| found.state == State::Running)?;
+    Some(Subject {
+        container,
+        address,
+        host,
+        is_front,
+        started_ms: found.started_ms,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +211,7 @@ mod tests {
 
     fn copy(state: State, address: Option<&str>) -> ObservedContainer {
         let copy = json!({
-            "id": "a", "name": "doprax_shop_db", "service": "db", "hash": "", "state": state,
+            "id": "a", "name": {"serving": "db"}, "service": "db", "hash": "", "state": state,
             "address": address, "started_ms": 5,
         });
         let check = json!({
@@ -234,8 +246,9 @@ mod tests {
         let address = Some("10.200.0.2");
         let host = || "shop.localhost".to_owned();
         let found = copy(State::Running, address);
-        let subject = subject_of(&found, host(), true).unwrap();
-        assert_eq!(subject.container, "doprax_shop_db");
+        let name = || "db.shop.internal".to_owned();
+        let subject = super::subject(name(), &found, host(), true).unwrap();
+        assert_eq!(subject.container, name());
         assert_eq!(subject.address.to_string(), "10.200.0.2");
         assert_eq!(
             (subject.host.as_str(), subject.is_front),
@@ -243,7 +256,7 @@ mod tests {
         );
         assert_eq!(subject.started_ms, Some(5));
         for found in [copy(State::Paused, address), copy(State::Running, None)] {
-            assert!(subject_of(&found, host(), true).is_none());
+            assert!(super::subject(name(), &found, host(), true).is_none());
         }
     }
 

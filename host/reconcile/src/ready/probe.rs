@@ -21,9 +21,9 @@ use std::time::Duration;
 const LOG_LINES: u32 = 2_000;
 
 /// A container to try probes on.
-pub(crate) struct Subject<'a> {
+pub(crate) struct Subject {
     /// The engine's name for it.
-    pub(crate) container: &'a str,
+    pub(crate) container: String,
     /// Its address on the app's network.
     pub(crate) address: Ipv4Addr,
     /// The host that a request names where its probe does not say.
@@ -40,7 +40,7 @@ impl Prober {
     pub(crate) async fn try_probe(
         &self,
         probe: &Probe,
-        subject: &Subject<'_>,
+        subject: &Subject,
         inputs: &Inputs,
         steady: bool,
     ) -> Observation {
@@ -114,7 +114,7 @@ impl Prober {
 
     async fn exec_probe(
         &self,
-        subject: &Subject<'_>,
+        subject: &Subject,
         exec: Exec,
         env: &[(String, Text)],
         inputs: &Inputs,
@@ -131,7 +131,7 @@ impl Prober {
             env: filled,
             ..exec
         };
-        self.observe_command(subject.container, &exec).await
+        self.observe_command(&subject.container, &exec).await
     }
 
     /// Tries a command in a container once.
@@ -162,13 +162,13 @@ impl Prober {
         }
     }
 
-    async fn log_probe(&self, subject: &Subject<'_>, contains: &str) -> Observation {
+    async fn log_probe(&self, subject: &Subject, contains: &str) -> Observation {
         let request = LogRequest {
             since: subject.started_ms.map(|ms| ms / 1000),
             tail: Some(LOG_LINES),
             ..LogRequest::default()
         };
-        let mut logs = match self.engine.logs(subject.container, request).await {
+        let mut logs = match self.engine.logs(&subject.container, request).await {
             Ok(logs) => logs,
             Err(error) => return failed(error),
         };

@@ -98,8 +98,11 @@ pub(crate) async fn explain(
         return error.into();
     };
     let said = error.source().map(ToString::to_string).unwrap_or_default();
-    let looked = engine.examine(container).await.unwrap_or_default();
-    let found = engine.container(container).await.ok().flatten();
+    let looked = engine
+        .examine(&engine.name_of(&run.app, container))
+        .await
+        .unwrap_or_default();
+    let found = engine.container(&run.app, container).await.ok().flatten();
     let name = match act {
         Act::CreateContainer { spec, .. } => Some(spec.name.clone()),
         _ => found.map(|found| found.service),

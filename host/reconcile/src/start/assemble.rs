@@ -202,7 +202,6 @@ fn acting(base: &Base, known: &Known) -> Acting {
 
 fn upkeep(base: &Base, known: &Known, acting: &Acting) -> Upkeep {
     let repairer = Repairer {
-        config: base.config.clone(),
         store: base.store.clone(),
         engine: base.engine.clone(),
         observer: base.observer.clone(),
@@ -235,7 +234,6 @@ fn upkeep(base: &Base, known: &Known, acting: &Acting) -> Upkeep {
 
 fn checkup(base: &Base, known: &Known, acting: &Acting) -> Checkup {
     Checkup {
-        config: base.config.clone(),
         store: base.store.clone(),
         engine: base.engine.clone(),
         prober: acting.prober.clone(),

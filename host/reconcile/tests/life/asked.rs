@@ -1,7 +1,7 @@
 //! What people ask of an app beside its deploys, what they are told, and what is refused.
 
 use crate::source::Source;
-use crate::stage::{Begun, Stage, app, name, volume};
+use crate::stage::{Begun, Stage, app, serving, volume};
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::observed::ObservedContainer;
 use doprax_reconcile::report::{AppState, OperationState, VariableSource};
@@ -25,7 +25,7 @@ fn nobody() -> AppName {
 fn copy(stage: &Stage, container: &str) -> ObservedContainer {
     let copies = stage.observe().containers;
     let mut copies = copies.into_iter();
-    copies.find(|copy| copy.name == name(container)).unwrap()
+    copies.find(|copy| copy.name == serving(container)).unwrap()
 }
 
 fn set_variable(stage: &Stage, name: &str, value: Option<&str>) -> Result<(), Box<Error>> {

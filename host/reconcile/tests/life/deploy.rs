@@ -2,6 +2,7 @@
 
 use crate::source::Source;
 use crate::stage::{Stage, try_each};
+use doprax_core::copy::CopyName;
 use doprax_core::observed::Observed;
 use doprax_reconcile::report::{AppState, Event};
 use doprax_reconcile::request::Control;
@@ -134,7 +135,7 @@ fn the_way_back_is_a_part_of_the_deploy() {
             _ => None,
         });
         assert!(back.is_some_and(|steps| !steps.is_empty()), "{back:#?}");
-        let names = |observed: &Observed| -> BTreeSet<String> {
+        let names = |observed: &Observed| -> BTreeSet<CopyName> {
             let copies = observed.containers.iter();
             copies.map(|copy| copy.name.clone()).collect()
         };

@@ -2,7 +2,7 @@
 //! host or the engine was away meanwhile.
 
 use crate::source::Source;
-use crate::stage::{Stage, Whole, app, name, try_each, volume};
+use crate::stage::{Stage, Whole, app, name, serving, try_each, volume};
 use doprax_engine::ByHand;
 use doprax_reconcile::report::AppState;
 use doprax_reconcile::request::Control;
@@ -139,7 +139,7 @@ fn what_a_person_stopped_stays_stopped() {
         let found = observed
             .containers
             .iter()
-            .any(|copy| copy.name == name("redis"));
+            .any(|copy| copy.name == serving("redis"));
         found.then_some(()).ok_or_else(|| format!("{observed:#?}"))
     });
     stage.restart();

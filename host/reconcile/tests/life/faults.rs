@@ -3,7 +3,7 @@
 
 use crate::kind::{KINDS, Kind};
 use crate::source::Source;
-use crate::stage::{Stage, app, name, try_each};
+use crate::stage::{Stage, app, serving, try_each};
 use doprax_reconcile::Error;
 use doprax_reconcile::report::Event;
 use doprax_reconcile::request::{DeployRequest, WhenBusy};
@@ -186,6 +186,6 @@ fn an_end_that_cannot_be_written_holds_the_app_and_is_not_done_again_over_newer_
         .observe()
         .containers
         .into_iter()
-        .find(|copy| copy.name == name("main"));
+        .find(|copy| copy.name == serving("main"));
     assert!(main.is_some(), "{} is gone", app());
 }

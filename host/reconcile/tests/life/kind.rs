@@ -2,7 +2,7 @@
 //! be afterwards, whatever came in between.
 
 use crate::source::Source;
-use crate::stage::{Stage, Whole, app, name, volume};
+use crate::stage::{Stage, Whole, app, serving, volume};
 use doprax_reconcile::report::{AppState, OperationState};
 use doprax_reconcile::request::Control;
 use std::fmt;
@@ -241,7 +241,7 @@ pub(crate) fn try_something_new(stage: &Stage) {
     let after = stage.observe();
     let started = |observed: &doprax_core::observed::Observed| {
         let mut all = observed.containers.iter();
-        let main = all.find(|copy| copy.name == name("main"));
+        let main = all.find(|copy| copy.name == serving("main"));
         main.and_then(|main| main.started_ms)
     };
     assert!(started(&after) > started(&before), "{after:#?}");

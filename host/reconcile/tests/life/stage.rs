@@ -3,10 +3,10 @@
 
 use crate::domain::Dns;
 use crate::source::Source;
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance, ServiceName, VolumeName};
 use doprax_core::observed::{Observed, State};
-use doprax_core::plan::Act;
-use doprax_engine::{Engine, Fake, FakeImage};
+use doprax_engine::{Engine, Fake, FakeImage, names};
 use doprax_plugin::{BUILTIN, Limits, Plugins};
 use doprax_reconcile::report::{
     AppState, AppStatus, Event, Operation, OperationEvent, OperationState, Releases,
@@ -194,7 +194,8 @@ impl Stage {
 
     /// Every act that was asked for, one line each.
     pub(crate) fn acts(&self) -> Vec<String> {
-        self.fake.acts().iter().map(Act::to_string).collect()
+        let name = |copy: &CopyName| self.fake.name_of(&app(), copy);
+        self.fake.acts().iter().map(|act| act.text(&name)).collect()
     }
 
     /// Begins to deploy a source.
@@ -359,21 +360,14 @@ impl Stage {
             return wrong(&format!("visitors get {answer:?}"));
         }
         let observed = self.observe();
-        let wanted: BTreeSet<String> = status
-            .containers
-            .iter()
-            .map(|container| name(container.name.as_str()))
-            .collect();
-        let found: Vec<&str> = observed
-            .containers
-            .iter()
-            .map(|c| c.name.as_str())
-            .collect();
+        let wanted = status.containers.iter();
+        let wanted: BTreeSet<CopyName> = wanted.map(|it| CopyName::serving(&it.name)).collect();
+        let found: Vec<&CopyName> = observed.containers.iter().map(|c| &c.name).collect();
         let runs = |copy: &doprax_core::observed::ObservedContainer| {
             copy.state == State::Running && copy.attached
         };
         if found.len() != wanted.len()
-            || !found.iter().all(|name| wanted.contains(*name))
+            || !found.iter().all(|name| wanted.contains(name))
             || !observed.containers.iter().all(runs)
         {
             return wrong(&format!("there is {:#?}", observed.containers));
@@ -467,9 +461,14 @@ pub(crate) fn app() -> AppName {
     AppName::new("shop").unwrap()
 }
 
-/// The engine's name for the copy of a container that serves.
+/// The copy of a container that serves.
+pub(crate) fn serving(container: &str) -> CopyName {
+    CopyName::Serving(ServiceName::new(container).unwrap())
+}
+
+/// The engine's name for it.
 pub(crate) fn name(container: &str) -> String {
-    Instance::default().container(&app(), &ServiceName::new(container).unwrap())
+    names::container(&Instance::default(), &app(), &serving(container))
 }
 
 pub(crate) fn volume(name: &str) -> VolumeName {

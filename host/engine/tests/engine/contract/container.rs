@@ -31,7 +31,7 @@ pub(crate) async fn a_container_goes_through_its_life(stage: Arc<Stage>) {
     assert_eq!((created.address, created.started_ms), (None, None));
 
     let start = Act::StartContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
     };
     stage.must(start.clone()).await;
     assert_eq!(stage.apply(&start).await.unwrap(), Outcome::AlreadyDone);
@@ -40,29 +40,33 @@ pub(crate) async fn a_container_goes_through_its_life(stage: Arc<Stage>) {
     assert!(subnet.contains(&running.address.unwrap()), "{running:?}");
     assert!(running.started_ms.unwrap() > 0);
     assert_eq!(
-        stage.engine.container(&name).await.unwrap(),
+        stage
+            .engine
+            .container(&stage.app, &stage.copy(&name))
+            .await
+            .unwrap(),
         Some(running.clone())
     );
 
     let rename = Act::RenameContainer {
-        from: name.clone(),
-        to: format!("old_{name}"),
+        from: stage.copy(&name),
+        to: stage.copy(&format!("old_{name}")),
     };
     stage.must(rename.clone()).await;
     assert_eq!(stage.apply(&rename).await.unwrap(), Outcome::AlreadyDone);
     let renamed = stage.container(&format!("old_{name}")).await;
     assert_eq!((&renamed.id, renamed.state), (&running.id, State::Running));
 
-    let name = renamed.name;
+    let name = format!("old_{name}");
     let restart = Act::RestartContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
         grace_ms: 1_000,
     };
     stage.must(restart).await;
     assert!(stage.container(&name).await.started_ms > running.started_ms);
 
     let stop = Act::StopContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
         grace_ms: 1_000,
     };
     stage.must(stop.clone()).await;
@@ -74,7 +78,7 @@ pub(crate) async fn a_container_goes_through_its_life(stage: Arc<Stage>) {
     );
 
     let remove = Act::RemoveContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
     };
     stage.must(remove.clone()).await;
     assert_eq!(stage.apply(&remove).await.unwrap(), Outcome::AlreadyDone);
@@ -91,24 +95,31 @@ pub(crate) async fn a_missing_container_is_named(stage: Arc<Stage>) {
     gone(
         stage
             .apply(&Act::StartContainer {
-                container: name.clone(),
+                container: stage.copy(&name),
             })
             .await,
     );
     gone(
         stage
             .apply(&Act::RestartContainer {
-                container: name.clone(),
+                container: stage.copy(&name),
                 grace_ms: 1,
             })
             .await,
     );
     let rename = Act::RenameContainer {
-        from: name.clone(),
-        to: format!("new_{name}"),
+        from: stage.copy(&name),
+        to: stage.copy(&format!("new_{name}")),
     };
     gone(stage.apply(&rename).await);
-    assert_eq!(stage.engine.container(&name).await.unwrap(), None);
+    assert_eq!(
+        stage
+            .engine
+            .container(&stage.app, &stage.copy(&name))
+            .await
+            .unwrap(),
+        None
+    );
     let exec = stage
         .engine
         .exec(&name, &command_of(&["true"]))
@@ -172,7 +183,7 @@ pub(crate) async fn secrets_and_files_are_filled_in(stage: Arc<Stage>) {
     let name = stage.name("redis");
     stage
         .must(Act::StartContainer {
-            container: name.clone(),
+            container: stage.copy(&name),
         })
         .await;
     assert_eq!(
@@ -202,7 +213,7 @@ pub(crate) async fn a_crash_is_seen_and_restarted(stage: Arc<Stage>) {
     until("a pause between restarts in the lists", async || {
         let all = stage.engine.observe_all().await.unwrap();
         let mut copies = all[&stage.app].containers.iter();
-        let found = copies.find(|copy| copy.name == name)?;
+        let found = copies.find(|copy| copy.name == stage.copy(&name))?;
         let has_ended = found.ended_ms >= found.started_ms && found.started_ms.is_some();
         let waits = found.state == State::Restarting && found.exit_code == Some(1);
         (waits && has_ended && found.restarts > 1).then_some(())
@@ -210,7 +221,7 @@ pub(crate) async fn a_crash_is_seen_and_restarted(stage: Arc<Stage>) {
     .await;
     stage
         .must(Act::StopContainer {
-            container: name.clone(),
+            container: stage.copy(&name),
             grace_ms: 0,
         })
         .await;
@@ -235,8 +246,8 @@ pub(crate) async fn one_that_crashes_again_and_again_can_be_renamed(stage: Arc<S
         let to = stage.name(other);
         stage
             .must(Act::RenameContainer {
-                from: name.clone(),
-                to: to.clone(),
+                from: stage.copy(&name),
+                to: stage.copy(&to),
             })
             .await;
         // It goes on as it did.
@@ -268,7 +279,7 @@ pub(crate) async fn limits_change_while_a_container_runs(stage: Arc<Stage>) {
             ..Resources::default()
         };
         let update = Act::UpdateContainer {
-            container: name.clone(),
+            container: stage.copy(&name),
             resources,
         };
         stage.must(update.clone()).await;
@@ -279,7 +290,7 @@ pub(crate) async fn limits_change_while_a_container_runs(stage: Arc<Stage>) {
         assert_eq!(stage.apply(&update).await.unwrap(), Outcome::AlreadyDone);
     }
     let nobody = Act::UpdateContainer {
-        container: stage.name("nobody"),
+        container: stage.copy(&stage.name("nobody")),
         resources: Resources::default(),
     };
     assert!(matches!(
@@ -294,7 +305,7 @@ pub(crate) async fn what_a_person_does_by_hand_is_seen(stage: Arc<Stage>) {
     redis.resources.memory = Some(64 << 20);
     let name = stage.start(&redis).await;
     let start = Act::StartContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
     };
     let address = async || {
         let found = stage.container(&name).await;
@@ -321,7 +332,7 @@ pub(crate) async fn what_a_person_does_by_hand_is_seen(stage: Arc<Stage>) {
     assert_eq!(place, (State::Running, None, false));
     assert_eq!(ping(before).await, None);
     let connect = Act::ConnectContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
         aliases: redis.aliases.clone(),
     };
     stage.must(connect.clone()).await;
@@ -332,7 +343,7 @@ pub(crate) async fn what_a_person_does_by_hand_is_seen(stage: Arc<Stage>) {
     let limits = stage.container(&name).await.limits.unwrap();
     assert_eq!((limits.memory, limits.usual), (Some(128 << 20), false));
     let update = Act::UpdateContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
         resources: redis.resources,
     };
     stage.must(update).await;
@@ -345,5 +356,12 @@ pub(crate) async fn what_a_person_does_by_hand_is_seen(stage: Arc<Stage>) {
     assert_eq!((found.state, found.attached), (State::Paused, true));
     assert_eq!(ping(before).await, None);
     stage.by_hand(&name, ByHand::Remove).await;
-    assert_eq!(stage.engine.container(&name).await.unwrap(), None);
+    assert_eq!(
+        stage
+            .engine
+            .container(&stage.app, &stage.copy(&name))
+            .await
+            .unwrap(),
+        None
+    );
 }

@@ -46,7 +46,7 @@ pub(crate) async fn changes_are_hinted_at(stage: Arc<Stage>) {
         stage.apply(&stage.create(&redis)).await.unwrap();
         stage
             .apply(&Act::RemoveContainer {
-                container: name.clone(),
+                container: stage.copy(&name),
             })
             .await
             .unwrap();

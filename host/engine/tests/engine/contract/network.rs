@@ -43,7 +43,7 @@ pub(crate) async fn a_container_may_be_made_before_its_network(stage: Arc<Stage>
     let name = stage.name("redis");
     stage.must(stage.create(&redis)).await;
     let start = Act::StartContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
     };
     let refused = stage.apply(&start).await;
     assert!(matches!(refused, Err(Error::Failed { .. })), "{refused:?}");
@@ -64,22 +64,26 @@ pub(crate) async fn a_port_is_dialled_while_its_container_runs(stage: Arc<Stage>
     };
     until("an answer", answers).await;
     let restart = Act::RestartContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
         grace_ms: 5_000,
     };
     stage.must(restart).await;
     let address = until("an answer after a restart", answers).await;
     let stop = Act::StopContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
         grace_ms: 5_000,
     };
     stage.must(stop).await;
     assert_eq!(ping(address).await, None);
     let start = Act::StartContainer {
-        container: name.clone(),
+        container: stage.copy(&name),
     };
     stage.must(start).await;
     let address = until("an answer after a start", answers).await;
-    stage.must(Act::RemoveContainer { container: name }).await;
+    stage
+        .must(Act::RemoveContainer {
+            container: stage.copy(&name),
+        })
+        .await;
     assert_eq!(ping(address).await, None);
 }

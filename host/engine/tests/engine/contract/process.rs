@@ -39,7 +39,7 @@ pub(crate) async fn a_command_has_input_output_and_an_exit_code(stage: Arc<Stage
 
     stage
         .must(Act::StopContainer {
-            container: name.clone(),
+            container: stage.copy(&name),
             grace_ms: 1_000,
         })
         .await;

@@ -26,7 +26,9 @@ pub(crate) async fn a_volume_has_any_name_and_outlives_containers(stage: Arc<Sta
     let used = stage.engine.remove_volume(&stage.app, &name).await;
     assert!(matches!(used, Err(Error::Failed { .. })), "{used:?}");
     stage
-        .must(Act::RemoveContainer { container: running })
+        .must(Act::RemoveContainer {
+            container: stage.copy(&running),
+        })
         .await;
     assert!(stage.observe().await.volumes.contains(&name));
     let removed = stage.engine.remove_volume(&stage.app, &name).await.unwrap();

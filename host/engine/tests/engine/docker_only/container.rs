@@ -2,6 +2,7 @@
 
 use crate::docker_only::{address, idle};
 use crate::stage::{DEBIAN, REDIS, Stage, build_of, command_of, container, file, hash, until};
+use doprax_core::copy::CopyName;
 use doprax_core::name::{AppName, Instance};
 use doprax_core::observed::State;
 use doprax_core::plan::Act;
@@ -79,7 +80,7 @@ pub(crate) async fn an_init_passes_signals_on_and_buries_orphans(stage: Arc<Stag
     let begin = Instant::now();
     stage
         .must(Act::StopContainer {
-            container: name.clone(),
+            container: stage.copy(&name),
             grace_ms: 30_000,
         })
         .await;
@@ -139,7 +140,7 @@ pub(crate) async fn an_image_says_what_signal_ends_it(stage: Arc<Stage>) {
         .await;
         stage
             .must(Act::StopContainer {
-                container: name.clone(),
+                container: stage.copy(&name),
                 grace_ms: 20_000,
             })
             .await;
@@ -157,10 +158,14 @@ pub(crate) async fn a_creation_cut_short_is_never_taken_for_done(stage: Arc<Stag
         // Dropped in the middle, as by a host that is killed.
         let _ = tokio::time::timeout(Duration::from_millis(pause), stage.apply(&create)).await;
         let observed = stage.observe().await;
-        if observed.containers.iter().any(|found| found.name == name) {
+        if observed
+            .containers
+            .iter()
+            .any(|found| found.name == stage.copy(&name))
+        {
             stage
                 .must(Act::StartContainer {
-                    container: name.clone(),
+                    container: stage.copy(&name),
                 })
                 .await;
             assert_eq!(
@@ -169,7 +174,7 @@ pub(crate) async fn a_creation_cut_short_is_never_taken_for_done(stage: Arc<Stag
             );
             stage
                 .must(Act::RemoveContainer {
-                    container: name.clone(),
+                    container: stage.copy(&name),
                 })
                 .await;
         }
@@ -181,7 +186,7 @@ pub(crate) async fn a_creation_cut_short_is_never_taken_for_done(stage: Arc<Stag
     .await;
     stage
         .must(Act::StartContainer {
-            container: name.clone(),
+            container: stage.copy(&name),
         })
         .await;
     assert_eq!(
@@ -195,7 +200,7 @@ pub(crate) async fn a_creation_cut_short_is_never_taken_for_done(stage: Arc<Stag
         .into_iter()
         .map(|c| c.name)
         .collect();
-    assert_eq!(left, [name]);
+    assert_eq!(left, [stage.copy(&name)]);
 }
 
 pub(crate) async fn a_refused_ulimit_is_left_out_and_noted(stage: Arc<Stage>) {
@@ -254,19 +259,25 @@ pub(crate) async fn a_foreign_container_of_the_name_is_left_alone(stage: Arc<Sta
     let other = Instance::named(AppName::new("test-other-host").unwrap());
     let other = Docker::connect(&address(), other);
     assert!(other.observe_all().await.unwrap().is_empty());
-    assert_eq!(other.container(&name).await.unwrap(), None);
+    let copy = CopyName::Foreign(name.clone());
+    let found = other.container(&stage.app, &copy).await;
+    assert_eq!(found.unwrap(), None);
     let remove = Act::RemoveContainer {
-        container: name.clone(),
+        container: copy.clone(),
     };
     let removed = other
         .apply(&stage.app, &remove, &stage.inputs, &stage.progress)
         .await;
-    assert!(matches!(removed, Err(Error::Failed { .. })), "{removed:?}");
-    let create = stage.create(&redis);
+    assert!(matches!(removed, Err(Error::Foreign { .. })), "{removed:?}");
+    let create = Act::CreateContainer {
+        container: copy,
+        hash: hash(&redis),
+        spec: Box::new(redis.clone()),
+    };
     let created = other
         .apply(&stage.app, &create, &stage.inputs, &stage.progress)
         .await;
-    assert!(matches!(created, Err(Error::Failed { .. })), "{created:?}");
+    assert!(matches!(created, Err(Error::Foreign { .. })), "{created:?}");
     assert_eq!(stage.container(&name).await.state, State::Running);
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn new_limits_are_hinted_at(stage: Arc<Stage>) {
             memory: Some(memory),
             ..Resources::default()
         };
-        let container = name.clone();
+        let container = stage.copy(&name);
         let update = Act::UpdateContainer {
             container,
             resources,

@@ -2,8 +2,10 @@
 
 use crate::docker_only::idle;
 use crate::stage::{REDIS, Stage, command_of, container, file, hash, until};
+use doprax_core::copy::CopyName;
 use doprax_core::name::AppName;
 use doprax_core::plan::Act;
+use doprax_engine::names;
 use std::sync::Arc;
 
 pub(crate) async fn a_hostname_moves_with_the_name(stage: Arc<Stage>) {
@@ -22,18 +24,17 @@ pub(crate) async fn a_hostname_moves_with_the_name(stage: Arc<Stage>) {
     // The new copy has a file: so it was renamed once before it started.
     let mut changed = container("redis", REDIS);
     changed.files = vec![file("/etc/changed", 0o644, "yes")];
-    let spare = stage
-        .instance
-        .spare_container(&stage.app, &changed.name, &hash(&changed));
+    let spare = CopyName::spare(&changed.name, &hash(&changed));
+    let spare = names::container(&stage.instance, &stage.app, &spare);
     let create = Act::CreateContainer {
-        container: spare.clone(),
+        container: stage.copy(&spare),
         hash: hash(&changed),
         spec: Box::new(changed.clone()),
     };
     stage.must(create).await;
     stage
         .must(Act::StartContainer {
-            container: spare.clone(),
+            container: stage.copy(&spare),
         })
         .await;
     assert_eq!(looked_up().await, address(&old).await);
@@ -41,14 +42,14 @@ pub(crate) async fn a_hostname_moves_with_the_name(stage: Arc<Stage>) {
     let away = format!("old_{old}");
     stage
         .must(Act::RenameContainer {
-            from: old.clone(),
-            to: away,
+            from: stage.copy(&old),
+            to: stage.copy(&away),
         })
         .await;
     stage
         .must(Act::RenameContainer {
-            from: spare,
-            to: old.clone(),
+            from: stage.copy(&spare),
+            to: stage.copy(&old),
         })
         .await;
     assert_eq!(looked_up().await, new);
@@ -66,15 +67,16 @@ pub(crate) async fn two_apps_do_not_reach_each_other(stage: Arc<Stage>) {
         .await
         .unwrap();
     let redis = container("redis", REDIS);
-    let far = stage.instance.container(&blog, &redis.name);
+    let copy = CopyName::serving(&redis.name);
+    let far = names::container(&stage.instance, &blog, &copy);
     let create = Act::CreateContainer {
-        container: far.clone(),
+        container: copy.clone(),
         hash: hash(&redis),
         spec: Box::new(redis),
     };
     stage.apply_to(&blog, &create).await.unwrap();
     let start = Act::StartContainer {
-        container: far.clone(),
+        container: copy.clone(),
     };
     stage.apply_to(&blog, &start).await.unwrap();
     let ping = async |from: &str, host: &str| {
@@ -87,7 +89,7 @@ pub(crate) async fn two_apps_do_not_reach_each_other(stage: Arc<Stage>) {
     .await;
     let far_address = stage
         .engine
-        .container(&far)
+        .container(&blog, &copy)
         .await
         .unwrap()
         .unwrap()

@@ -95,7 +95,11 @@ pub(crate) async fn a_followed_log_goes_on_after_a_crash(stage: Arc<Stage>) {
         .await
         .unwrap();
     assert_eq!(text, "begin\nend\nbegin\nend\n");
-    stage.must(Act::RemoveContainer { container: name }).await;
+    stage
+        .must(Act::RemoveContainer {
+            container: stage.copy(&name),
+        })
+        .await;
     let rest = async { while log.next().await.is_some() {} };
     tokio::time::timeout(Duration::from_secs(10), rest)
         .await

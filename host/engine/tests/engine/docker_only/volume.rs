@@ -5,6 +5,7 @@ use crate::stage::{DEBIAN, Stage, build_of, container, volume};
 use bollard::query_parameters::ListVolumesOptions;
 use doprax_core::plan::Act;
 use doprax_core::spec::VolumeMount;
+use doprax_engine::names;
 use doprax_engine::{Event, Outcome};
 use std::sync::Arc;
 
@@ -95,11 +96,11 @@ pub(crate) async fn only_volumes_without_a_name_go_with_the_container(stage: Arc
     assert!(exists(&nameless).await);
     stage
         .must(Act::RemoveContainer {
-            container: name.clone(),
+            container: stage.copy(&name),
         })
         .await;
     assert!(!exists(&nameless).await);
-    assert!(exists(&stage.instance.volume(&stage.app, &data)).await);
+    assert!(exists(&names::volume(&stage.instance, &stage.app, &data)).await);
     let name = stage.start(&main).await;
     assert_eq!(
         stage.output_of(&name, &["cat", "/named/kept"]).await,
