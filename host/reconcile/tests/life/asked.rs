@@ -429,3 +429,38 @@ fn an_app_that_is_not_there_is_named() {
     let status = stage.ask(|host| async move { host.apps().list().await.unwrap() });
     assert_eq!((status.len(), status[0].state), (1, AppState::Running));
 }
+
+#[test]
+fn a_deploy_of_what_was_stopped_starts_it() {
+    let stage = Stage::new();
+    stage.deploy(&Source::new("v1"));
+    stage.done(stage.begin_control(Control::Stop));
+    let whole = stage.deploy(&Source::new("v2"));
+    stage.done(stage.begin_control(Control::Stop));
+    // One that fails leaves it as its owner wanted it.
+    stage.fails(stage.begin_deploy(&Source::new("v3").on("crashing")));
+    assert_eq!(stage.status().unwrap().summary.state, AppState::Stopped);
+    stage.done(stage.begin_control(Control::Start));
+    stage.await_whole(&whole);
+}
+
+#[test]
+fn what_a_removed_app_left_is_told_of_before_it_is_deployed_again() {
+    let stage = Stage::new();
+    let newer = doprax_engine::FakeImage::new([6379, 8000]);
+    stage.fake.publish_image("test/redis:8", newer);
+    let notes = |source: &Source| {
+        let request = source.request();
+        let planned = stage.ask(|host| async move { host.plan(&request).await.unwrap() });
+        let notes = planned.diff.notes.into_iter();
+        notes.map(|note| note.text).collect::<String>()
+    };
+    let older = Source::new("v1");
+    let newer = older.clone().replace("test/redis:7", "test/redis:8");
+    assert!(!notes(&older).contains("goes back"));
+    stage.deploy(&newer);
+    stage.done(stage.begin_remove());
+    let told = notes(&older);
+    assert!(told.contains("goes back from 8 to 7"), "{told}");
+    assert!(!notes(&newer).contains("goes back"));
+}

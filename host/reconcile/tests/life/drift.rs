@@ -6,6 +6,8 @@ use crate::stage::{Stage, Whole, app, name, serving, try_each, volume};
 use doprax_engine::ByHand;
 use doprax_reconcile::report::AppState;
 use doprax_reconcile::request::Control;
+use doprax_store::Store;
+use tokio::runtime::Builder;
 
 /// What somebody does to the app.
 #[derive(Debug, Clone, Copy)]
@@ -191,4 +193,27 @@ fn a_volume_that_has_vanished_is_not_made_anew_unasked() {
         .ask(|host| async move { host.volumes().recreate(&app(), &volume("redis-data")).await });
     made.unwrap();
     stage.await_whole(&whole);
+}
+
+#[test]
+fn what_is_left_of_an_app_that_nobody_knows_goes_but_for_its_volumes() {
+    let mut stage = Stage::new();
+    let whole = stage.deploy(&Source::new("v1"));
+    stage.kill();
+    // As a host leaves it that is killed between the last row of a removal and its end.
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(stage.folder.path()).await.unwrap();
+        store.remove_app(&app(), None).await.unwrap();
+        store.close().await;
+    });
+    stage.start();
+    stage.until("nothing but volumes is left", || {
+        let left = stage.observe();
+        match left.containers.is_empty() && left.network.is_none() {
+            true => Ok(()),
+            false => Err(format!("{left:#?}")),
+        }
+    });
+    assert_eq!(stage.observe().volumes, whole.volumes);
 }
