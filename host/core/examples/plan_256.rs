@@ -44,7 +44,7 @@ fn main() {
         ("all change", &after, &running),
     ] {
         let (planned, steps) = measure(|| to(wanted, observed));
-        let (compared, _) = measure(|| diff::diff(Some(&before), wanted, &steps));
+        let (compared, _) = measure(|| diff::diff(Some(&before), wanted, &[], &steps));
         let count = steps.steps.len();
         println!("{name:<14} {planned:>10.2?} plan, {compared:>10.2?} diff, {count} steps");
     }

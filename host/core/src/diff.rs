@@ -10,7 +10,7 @@ use crate::copy::CopyName;
 use crate::domain::Domains;
 use crate::merge::{Change, Merged};
 use crate::name::{AppName, ServiceName, VolumeName};
-use crate::observed::Observed;
+use crate::observed::{Observed, ObservedContainer};
 use crate::plan::{Act, Plan, Step};
 use crate::spec::{Drain, Protocol, Strategy};
 use ipnet::Ipv4Net;
@@ -186,9 +186,14 @@ pub struct FirstDomainDiff {
     pub after: String,
 }
 
-/// What `plan` changes on the way from `previous` to `next`.
-pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff {
-    let touched = Touched::new(plan);
+/// What `plan` changes on the way from `previous` to `next`, where these copies exist.
+pub fn diff(
+    previous: Option<&Blueprint>,
+    next: &Blueprint,
+    copies: &[ObservedContainer],
+    plan: &Plan,
+) -> Diff {
+    let touched = Touched::new(copies, plan);
     let mut names: Vec<&ServiceName> = next.containers.keys().collect();
     names.extend(
         previous
@@ -254,7 +259,7 @@ pub fn diff(previous: Option<&Blueprint>, next: &Blueprint, plan: &Plan) -> Diff
 /// What a person should know before `next` goes on with the data that `before` made; the
 /// app may have been removed in between.
 pub fn cautions(before: &Blueprint, next: &Blueprint, plan: &Plan) -> Vec<Note> {
-    let touched = Touched::new(plan);
+    let touched = Touched::new(&[], plan);
     let made = next.volumes.iter();
     let made = made.filter(|volume| !touched.volumes.contains(*volume));
     caution::cautions(before, next, &made.collect())
@@ -268,7 +273,7 @@ fn drain(previous: Option<&Blueprint>, next: &Blueprint) -> Option<DrainDiff> {
 
 /// What the removal of an app changes. Its volumes stay.
 pub fn removal(app: &AppName, last: Option<&Blueprint>, observed: &Observed, plan: &Plan) -> Diff {
-    let touched = Touched::new(plan);
+    let touched = Touched::new(&observed.containers, plan);
     let mut names: Vec<&ServiceName> = touched.removed.iter().collect();
     names.sort_by_key(|name| (!name.is_main(), *name));
     let containers = names.into_iter().map(|name| {
@@ -387,7 +392,12 @@ struct Touched {
 }
 
 impl Touched {
-    fn new(plan: &Plan) -> Self {
+    fn new(copies: &[ObservedContainer], plan: &Plan) -> Self {
+        // One that somebody renamed does not say by its name whose it is.
+        let service = |name: &CopyName| {
+            let copy = || copies.iter().find(|copy| copy.name == *name);
+            name.service().or_else(|| Some(&copy()?.service)).cloned()
+        };
         let mut touched = Self::default();
         for planned in &plan.steps {
             let Step::Engine(act) = &planned.step else {
@@ -414,7 +424,7 @@ impl Touched {
                 }
                 _ => continue,
             };
-            set.extend(container.service().cloned());
+            set.extend(service(container));
         }
         touched
     }

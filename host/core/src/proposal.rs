@@ -143,7 +143,7 @@ pub fn propose(
     };
     let plan = planner::reach(previous, &next, &observed, &context);
     let merged = &inputs.understood.merged;
-    let mut diff = diff::diff(previous, &next, &plan)
+    let mut diff = diff::diff(previous, &next, &observed.containers, &plan)
         .with_merge(merged)
         .with_owed(remembered.reloads, &plan);
     if let (None, Some(left)) = (previous, remembered.left) {

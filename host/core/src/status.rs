@@ -329,7 +329,7 @@ fn container(facts: &Facts<'_>, spec: &Container) -> ContainerState {
 }
 
 /// Whether the container's process ends again and again, soon after each start.
-fn is_looping(copy: &ObservedContainer, now_ms: i64) -> bool {
+pub fn is_looping(copy: &ObservedContainer, now_ms: i64) -> bool {
     let (Some(started), Some(ended)) = (copy.started_ms, copy.ended_ms) else {
         return false;
     };

@@ -460,7 +460,7 @@ fn a_container_made_before_images_were_told_apart_stays() {
     let observed = |image_id: &str| Observed {
         containers: vec![
             serde_json::from_value(json!({
-                "id": "1", "name": "db.shop.internal", "service": "db", "hash": before,
+                "id": "1", "name": {"serving": "db"}, "service": "db", "hash": before,
                 "state": "running", "image": "mysql:8", "image_id": image_id,
             }))
             .unwrap(),
@@ -742,6 +742,24 @@ fn a_text_has_what_another_service_offers_with_its_secrets_by_name() {
     let admin = &blueprint.containers[&service("admin")];
     let at = |revision| admin.made_from(&BTreeMap::from([(secret.clone(), revision)]));
     assert_ne!(at(3), at(4));
+}
+
+#[test]
+fn what_is_masked_stays_so_where_another_service_uses_it() {
+    let mut app = App::new();
+    app.user_env("PASSWORD", "p@w", true);
+    let offer = |name: &str, parts: Vec<TemplatePart>| Output {
+        name: name.to_owned(),
+        value: Template(parts),
+    };
+    app.description.outputs = vec![offer("password", vec![refers("PASSWORD")])];
+    let page = app.other("admin", vec![output("db", "password")]);
+    let scheme = TemplatePart::Literal("db://root:".to_owned());
+    page.outputs = vec![offer("url", vec![scheme, output("db", "password")])];
+    let blueprint = app.assemble().unwrap();
+    let admin = &blueprint.containers[&service("admin")];
+    assert!(admin.env["A"].masked);
+    assert_eq!(admin.outputs["url"].0[1], Part::Masked("p%40w".to_owned()));
 }
 
 #[test]

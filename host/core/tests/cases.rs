@@ -201,7 +201,7 @@ fn outcome(folder: &Path) -> String {
             made: &world.gone_volumes,
         };
         let plan = planner::reach(previous, &next, &observed, &context);
-        let diff = diff::diff(previous, &next, &plan).render(false);
+        let diff = diff::diff(previous, &next, &observed.containers, &plan).render(false);
         return format!("{diff}\n{}", steps(&next.app, &plan));
     }
     let (previous, left) = match world.was_removed {

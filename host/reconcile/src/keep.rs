@@ -81,7 +81,7 @@ impl Upkeep {
                 }
             };
             // Hints are listened to first, so that nothing happens unseen in between.
-            self.look_after_all(true).await;
+            let mut is_back = self.look_after_all(true).await;
             let mut timer = tokio::time::interval(self.interval);
             timer.reset();
             loop {
@@ -102,7 +102,7 @@ impl Upkeep {
                         }
                         self.look_after_some(apps);
                     }
-                    _ = timer.tick() => self.look_after_all(false).await,
+                    _ = timer.tick() => is_back |= self.look_after_all(!is_back).await,
                 }
             }
             tracing::info!("the engine ended its events");
@@ -111,14 +111,19 @@ impl Upkeep {
     }
 
     /// Looks after every app: closely where `closely`, else only where one look at all of
-    /// them shows what was not there when nothing was to be done.
-    async fn look_after_all(self: &Arc<Self>, closely: bool) {
+    /// them shows what was not there when nothing was to be done. False if they could not be
+    /// looked at.
+    async fn look_after_all(self: &Arc<Self>, closely: bool) -> bool {
         let (names, observed) =
             match tokio::join!(self.store.app_names(), self.observer.look_at_all()) {
                 (Ok(names), Ok(observed)) => (names, observed),
-                (Err(error), _) => return tracing::error!(%error, "apps were not read"),
+                (Err(error), _) => {
+                    tracing::error!(%error, "apps were not read");
+                    return false;
+                }
                 (_, Err(error)) => {
-                    return tracing::warn!(error = %error.chain(), "the engine was not observed");
+                    tracing::warn!(error = %error.chain(), "the engine was not observed");
+                    return false;
                 }
             };
         self.guard.hold(&observed).await;
@@ -136,6 +141,7 @@ impl Upkeep {
             });
         }
         self.look_after_some(apps);
+        true
     }
 
     /// Looks after each of these apps in a task of its own, so that none waits for

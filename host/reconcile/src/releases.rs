@@ -38,7 +38,7 @@ pub(crate) async fn details(
         None => None,
     };
     let change = |from: &Blueprint, to: &Blueprint| {
-        let mut diff: Diff = diff(Some(from), to, &Plan::default());
+        let mut diff: Diff = diff(Some(from), to, &[], &Plan::default());
         diff.notes.clear();
         diff
     };

@@ -121,7 +121,7 @@ mod tests {
         let subnet = "10.200.0.0/23".parse().unwrap();
         let copy = |id: &str| -> ObservedContainer {
             let copy = json!({
-                "id": id, "name": id, "service": "main", "hash": "", "state": "running",
+                "id": id, "name": {"foreign": id}, "service": "main", "hash": "", "state": "running",
             });
             serde_json::from_value(copy).unwrap()
         };

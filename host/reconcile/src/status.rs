@@ -163,6 +163,8 @@ impl Statuses {
         };
         let observed = self.observer.of(&record).await?;
         self.tell(&record, &observed, false);
+        // Whoever looked closely meanwhile may have told of something newer.
+        self.apps.of(name).last_look.forget();
         Ok(())
     }
 

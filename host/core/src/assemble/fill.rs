@@ -143,6 +143,7 @@ impl<'a> Filler<'a> {
                             false => Part::Literal(text),
                         }
                     }
+                    Part::Masked(text) if encoded => Part::Masked(percent_encoded(&text)),
                     Part::Secret(name) if encoded => Part::Encoded(name),
                     other => other,
                 });
@@ -184,6 +185,7 @@ impl<'a> Filler<'a> {
                 TemplatePart::Fact(fact) => text.literal(&self.peers.fact(*fact)),
                 TemplatePart::Output { service, output } => {
                     let offered = self.offered(service, output, &place)?;
+                    masked |= offered.0.iter().any(|part| matches!(part, Part::Masked(_)));
                     offered.0.iter().for_each(|part| text.push(part.clone()));
                 }
             }

@@ -31,7 +31,8 @@ pub fn rollback(
     context: &Context<'_>,
 ) -> Rollback {
     let plan = planner::reach(Some(current), to, observed, context);
-    let mut diff = diff::diff(Some(current), to, &plan).with_owed(context.reloads, &plan);
+    let mut diff = diff::diff(Some(current), to, &observed.containers, &plan)
+        .with_owed(context.reloads, &plan);
     diff.notes.extend(same_tag(current, to));
     let made: BTreeSet<&VolumeName> = observed.volumes.iter().collect();
     Rollback {

@@ -7,7 +7,7 @@
 //! limits that somebody changed unseen by the engine's hints are found at the slower pace at
 //! which every app is.
 
-use doprax_core::observed::{Observed, ObservedContainer};
+use doprax_core::observed::{Observed, ObservedContainer, State};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -60,8 +60,10 @@ fn is_unsteady(shown: &ObservedContainer) -> bool {
     shown.started_ms.is_some() || passes(shown) == Some(false)
 }
 
+/// Of one that does not run, the two kinds of looks say different things.
 fn passes(copy: &ObservedContainer) -> Option<bool> {
-    copy.healthcheck.as_ref()?.passes
+    let check = copy.healthcheck.as_ref();
+    check.filter(|_| copy.state == State::Running)?.passes
 }
 
 /// A digest of what both kinds of looks show.

@@ -132,7 +132,7 @@ mod tests {
         ];
         let copies = states.map(|(name, state)| {
             let copy = json!({
-                "id": name, "name": name, "service": name, "hash": "", "state": state,
+                "id": name, "name": {"foreign": name}, "service": name, "hash": "", "state": state,
             });
             serde_json::from_value(copy).unwrap()
         });

@@ -12,7 +12,7 @@ use doprax_core::manifest::is_credential;
 use doprax_core::name::{AppName, ServiceName};
 use doprax_core::release::Reason;
 use doprax_core::spec::{AppSpec, ContainerSpec, EnvValue};
-use doprax_core::text::{HOST_VARIABLE, Template, Text};
+use doprax_core::text::{HOST_VARIABLE, Part, Template, Text};
 use doprax_engine::Engine;
 use doprax_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +133,8 @@ fn variables(
 
 /// A text without secrets.
 fn shown(text: &Text) -> Option<String> {
-    text.fill(|_| None).ok()
+    let is_masked = text.0.iter().any(|part| matches!(part, Part::Masked(_)));
+    (!is_masked).then(|| text.fill(|_| None).ok()).flatten()
 }
 
 fn find<'a>(spec: &'a AppSpec, container: &ServiceName) -> Option<&'a ContainerSpec> {

@@ -21,6 +21,7 @@ use doprax_core::observed::{Observed, State};
 use doprax_core::plan::{Act, Plan, Step};
 use doprax_core::planner;
 use doprax_core::proposal::Images;
+use doprax_core::status::is_looping;
 use doprax_engine::{Engine, Inputs};
 use doprax_store::{AppRecord, Release, Store};
 use std::collections::BTreeSet;
@@ -110,8 +111,9 @@ impl Repairer {
             return self.remove_orphan(name, &observed).await;
         };
         let observed = self.observer.of(&record).await?;
-        self.statuses.tell(&record, &observed, false);
+        // First: what is told is told of these checks.
         self.health.watch(&record, &observed);
+        self.statuses.tell(&record, &observed, false);
         // An app with a network stays where it is for as long as that works.
         if record.release.is_some() && observed.network.is_none() {
             self.subnets.find_room(&mut record, &observed).await?;
@@ -123,11 +125,16 @@ impl Repairer {
         let outdated = outdated_proxies(&self.store, &release.blueprint, &observed).await?;
         record.reloads.extend(outdated);
         let images = Images::all_present(&release.blueprint);
+        // Asked before it is planned without these.
+        let is_ending = self.retiring.is_under_way(name);
         let mut plan = self.plan_for(&record, &release, observed.clone(), &images);
         if plan.steps.is_empty() {
-            // A volume that is gone may come back, and a copy that is being ended may stay.
-            if record.made_volumes.is_subset(&observed.volumes) && !self.retiring.is_under_way(name)
-            {
+            // A volume that is gone may come back, a copy that is being ended may stay, and one
+            // that crashed again and again counts as crashing for some seconds more.
+            let gone = planner::gone_volumes(&release.blueprint, &observed, &record.made_volumes);
+            let mut copies = observed.containers.iter();
+            let is_looping = copies.any(|copy| is_looping(copy, now_ms()));
+            if gone.is_empty() && !is_looping && !is_ending {
                 app.last_look.was_good(&observed);
             }
             return Ok(());
@@ -158,8 +165,9 @@ impl Repairer {
         self.repairs.end(name);
         record.release = Some(release);
         let observed = self.observer.of(&record).await?;
-        self.statuses.tell(&record, &observed, false);
+        // First: what is told is told of these checks.
         self.health.watch(&record, &observed);
+        self.statuses.tell(&record, &observed, false);
         if let Err(Error::Engine(doprax_engine::Error::SubnetTaken { subnet })) = repaired {
             self.subnets.move_app(&mut record, &[subnet]).await?;
             return Err(Error::GivenUp);

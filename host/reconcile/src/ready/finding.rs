@@ -137,7 +137,7 @@ mod tests {
     fn a_process_that_does_not_run_steadily_has_ended() {
         let said = |state: State, restarts: u32, exit_code: Option<i64>| {
             let found = json!({
-                "id": "a", "name": "a", "service": "main", "hash": "", "state": state,
+                "id": "a", "name": {"foreign": "a"}, "service": "main", "hash": "", "state": state,
                 "restarts": restarts, "exit_code": exit_code,
             });
             crash(&serde_json::from_value(found).unwrap())
