@@ -71,6 +71,8 @@ impl Proposer {
         let understood = self.understand(request, record.as_ref())?;
         let app = understood.app();
         self.domains.check_free(app, &understood.domains()).await?;
+        // Before: what has ended by the time that this is over may have been seen.
+        let ending = self.retiring.copies(app);
         let (stored, mut observed) =
             tokio::try_join!(async { Ok(self.store.secrets(app).await?) }, async {
                 match &record {
@@ -84,7 +86,7 @@ impl Proposer {
             Some(record) if !self.subnets.is_lost(record, &observed).await? => record.subnet,
             _ => self.subnets.free(&[]).await?,
         };
-        self.retiring.without(app, subnet, &mut observed);
+        self.retiring.without(app, subnet, &mut observed, &ending);
         let mut images = self.images(&understood, request).await?;
         images.ports_before = self.ports_before(record.as_ref(), &images).await?;
         let fresh = self.fresh(&understood, request, &images).await?;

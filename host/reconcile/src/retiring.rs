@@ -44,6 +44,11 @@ impl Retiring {
         apps.entry(app.clone()).or_default().subscribe()
     }
 
+    /// The copies of an app that are being ended.
+    pub(crate) fn copies(&self, app: &AppName) -> Copies {
+        self.subscribe(app).borrow().clone()
+    }
+
     /// Whether a copy of an app is being ended.
     pub(crate) fn is_under_way(&self, app: &AppName) -> bool {
         !self.subscribe(app).borrow().is_empty()
@@ -58,12 +63,19 @@ impl Retiring {
         images: &Images,
     ) -> Observed {
         observed.images.clone_from(&images.present);
-        self.without(&blueprint.app, blueprint.subnet, &mut observed);
+        let (app, subnet) = (&blueprint.app, blueprint.subnet);
+        self.without(app, subnet, &mut observed, &Copies::new());
         observed
     }
 
-    /// What is observed without the copies that are being ended.
-    pub(crate) fn without(&self, name: &AppName, subnet: Ipv4Net, observed: &mut Observed) {
+    /// What is observed without the copies that are being ended, or were `before`.
+    pub(crate) fn without(
+        &self,
+        name: &AppName,
+        subnet: Ipv4Net,
+        observed: &mut Observed,
+        before: &Copies,
+    ) {
         let stays = observed
             .network
             .as_ref()
@@ -73,7 +85,7 @@ impl Retiring {
             let retiring = retiring.borrow();
             observed
                 .containers
-                .retain(|copy| !retiring.contains_key(&copy.id));
+                .retain(|copy| !retiring.contains_key(&copy.id) && !before.contains_key(&copy.id));
         }
     }
 
@@ -133,7 +145,7 @@ mod tests {
         let retiring = Retiring::default();
         let copies: Copies = [("old".to_owned(), "digest".to_owned())].into();
         let left = |app: &AppName, subnet, mut observed: Observed| -> Vec<String> {
-            retiring.without(app, subnet, &mut observed);
+            retiring.without(app, subnet, &mut observed, &Copies::new());
             observed
                 .containers
                 .into_iter()
@@ -147,10 +159,14 @@ mod tests {
         assert_eq!(left(&blog, subnet, observed(subnet)), ["old", "new"]);
         let other = "10.200.2.0/23".parse().unwrap();
         assert_eq!(left(&app(), other, observed(subnet)), ["old", "new"]);
+        let before = retiring.copies(&app());
         let rest: Copies = [("more".to_owned(), "another".to_owned())].into();
         retiring.add(&app(), rest.clone());
         retiring.remove(&app(), &copies);
         assert_eq!(left(&app(), subnet, observed(subnet)), ["old", "new"]);
+        let mut seen = observed(subnet);
+        retiring.without(&app(), subnet, &mut seen, &before);
+        assert_eq!(seen.containers, [copy("new")]);
         retiring.remove(&app(), &rest);
         assert_eq!(*retiring.subscribe(&app()).borrow(), Copies::new());
     }
