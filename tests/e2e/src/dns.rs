@@ -2,7 +2,9 @@
 //! and `example.org`, and Unbound, a cache that asks it and keeps what it hears.
 
 use crate::docker::Docker;
-use std::net::SocketAddr;
+use crate::wait_for;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 const IMAGE: &str = "doprax-test/dns:1";
 
@@ -59,6 +61,7 @@ impl<'a> Dns<'a> {
     pub fn write(&self, zone: &str, records: &str) {
         let address = self.address_of(&self.authority);
         let serial = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() % 1_000_000_000;
+        let serial = u32::try_from(serial).unwrap();
         let text = format!(
             "$TTL 3600\n\
              @ IN SOA ns.{zone}. hostmaster.{zone}. {serial} 3600 600 86400 3600\n\
@@ -72,6 +75,10 @@ impl<'a> Dns<'a> {
         );
         let exec = ["exec", &self.authority, "sh", "-c", &script];
         self.docker.run(&exec);
+        // It reads zones after it was told to.
+        wait_for("the name server to have the zone", 30, || {
+            serves(self.authority(), zone, serial).then_some(())
+        });
     }
 
     #[track_caller]
@@ -79,4 +86,24 @@ impl<'a> Dns<'a> {
         let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
         self.docker.run(&["inspect", "--format", format, container])
     }
+}
+
+/// Whether the SOA record that a server gives of a zone has this serial number (RFC 1035,
+/// sections 3.3.13 and 4.1).
+fn serves(server: SocketAddr, zone: &str, serial: u32) -> bool {
+    let mut query = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in zone.split('.') {
+        query.push(u8::try_from(label.len()).unwrap());
+        query.extend(label.as_bytes());
+    }
+    query.extend([0, 0, 6, 0, 1]);
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let mut answer = [0; 512];
+    let asked = socket.send_to(&query, server);
+    let read = asked.and_then(|_| socket.recv(&mut answer)).unwrap_or(0);
+    let serial = serial.to_be_bytes();
+    answer[..read].windows(4).any(|bytes| bytes == serial)
 }
